@@ -1,0 +1,28 @@
+# `make run` and `make test` are all that a fresh machine needs; both set up .venv first.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: run test test-slow lint clean
+
+run: .venv/installed  ## the main job with its defaults
+	$(BIN)/python -m vae_lightning.train
+
+test: .venv/installed  ## the default tests
+	$(BIN)/python -m pytest
+
+test-slow: .venv/installed  ## the long ones: wheel, sweeps, published numbers
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed  ## format, style and types
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
+
+.venv/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.10 to 3.13 found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv dist

@@ -1,0 +1,24 @@
+"""Callbacks for anyone's Lightning project. <-> conf/callbacks/
+
+None of them imports Hydra, or this package's module or data: they ask the trainer, and the module by attribute name.
+"""
+
+from vae_lightning.callbacks.beta_annealing import BetaAnnealing
+from vae_lightning.callbacks.curve_log import CurveLog
+from vae_lightning.callbacks.epoch_weights import EpochWeights
+from vae_lightning.callbacks.latent_traversal import LatentTraversal
+from vae_lightning.callbacks.progress import Progress
+from vae_lightning.callbacks.reconstruction_grid import ReconstructionGrid
+from vae_lightning.callbacks.run_record import RunRecord
+from vae_lightning.callbacks.sample_grid import SampleGrid
+
+__all__ = [
+    "BetaAnnealing",
+    "CurveLog",
+    "EpochWeights",
+    "LatentTraversal",
+    "Progress",
+    "ReconstructionGrid",
+    "RunRecord",
+    "SampleGrid",
+]

@@ -1,0 +1,74 @@
+"""Annealing of a weight, by name, in any LightningModule."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from vae_lightning.errors import ConfigError
+from vae_lightning.schedule import in_fractions
+
+
+class BetaAnnealing(pl.Callback):
+    """Sets `attribute` of the module to `schedule(t)` before every training step, t = global step / steps of the run.
+
+    `attribute` may be dotted (`"loss.kl_weight"`) and is a number or a tensor of one element. `schedule` is one of
+    `vae_lightning.schedule` or any function of t in [0, 1). Raises ConfigError where the module has no such number, and
+    where the schedule would end after the run.
+    """
+
+    def __init__(self, schedule: Callable[[float], float], attribute: str = "beta") -> None:
+        self.schedule, self.attribute = schedule, attribute
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.attribute not in dict(numbers(pl_module)):
+            known = ", ".join(name for name, _ in numbers(pl_module)) or "none"
+            raise ConfigError(
+                f"BetaAnnealing(attribute={self.attribute!r}): {type(pl_module).__name__} has no number of that name; "
+                f"it has: {known}"
+            )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._steps = trainer.estimated_stepping_batches
+        if math.isinf(self._steps):
+            raise ConfigError("BetaAnnealing: the run has no end; give the trainer max_epochs or max_steps")
+        steps_per_epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
+        epochs = trainer.max_epochs or math.ceil(self._steps / steps_per_epoch)
+        self._curve = in_fractions(self.schedule, int(self._steps), epochs)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        value = self._curve(min(1.0, trainer.global_step / self._steps))
+        path, _, name = self.attribute.rpartition(".")
+        holder = follow(pl_module, path)
+        current = getattr(holder, name)
+        if isinstance(current, Tensor):
+            current.data.fill_(value)
+        else:
+            setattr(holder, name, value)
+
+
+def follow(root: Any, path: str) -> Any:
+    """The object at a dotted path; the root for an empty one."""
+    for name in path.split(".") if path else ():
+        root = getattr(root, name)
+    return root
+
+
+def numbers(root: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """The numbers an object holds by dotted name, down to `depth` objects deep."""
+    members = {**vars(root), **vars(root).get("_buffers", {}), **vars(root).get("_modules", {})}
+    for name, value in members.items():
+        if name.startswith("_"):
+            continue
+        if is_number(value):
+            yield prefix + name, value
+        elif depth > 1 and hasattr(value, "__dict__") and not isinstance(value, pl.Trainer | type):
+            yield from numbers(value, f"{prefix}{name}.", depth - 1)
+
+
+def is_number(value: Any) -> bool:
+    """A plain number, or a tensor of one element."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain or (isinstance(value, Tensor) and value.numel() == 1)

@@ -1,0 +1,101 @@
+"""The learning curves: one CSV row per epoch, and a picture of them."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities import rank_zero_only
+
+from vae_lightning.callbacks.pictures import caption, run_dir
+
+COLUMNS = {
+    "beta": "beta",
+    "recon": "train/recon",
+    "kl": "train/kl",
+    "total": "train/loss",
+    "elbo": "train/elbo",
+    "val_recon": "val/recon",
+    "val_kl": "val/kl",
+    "val_total": "val/loss",
+    "val_elbo": "val/elbo",
+}
+
+
+class CurveLog(pl.Callback):
+    """Writes `curves/train_log.csv`, one whole row per epoch, and redraws `curves/losses.png` from it.
+
+    `columns` maps each column to the logged metric it holds; `epoch` always stands first and counts from 1. A metric
+    that was not logged leaves its cell empty. Nats per datapoint. A resumed run keeps the rows up to where it resumed.
+    """
+
+    def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
+        self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
+        self._rows: list[dict[str, str]] = []
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._folder = run_dir(trainer, self.dirpath) / "curves"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / "train_log.csv"
+        self._rows = [row for row in read_rows(path) if int(row["epoch"]) <= trainer.current_epoch]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["epoch", *self.columns], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+        os.replace(temporary, path)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        values = {name: f"{float(metrics[key]):.6g}" if key in metrics else "" for name, key in self.columns.items()}
+        row = {"epoch": str(trainer.current_epoch + 1), **values}
+        self._rows.append(row)
+        with (self._folder / "train_log.csv").open("a", encoding="utf-8") as file:
+            file.write(",".join(row.values()) + "\n")
+        draw(self._rows, caption(trainer, "nats per datapoint", trainer.current_epoch + 1), self._folder / "losses.png")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a log; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["epoch"] and None not in row.values()]
+
+
+def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
+    """Three panels by epoch: what is maximised (ELBO), its two terms, and beta. Train is solid, validation dashed."""
+    from matplotlib.figure import Figure  # not pyplot: no global state, no window
+
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    panels = figure.subplots(1, 3)
+    lines = (
+        (0, "elbo", "train", "C0", "-"),
+        (0, "val_elbo", "validation", "C0", "--"),
+        (1, "recon", "recon", "C1", "-"),
+        (1, "val_recon", "recon, validation", "C1", "--"),
+        (1, "kl", "KL", "C2", "-"),
+        (1, "val_kl", "KL, validation", "C2", "--"),
+        (2, "beta", "beta", "C3", "-"),
+    )
+    for panel, column, label, colour, style in lines:
+        points = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+        if points:
+            marker = "o" if len(points) == 1 else None
+            panels[panel].plot(*zip(*points, strict=True), style, color=colour, label=label, marker=marker)
+    for panel, name in zip(panels, ("ELBO = -(recon + KL)", "recon and KL", "beta (last step of the epoch)"), strict=True):
+        panel.set(title=name, xlabel="epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.3)
+        if len(panel.lines) > 1:
+            panel.legend(frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    temporary = path.with_suffix(".part")
+    figure.savefig(temporary, format="png", dpi=100)
+    os.replace(temporary, path)

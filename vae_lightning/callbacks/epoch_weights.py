@@ -1,0 +1,34 @@
+"""The weights of every epoch, for those who want to look back."""
+
+from os import PathLike
+
+import lightning.pytorch as pl
+import torch
+
+from vae_lightning.callbacks.pictures import check_every, run_dir
+
+
+class EpochWeights(pl.Callback):
+    """Writes `vae_epoch_XXXX.pt`, the module's state_dict after XXXX epochs; 0000 holds the initial weights.
+
+    Load with `module.load_state_dict(torch.load(path, weights_only=True))`. `enabled=False` writes nothing.
+    """
+
+    def __init__(
+        self, every_n_epochs: int = 1, enabled: bool = True, prefix: str = "vae", dirpath: str | PathLike | None = None
+    ) -> None:
+        self.every_n_epochs, self.enabled = check_every(self, every_n_epochs), enabled
+        self.prefix, self.dirpath = prefix, dirpath
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            self._save(trainer, pl_module, epoch=0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save(trainer, pl_module, trainer.current_epoch + 1)
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
+        if self.enabled and trainer.is_global_zero and epoch % self.every_n_epochs == 0:
+            path = run_dir(trainer, self.dirpath) / f"{self.prefix}_epoch_{epoch:04d}.pt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(pl_module.state_dict(), path)

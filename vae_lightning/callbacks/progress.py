@@ -1,0 +1,83 @@
+"""Progress in the field's words: one line per epoch, 80 columns, readable in a log file too."""
+
+import math
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ProgressBar
+
+HEADER = "  epoch   train ELBO = -( recon +     KL )    val ELBO     beta   time left"
+
+
+class Progress(ProgressBar):
+    """Prints epoch, ELBO = -(recon + KL) in nats per datapoint, beta and the time left.
+
+    On a terminal the running epoch shows how far it is; elsewhere nothing is printed but the lines. The metrics are
+    `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`; one that is not logged is shown as a dash.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._enabled = True
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    @property
+    def _live(self) -> bool:
+        return self._enabled and sys.stdout.isatty()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
+        if self._enabled:
+            print(HEADER, flush=True)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        if not self._live or time.monotonic() - self._drawn < 0.1:
+            return
+        self._drawn = time.monotonic()
+        done = (args[-1] + 1) / max(1, self.total_train_batches)
+        bar = ("█" * int(30 * done)).ljust(30, "·")
+        text = f"{self._epoch(trainer)}   {bar} {100 * done:3.0f} %   {self._time_left(trainer, done)}"
+        print(f"\r{text:<78}", end="", flush=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self._enabled:
+            return
+        logged = trainer.callback_metrics
+
+        def number(key: str, width: int, digits: int = 2) -> str:
+            return f"{float(logged[key]):{width}.{digits}f}" if key in logged else "-".rjust(width)
+
+        elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
+        line = f"{self._epoch(trainer)}   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, 3)}"
+        line += f"   {self._time_left(trainer, 1.0):>9}"
+        print(f"\r{line:<78}" if self._live else line, flush=True)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self._live:
+            print(flush=True)
+
+    def _epoch(self, trainer: pl.Trainer) -> str:
+        total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
+        return f"{trainer.current_epoch + 1}/{total}".rjust(7)
+
+    def _time_left(self, trainer: pl.Trainer, done_of_epoch: float) -> str:
+        if not trainer.max_epochs or trainer.max_epochs < 0:
+            return "?"
+        done = trainer.current_epoch - self._first_epoch + done_of_epoch
+        return duration((time.monotonic() - self._started) / done * (trainer.max_epochs - self._first_epoch - done))
+
+
+def duration(seconds: float) -> str:
+    """1h 02m, 3m 04s or 5s."""
+    minutes, seconds = divmod(math.ceil(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {seconds:02d}s" if minutes else f"{seconds}s"

@@ -1,0 +1,129 @@
+"""What a run was and how it ended, in one JSON file."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+
+from vae_lightning.callbacks.pictures import run_dir
+
+PACKAGES = ("vae-lightning", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "numpy", "matplotlib", "wandb")
+
+
+class RunRecord(pl.Callback):
+    """Writes `run_meta.json`: status, times, device, versions, git revision, seed, data, final metrics.
+
+    The status is `running`, `completed`, `interrupted` or `failed`. Data comes from the data module's `describe()`,
+    where it has one. `add` puts in whatever else belongs to the record, such as the configuration.
+    """
+
+    def __init__(self, dirpath: str | PathLike | None = None) -> None:
+        self.dirpath = dirpath
+        self.record: dict[str, Any] = {}
+
+    def add(self, **facts: Any) -> None:
+        """More entries: plain values only. They are on disk after the next write."""
+        self.record.update(facts)
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        describe = getattr(getattr(trainer, "datamodule", None), "describe", None)
+        self.record = {
+            "status": "running",
+            "started": now(),
+            **self.record,
+            "seed": int(os.environ["PL_GLOBAL_SEED"]) if "PL_GLOBAL_SEED" in os.environ else None,
+            "data": describe() if describe else None,
+            "device": device(trainer),
+            "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "versions": versions(),
+            "git": git_revision(),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        }
+        self._write(trainer)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.record.update(epochs_done=trainer.current_epoch + 1, metrics=metrics(trainer))
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._end(trainer, "completed")
+
+    @rank_zero_only
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        tested = {key: value for key, value in metrics(trainer).items() if key.startswith("test/")}
+        self.record["metrics"] = {**self.record.get("metrics", {}), **tested}
+        self._write(trainer)
+
+    @rank_zero_only
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.record["error"] = f"{type(exception).__name__}: {exception}"
+        self._end(trainer, "interrupted" if isinstance(exception, KeyboardInterrupt) else "failed")
+
+    def _end(self, trainer: pl.Trainer, status: str) -> None:
+        ended = now()
+        seconds = datetime.fromisoformat(ended) - datetime.fromisoformat(self.record.get("started", ended))
+        self.record.update(status=status, ended=ended, seconds=seconds.total_seconds())
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        path = run_dir(trainer, self.dirpath) / "run_meta.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def now() -> str:
+    """The time in UTC, to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def metrics(trainer: pl.Trainer) -> dict[str, float]:
+    """What was logged last, as plain numbers."""
+    return {key: round(float(value), 6) for key, value in sorted(trainer.callback_metrics.items())}
+
+
+def device(trainer: pl.Trainer) -> dict[str, Any]:
+    """What the run really used, which is not always what was asked for."""
+    root = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(root) if root.type == "cuda" else platform.processor() or platform.machine()
+    facts = {"accelerator": root.type, "name": name, "devices": trainer.num_devices, "nodes": trainer.num_nodes}
+    return {**facts, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+
+
+def versions() -> dict[str, str]:
+    """Python's, the system's, and those of the packages that are installed."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> dict[str, Any] | None:
+    """The commit of the program that runs, and whether it was changed since; None outside a checkout."""
+    program = getattr(sys.modules["__main__"], "__file__", None)
+    folder = Path(program).resolve().parent if program else Path.cwd()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,166 @@
+"""MNIST and Fashion-MNIST as LightningDataModules. <-> conf/data/"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is
+from vae_lightning.data.files import IdxFiles
+from vae_lightning.data.protocol import PROTOCOLS
+from vae_lightning.data.sources import Found, Source, obtain
+from vae_lightning.errors import ConfigError, did_you_mean
+
+TRAIN, TEST = 0, 1
+
+
+class MNISTDataModule(pl.LightningDataModule):
+    """Handwritten digits (LeCun et al. 1998): x [B, 1, 28, 28] in [0, 1] and labels [B].
+
+    `val_size` images are held out of the training set by `split_seed`, the same ones in every run; 0 trains on all.
+    Raises ConfigError for values that cannot work, DataError where no source has the data.
+    """
+
+    name = "mnist"
+    title = "MNIST"
+    image_shape = (1, 28, 28)
+
+    def __init__(
+        self,
+        files: IdxFiles,
+        sources: Mapping[str, Source],
+        dir: str = "~/.cache/vae_lightning",
+        protocol: str = "grey",
+        val_size: int = 5000,
+        split_seed: int = 0,
+        batch_size: int = 128,
+        num_workers: int = 0,
+        seed: int = 0,
+        allow_subset: bool = True,
+    ) -> None:
+        super().__init__()
+        if protocol not in PROTOCOLS:
+            raise ConfigError(f"data.protocol={protocol}: {did_you_mean(protocol, PROTOCOLS)}")
+        for key, value, least in (
+            ("val_size", val_size, 0),
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"data.{key}={value}: must be a whole number >= {least}")
+        self.files, self.sources, self.root = files, sources, Path(dir).expanduser()
+        self.protocol, self.val_size, self.split_seed = protocol, val_size, split_seed
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.allow_subset = allow_subset
+        self._found: Found | None = None
+        self._splits: dict[str, ImagesInMemory] = {}
+
+    # --- what Lightning calls ----------------------------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Fetches the files where no process of this machine has them yet."""
+        self._find()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Loads the three splits, once."""
+        if self._splits:
+            return
+        found = self._find()
+        train, test = (self._images(found, part, split) for part, split in (("train", TRAIN), ("test", TEST)))
+        if found.subset:
+            self.val_size = min(self.val_size, len(train.images) // 10)
+        if self.val_size >= len(train.images):
+            raise ConfigError(f"data.val_size={self.val_size}: must be less than the {len(train.images)} images")
+        order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(self.split_seed))
+        held_out, kept = order[: self.val_size], order[self.val_size :].sort().values
+        grey = unsqueezed(found.tensors["train_images"]) if PROTOCOLS[self.protocol].resample else train.images
+        self._splits = {
+            "train": ImagesInMemory(grey[kept], train.labels[kept]),
+            "val": ImagesInMemory(train.images[held_out], train.labels[held_out]),
+            "test": test,
+        }
+        if self.batch_size > len(kept):
+            raise ConfigError(f"data.batch_size={self.batch_size}: more than the {len(kept)} training images")
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed))
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self._loader("val") if self.val_size else []
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Bytes to floats in [0, 1], and the draw of the dynamic protocol, on the device the batch is on."""
+        images, labels = batch
+        x = images.float().div_(255)
+        if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
+            step = (self.seed * 1009 + self.trainer.global_rank) * 2_654_435_761 + self.trainer.fit_loop.total_batch_idx
+            x = torch.bernoulli(x, generator=torch.Generator(x.device).manual_seed(step % 2**32))
+        return x, labels
+
+    # --- what the rest of the package asks -----------------------------------------------------------------------------
+
+    @property
+    def description(self) -> str:
+        """One line for figures and results: which data, under which protocol."""
+        subset = " subset (5,000 + 1,000)" if self._found and self._found.subset else ""
+        return f"{self.title}{subset}, {self.protocol}"
+
+    def describe(self) -> dict[str, Any]:
+        """What a result must say of its data."""
+        found = self._find()
+        sizes = {split: len(dataset) for split, dataset in self._splits.items()}
+        facts = {"name": self.name, "protocol": self.protocol, "source": found.source, "subset": found.subset}
+        return {**facts, "sizes": sizes, "split_seed": self.split_seed, "sha256": dict(found.sha256)}
+
+    def _find(self) -> Found:
+        if self._found is None:
+            self._found = obtain(self.sources, self.files, self.root, self.name, self.allow_subset)
+            if self._found.subset:
+                print(subset_warning(self.title, self._found.problems), file=sys.stderr, flush=True)
+        return self._found
+
+    def _images(self, found: Found, part: str, split: int) -> ImagesInMemory:
+        images, labels = unsqueezed(found.tensors[f"{part}_images"]), found.tensors[f"{part}_labels"].long()
+        generator = torch.Generator().manual_seed(split)
+        return ImagesInMemory(PROTOCOLS[self.protocol].once(images, generator), labels)
+
+    def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
+        return DataLoader(
+            self._splits[split],
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=as_it_is,
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+class FashionMNISTDataModule(MNISTDataModule):
+    """Articles of clothing in MNIST's format (Xiao et al. 2017)."""
+
+    name = "fashion_mnist"
+    title = "Fashion-MNIST"
+
+
+def unsqueezed(images: Tensor) -> Tensor:
+    """[N, H, W] -> [N, C=1, H, W]."""
+    return images.unsqueeze(1)
+
+
+def subset_warning(title: str, problems: Sequence[str]) -> str:
+    """What is printed where only the bundled digits are left."""
+    bar = "!" * 80
+    tried = "\n".join(f"!!   {problem}" for problem in problems)
+    return (
+        f"{bar}\n!! The full {title} could not be had. Training on the BUNDLED SUBSET:\n"
+        f"!! 5,000 training and 1,000 test digits. Results are NOT comparable with {title}'s.\n{tried}\n"
+        f"!! To mend: put the four files into a folder and say data.dir=FOLDER.\n{bar}"
+    )

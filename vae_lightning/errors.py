@@ -1,0 +1,35 @@
+"""Mistakes a user can make, each with the exit status it ends a command with. One line: the value, then the fix."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Shown without a traceback; the command ends with `status`."""
+
+    status = 1
+
+
+class ConfigError(UserError):
+    """A value, key or option that cannot work; found before any folder is made."""
+
+    status = 2
+
+
+class DataError(UserError):
+    """Data that is missing, damaged, or outside what the likelihood is defined on."""
+
+    status = 3
+
+
+class FolderError(UserError):
+    """A folder or disk that cannot take the results."""
+
+    status = 6
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of an error line: the nearest of `known`, then all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"({', '.join(known)})"

@@ -1,0 +1,140 @@
+"""The variational auto-encoder as a LightningModule: it holds network, latent, loss and bound, and asks none which it is.
+
+B batch, L samples, J latent dims, C H W image. Logged values are nats per datapoint.
+"""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_lightning.bound import Elbo, Terms
+from vae_lightning.latent import DiagonalGaussian, Posterior
+from vae_lightning.loss import Bernoulli, Likelihood, reduce
+from vae_lightning.network import MLP, Network
+from vae_lightning.parts import describe, rebuild
+
+STAGES = {"train": 0, "val": 1, "test": 2}
+
+
+class VAE(pl.LightningModule):
+    """Implements Algorithm 1 (AEVB): minimises recon + beta * kl, by default minus the lower bound of Eq. (10).
+
+    Every part is an object, or its description as a checkpoint holds it. `beta` is the weight of the KL; a callback may
+    change it before any step. `seed` makes the noise eps of a step a function of (seed, step) and nothing else.
+    """
+
+    network: Network
+    latent: DiagonalGaussian
+    loss: Likelihood
+    bound: Elbo
+
+    def __init__(
+        self,
+        network: Any = None,
+        latent: Any = None,
+        loss: Any = None,
+        bound: Any = None,
+        lr: float = 1e-3,
+        beta: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.latent = rebuild(latent) or DiagonalGaussian()
+        self.loss = rebuild(loss) or Bernoulli()
+        self.bound = rebuild(bound) or Elbo()
+        self.network = rebuild(network) or MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
+        self.lr, self.beta, self.seed = lr, beta, seed
+        parts = {"network": self.network, "latent": self.latent, "loss": self.loss, "bound": self.bound}
+        plain = {name: describe(part) for name, part in parts.items()}
+        self.save_hyperparameters({**plain, "lr": lr, "beta": beta, "seed": seed})
+        self._sums: dict[str, Tensor] = {}
+
+    # --- the model -----------------------------------------------------------------------------------------------
+
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Posterior:
+        """q(z|x)."""
+        return self.latent.posterior(self.network.encode(x))
+
+    def decode(self, z: Float[Tensor, "... J"]) -> Float[Tensor, "... C H W"]:
+        """E[x|z], the mean of p(x|z)."""
+        return self.loss.mean(self.network.decode(z))
+
+    def reconstruct(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """E[x|z] at the mean of q(z|x)."""
+        return self.decode(self.encode(x).mean)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """The reconstruction of x."""
+        return self.reconstruct(x)
+
+    def sample(self, n: int, seed: int | None = None) -> Float[Tensor, "n C H W"]:
+        """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`."""
+        generator = torch.Generator(self.device)
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        return self.decode(self.latent.noise(n, 1, generator).squeeze(1))
+
+    # --- training ------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Any, batch_idx: int) -> Float[Tensor, ""]:
+        terms = self._terms(batch, batch_idx, "train", step=self.global_step)
+        objective = terms.recon + self.beta * terms.kl
+        self._add("train", terms, objective)
+        return reduce(objective, self.loss.reduction)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate(batch, batch_idx, "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._evaluate(batch, batch_idx, "test")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.lr, fused=self.device.type in ("cpu", "cuda"))
+
+    def _evaluate(self, batch: Any, batch_idx: int, stage: str) -> None:
+        terms = self._terms(batch, batch_idx, stage, step=batch_idx)
+        self._add(stage, terms, terms.recon + self.beta * terms.kl)
+
+    def _terms(self, batch: Any, batch_idx: int, stage: str, step: int) -> Terms:
+        """Both terms of the bound. Raises DataError on a first batch outside what p(x|z) is defined on."""
+        x = batch[0] if isinstance(batch, list | tuple) else batch
+        if batch_idx == 0:
+            self.loss.check(x)
+        generator = torch.Generator(self.device).manual_seed(self._noise_seed(stage, step))
+        eps = self.latent.noise(self.bound.num_samples, len(x), generator)
+        return self.bound(self.network, self.latent, self.loss, x, eps)
+
+    def _noise_seed(self, stage: str, step: int) -> int:
+        """One number for (seed, rank, stage, step), so that eps depends on nothing that ran before."""
+        key = ((self.seed * 1009 + self.global_rank) * len(STAGES) + STAGES[stage]) * 2_654_435_761 + step
+        return key % 2**32
+
+    # --- metrics: sums over observations, divided by their count once per epoch ------------------------------------
+
+    def _add(self, stage: str, terms: Terms, objective: Tensor) -> None:
+        sums = torch.stack([terms.recon, terms.kl, objective, torch.ones_like(objective)]).detach().sum(1)
+        self._sums[stage] = self._sums[stage] + sums if stage in self._sums else sums
+
+    def _log(self, stage: str) -> None:
+        if stage not in self._sums:
+            return
+        recon, kl, loss, count = self.trainer.strategy.reduce(self._sums.pop(stage), reduce_op="sum")
+        values = {"loss": loss / count, "elbo": -(recon + kl) / count, "recon": recon / count, "kl": kl / count}
+        metrics = {f"{stage}/{name}": value for name, value in values.items()}
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.trainer.is_last_batch:  # callbacks read the metrics before this module's on_train_epoch_end is called
+            self.log("beta", float(self.beta), on_step=False, on_epoch=True, batch_size=1)
+            self._log("train")
+
+    def on_train_epoch_end(self) -> None:
+        self._log("train")  # an epoch cut short by max_steps or max_time has no last batch
+
+    def on_validation_epoch_end(self) -> None:
+        self._log("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log("test")

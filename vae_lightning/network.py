@@ -1,0 +1,78 @@
+"""Encoders and decoders: pairs that return the parameters of distributions, nothing else. <-> conf/network/
+
+B batch, L samples, J latent dims, P parameters per pixel, C H W image. Constructor arguments stay readable as attributes
+of the same name: that is how a checkpoint knows what to rebuild.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Network(Protocol):
+    """What the bound and the module ask of an encoder-decoder pair."""
+
+    def encode(self, x: Tensor) -> Tensor: ...
+    def decode(self, z: Tensor) -> Tensor: ...
+
+
+class MLP(nn.Module):
+    """Follows the PyTorch example: one hidden layer on each side, 784-400-z-400-784 with ReLU.
+
+    Raises ValueError where a size is not a whole number >= 1.
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int], latent_dim: int, num_parameters: int = 1, hidden_dim: int | None = None
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.latent_dim, self.num_parameters = list(image_shape), latent_dim, num_parameters
+        self.hidden_dim = 400 if hidden_dim is None else hidden_dim
+        size = math.prod(image_shape)
+        self.encoder = two_layers(size, self.hidden_dim, 2 * latent_dim, nn.ReLU())
+        self.decoder = two_layers(latent_dim, self.hidden_dim, num_parameters * size, nn.ReLU())
+
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2J"]:
+        """The parameters of q(z|x): mean and log_var side by side."""
+        return self.encoder(x.flatten(-3))
+
+    def decode(self, z: Float[Tensor, "... J"]) -> Float[Tensor, "... P C H W"]:
+        """The parameters of p(x|z) at every pixel."""
+        return self.decoder(z).unflatten(-1, (self.num_parameters, *self.image_shape))
+
+
+class PaperMLP(nn.Module):
+    """Implements Appendix C: one tanh layer of 500 units on each side, all parameters from N(0, 0.01) at the start.
+
+    0.01 is read as the standard deviation, as in the authors' later code. Raises ValueError as `MLP` does.
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int], latent_dim: int, num_parameters: int = 1, hidden_dim: int | None = None
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.latent_dim, self.num_parameters = list(image_shape), latent_dim, num_parameters
+        self.hidden_dim = 500 if hidden_dim is None else hidden_dim
+        size = math.prod(image_shape)
+        self.encoder = two_layers(size, self.hidden_dim, 2 * latent_dim, nn.Tanh())
+        self.decoder = two_layers(latent_dim, self.hidden_dim, num_parameters * size, nn.Tanh())
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.01)
+
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2J"]:
+        """The parameters of q(z|x): mean and log_var side by side."""
+        return self.encoder(x.flatten(-3))
+
+    def decode(self, z: Float[Tensor, "... J"]) -> Float[Tensor, "... P C H W"]:
+        """The parameters of p(x|z) at every pixel."""
+        return self.decoder(z).unflatten(-1, (self.num_parameters, *self.image_shape))
+
+
+def two_layers(inputs: int, hidden_dim: int, outputs: int, activation: nn.Module) -> nn.Sequential:
+    """inputs -> hidden_dim -> outputs."""
+    if not isinstance(hidden_dim, int) or hidden_dim < 1:
+        raise ValueError(f"hidden_dim={hidden_dim}: must be a whole number >= 1")
+    return nn.Sequential(nn.Linear(inputs, hidden_dim), activation, nn.Linear(hidden_dim, outputs))

@@ -1,0 +1,97 @@
+"""Run folders: project_dir/group/YYYYMMDD-NNN-name, each claimed by one process, and `latest` that points at the newest."""
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+from vae_lightning.errors import ConfigError, FolderError
+
+JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run which folder the first one claimed
+
+
+def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, save_dir: str | None = None) -> Path:
+    """Makes the run's folder and points the group's `latest` at it.
+
+    The number NNN counts the group's runs of the day; `mkdir` is the lock, so parallel starts never share one. Without
+    `date_prefix` the folder is project_dir/group/name; with `save_dir` it is that folder and there is no `latest`.
+    Raises ConfigError where such a folder holds a run already or a name is not one, FolderError where it cannot be made.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0" and JOINED in os.environ:
+        return Path(os.environ[JOINED])
+    try:
+        if save_dir:
+            folder = claim_whole(Path(save_dir), f"save_dir={save_dir}")
+        else:
+            parent = Path(project_dir) / check_name("group", group)
+            parent.mkdir(parents=True, exist_ok=True)
+            name = check_name("name", name)
+            folder = numbered(parent, name) if date_prefix else claim_whole(parent / name, f"name={name}")
+            point_latest(parent, folder.name)
+    except OSError as error:
+        raise FolderError(f"{error.filename}: {error.strerror}; choose another project_dir or save_dir") from error
+    os.environ[JOINED] = str(folder.resolve())
+    return folder
+
+
+def numbered(parent: Path, name: str) -> Path:
+    """parent/YYYYMMDD-NNN-name with the next free number of the day."""
+    today = date.today().strftime("%Y%m%d")
+    for number in iter_numbers(parent, today):
+        lock = parent / f".{today}-{number:03d}.claim"
+        try:
+            lock.mkdir()
+        except FileExistsError:
+            continue
+        try:
+            if number in taken(parent, today):  # claimed between our look and our lock
+                continue
+            folder = parent / f"{today}-{number:03d}-{name}"
+            folder.mkdir()
+            return folder
+        finally:
+            lock.rmdir()
+    raise AssertionError("the numbers do not end")
+
+
+def iter_numbers(parent: Path, today: str) -> Iterator[int]:
+    """Numbers after those of today's folders, upwards."""
+    number = max(taken(parent, today), default=0)
+    while True:
+        yield (number := number + 1)
+
+
+def taken(parent: Path, today: str) -> set[int]:
+    """The numbers of today's folders."""
+    found = (re.match(rf"{today}-(\d{{3,}})-", entry.name) for entry in parent.iterdir())
+    return {int(match[1]) for match in found if match}
+
+
+def claim_whole(folder: Path, named: str) -> Path:
+    """A folder without a number. Raises ConfigError where it holds a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "run_meta.json").open("x", encoding="utf-8").close()
+    except FileExistsError:
+        raise ConfigError(f"{named}: {folder} holds a run already; choose another, or remove it first") from None
+    return folder
+
+
+def point_latest(parent: Path, target: str) -> None:
+    """parent/latest -> target, swapped in one step; latest.txt with the name where links are not allowed."""
+    temporary = parent / f".latest.{os.getpid()}"
+    try:
+        temporary.symlink_to(target, target_is_directory=True)
+        os.replace(temporary, parent / "latest")
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        temporary.write_text(target + "\n", encoding="utf-8")
+        os.replace(temporary, parent / "latest.txt")
+
+
+def check_name(key: str, value: str) -> str:
+    """Raises ConfigError unless `value` can be one folder's name."""
+    if not value or value.startswith((".", "-")) or re.search(r"[/\\\x00-\x1f=]", value) or len(value.encode()) > 200:
+        raise ConfigError(f"{key}={value!r}: must be one folder's name: no slash, no '=', not starting with '.' or '-'")
+    return value

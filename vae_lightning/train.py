@@ -1,0 +1,144 @@
+"""The main job: `python -m vae_lightning.train loss=bce schedule=cyclic`.
+
+Everything that can be wrong is found before the run folder is claimed; heavy imports wait until there is something to do.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning import cli, config
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, LightningDataModule, Trainer
+
+    from vae_lightning.module import VAE
+
+
+def train(cfg: DictConfig) -> float:
+    """Trains, tests, and returns the last epoch's validation ELBO (training ELBO where nothing is held out), in nats."""
+    config.check(cfg)
+    import lightning.pytorch as pl
+    from hydra.core.hydra_config import HydraConfig
+
+    from vae_lightning import logger, run_folder
+
+    quiet()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    hydra_cfg = HydraConfig.get()
+    cfg.group, cfg.name = config.name_run(cfg, hydra_cfg.runtime.choices)
+    data, module = data_module(cfg), vae(cfg)
+    rehearse(cfg, data)
+    cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+    try:
+        single = "_target_" in cfg.logger
+        loggers = [build(part) for part in ([cfg.logger] if single else cfg.logger.values())]
+        trainer = make_trainer(cfg, data, loggers)
+        resolved: Any = OmegaConf.to_container(cfg, resolve=True)
+        record(trainer, config=resolved, overrides=list(hydra_cfg.overrides.task))
+        for each in loggers:
+            each.log_hyperparams(resolved)
+        trainer.fit(module, data)
+        score = trainer.callback_metrics.get("val/elbo", trainer.callback_metrics["train/elbo"])
+        trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False)
+        return float(score)
+    finally:
+        logger.finish()
+
+
+def data_module(cfg: DictConfig) -> "LightningDataModule":
+    """The data, on disk and in memory."""
+    data = build(cfg.data)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def vae(cfg: DictConfig) -> "VAE":
+    """The module of a configuration: its parts fit each other because each is told only the sizes it needs."""
+    from hydra.utils import get_class
+
+    from vae_lightning.module import VAE
+
+    latent, loss, bound = build(cfg.latent), build(cfg.loss), build(cfg.bound)
+    image_shape = get_class(cfg.data._target_).image_shape  # type: ignore[attr-defined]
+    network = build(cfg.network, image_shape=image_shape, latent_dim=latent.dim, num_parameters=loss.num_parameters)
+    return VAE(network, latent, loss, bound, lr=cfg.lr, beta=cfg.beta, seed=cfg.seed)
+
+
+def make_trainer(cfg: DictConfig, data: "LightningDataModule", loggers: list) -> "Trainer":
+    """Lightning's trainer with the callbacks of the configuration; what monitors validation needs a validation set."""
+    callbacks: list[Callback] = [build(part) for part in cfg.callbacks.values()]
+    if data.val_size == 0:  # type: ignore[attr-defined]
+        callbacks = [each for each in callbacks if not str(getattr(each, "monitor", "")).startswith("val/")]
+    return build(cfg.trainer, default_root_dir=cfg.run_dir, callbacks=callbacks, logger=loggers or False)
+
+
+def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
+    """Raises ConfigError for whatever could be found wrong only in a claimed folder, without claiming one."""
+    import math
+
+    from vae_lightning.schedule import in_fractions
+
+    trial = cfg.copy()
+    trial.run_dir = "."
+    trainer = make_trainer(trial, data, [])
+    steps = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches) * cfg.epochs
+    in_fractions(build(cfg.schedule), steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), cfg.epochs)
+
+
+def build(part: DictConfig, **more: Any) -> Any:
+    """`hydra.utils.instantiate`, with a value that its class refuses as a ConfigError."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    from vae_lightning.errors import ConfigError, UserError
+
+    try:
+        return instantiate(part, _convert_="all", **more)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, ValueError | TypeError | MisconfigurationException):
+            raise ConfigError(" ".join(str(error.__cause__).split())) from error
+        raise
+
+
+def record(trainer: "Trainer", **facts: Any) -> None:
+    """Hands the run's record what only the command line knows."""
+    from vae_lightning.callbacks import RunRecord
+
+    for each in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(each, RunRecord):
+            each.add(**facts)
+
+
+def best_checkpoint(trainer: "Trainer") -> str | None:
+    """The checkpoint of the best validation ELBO; None (the weights as they are) where nothing was selected."""
+    for each in trainer.checkpoint_callbacks:
+        if getattr(each, "monitor", None) and getattr(each, "best_model_path", ""):
+            return each.best_model_path  # type: ignore[attr-defined]
+    return None
+
+
+def quiet() -> None:
+    """Keeps Lightning's tips and the warnings that do not apply to data in memory out of the run's output."""
+    import logging
+    import warnings
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+
+
+def main() -> None:
+    cli.run("train", train)
+
+
+if __name__ == "__main__":  # through the import, so that a sweep's workers can find `train` by its name
+    from vae_lightning.train import main as imported_main
+
+    imported_main()
