@@ -50,7 +50,7 @@ class DiagonalGaussian:
         """How many numbers the encoder returns for each datapoint: mean and log_var."""
         return 2 * self.dim
 
-    def posterior(self, params: Float[Tensor, "B 2J"]) -> Posterior:
+    def posterior(self, params: Float[Tensor, "B params"]) -> Posterior:
         """The encoder's output as a distribution; float32 whatever the precision, since exp(log_var) needs its range."""
         mean, log_var = params.float().chunk(2, dim=-1)
         return Posterior(mean, log_var)

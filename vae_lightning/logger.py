@@ -55,11 +55,11 @@ def has_key() -> bool:
     """Whether W&B would find a key: in the environment, or from `wandb login`."""
     import wandb
 
-    return bool(wandb.api.api_key)
+    return wandb.login(prompt=False, verify=False)
 
 
 def finish() -> None:
     """Ends the W&B run of this process, if there is one: the next job then gets a run of its own."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and getattr(wandb, "run", None) is not None:
-        wandb.finish(quiet=True)
+        wandb.finish()

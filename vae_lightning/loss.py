@@ -7,7 +7,7 @@ into log p(x|z), into the mean of p(x|z) (the reconstruction) and into a draw. V
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from vae_lightning.errors import ConfigError, DataError, did_you_mean
 REDUCTIONS = {"mean": torch.mean, "sum": torch.sum}
 
 
+@runtime_checkable
 class Likelihood(Protocol):
     """What the bound and the module ask of p(x|z)."""
 

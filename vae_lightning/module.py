@@ -50,7 +50,7 @@ class VAE(pl.LightningModule):
         parts = {"network": self.network, "latent": self.latent, "loss": self.loss, "bound": self.bound}
         plain = {name: describe(part) for name, part in parts.items()}
         self.save_hyperparameters({**plain, "lr": lr, "beta": beta, "seed": seed})
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, list[Tensor]] = {stage: [] for stage in STAGES}
 
     # --- the model -----------------------------------------------------------------------------------------------
 
@@ -111,18 +111,22 @@ class VAE(pl.LightningModule):
         key = ((self.seed * 1009 + self.global_rank) * len(STAGES) + STAGES[stage]) * 2_654_435_761 + step
         return key % 2**32
 
-    # --- metrics: sums over observations, divided by their count once per epoch ------------------------------------
+    # --- metrics: sums over observations, divided by their count once per epoch --------------------------------------
 
     def _add(self, stage: str, terms: Terms, objective: Tensor) -> None:
         sums = torch.stack([terms.recon, terms.kl, objective, torch.ones_like(objective)]).detach().sum(1)
-        self._sums[stage] = self._sums[stage] + sums if stage in self._sums else sums
+        self._sums[stage].append(sums)
 
     def _log(self, stage: str) -> None:
-        if stage not in self._sums:
+        if not self._sums[stage]:
             return
-        recon, kl, loss, count = self.trainer.strategy.reduce(self._sums.pop(stage), reduce_op="sum")
-        values = {"loss": loss / count, "elbo": -(recon + kl) / count, "recon": recon / count, "kl": kl / count}
-        metrics = {f"{stage}/{name}": value for name, value in values.items()}
+        total = torch.stack(self._sums[stage]).cpu().double().sum(0)
+        self._sums[stage].clear()
+        if self.trainer.world_size > 1:
+            total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum")
+        recon, kl, loss, count = total.tolist()
+        values = {"loss": loss, "elbo": -(recon + kl), "recon": recon, "kl": kl}
+        metrics = {f"{stage}/{name}": value / count for name, value in values.items()}
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_batch_end(self, *_: Any) -> None:

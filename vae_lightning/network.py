@@ -6,12 +6,13 @@ of the same name: that is how a checkpoint knows what to rebuild.
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
+@runtime_checkable
 class Network(Protocol):
     """What the bound and the module ask of an encoder-decoder pair."""
 
@@ -35,7 +36,7 @@ class MLP(nn.Module):
         self.encoder = two_layers(size, self.hidden_dim, 2 * latent_dim, nn.ReLU())
         self.decoder = two_layers(latent_dim, self.hidden_dim, num_parameters * size, nn.ReLU())
 
-    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2J"]:
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B params"]:
         """The parameters of q(z|x): mean and log_var side by side."""
         return self.encoder(x.flatten(-3))
 
@@ -62,7 +63,7 @@ class PaperMLP(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.01)
 
-    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2J"]:
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B params"]:
         """The parameters of q(z|x): mean and log_var side by side."""
         return self.encoder(x.flatten(-3))
 

@@ -31,12 +31,10 @@ def train(cfg: DictConfig) -> float:
     rehearse(cfg, data)
     cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     try:
-        single = "_target_" in cfg.logger
-        loggers = [build(part) for part in ([cfg.logger] if single else cfg.logger.values())]
-        trainer = make_trainer(cfg, data, loggers)
+        trainer = make_trainer(cfg, data)
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
         record(trainer, config=resolved, overrides=list(hydra_cfg.overrides.task))
-        for each in loggers:
+        for each in trainer.loggers:
             each.log_hyperparams(resolved)
         trainer.fit(module, data)
         score = trainer.callback_metrics.get("val/elbo", trainer.callback_metrics["train/elbo"])
@@ -66,23 +64,27 @@ def vae(cfg: DictConfig) -> "VAE":
     return VAE(network, latent, loss, bound, lr=cfg.lr, beta=cfg.beta, seed=cfg.seed)
 
 
-def make_trainer(cfg: DictConfig, data: "LightningDataModule", loggers: list) -> "Trainer":
-    """Lightning's trainer with the callbacks of the configuration; what monitors validation needs a validation set."""
+def make_trainer(cfg: DictConfig, data: "LightningDataModule") -> "Trainer":
+    """Lightning's trainer with the callbacks and loggers of the configuration.
+
+    What monitors validation is left out where there is no validation set.
+    """
     callbacks: list[Callback] = [build(part) for part in cfg.callbacks.values()]
     if data.val_size == 0:  # type: ignore[attr-defined]
         callbacks = [each for each in callbacks if not str(getattr(each, "monitor", "")).startswith("val/")]
+    loggers = [build(part) for part in ([cfg.logger] if "_target_" in cfg.logger else cfg.logger.values())]
     return build(cfg.trainer, default_root_dir=cfg.run_dir, callbacks=callbacks, logger=loggers or False)
 
 
 def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
-    """Raises ConfigError for whatever could be found wrong only in a claimed folder, without claiming one."""
+    """Raises ConfigError for whatever would be found wrong only in a claimed folder, without claiming one."""
     import math
 
     from vae_lightning.schedule import in_fractions
 
     trial = cfg.copy()
     trial.run_dir = "."
-    trainer = make_trainer(trial, data, [])
+    trainer = make_trainer(trial, data)
     steps = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches) * cfg.epochs
     in_fractions(build(cfg.schedule), steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), cfg.epochs)
 
@@ -131,6 +133,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
 
 

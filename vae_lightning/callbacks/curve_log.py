@@ -95,6 +95,7 @@ def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
         panel.grid(alpha=0.3)
         if len(panel.lines) > 1:
             panel.legend(frameon=False, fontsize=9)
+    panels[2].set_ylim(bottom=0)
     figure.suptitle(title, fontsize=10)
     temporary = path.with_suffix(".part")
     figure.savefig(temporary, format="png", dpi=100)

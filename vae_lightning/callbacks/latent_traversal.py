@@ -1,6 +1,7 @@
 """A walk through latent space: the plane of a 2-D model, or the most informative units of a larger one."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -14,6 +15,7 @@ from vae_lightning.equations import kl_standard_normal
 from vae_lightning.errors import ConfigError, did_you_mean
 
 SPANS = ("icdf", "linear")
+COLUMNS = 11
 
 
 class LatentTraversal(pl.Callback):
@@ -21,9 +23,9 @@ class LatentTraversal(pl.Callback):
 
     Two dimensions: a `size` x `size` plane, z_1 to the right and z_2 upwards, spaced by the inverse Gaussian CDF of the
     unit square (`span="icdf"`, Fig. 4 of the paper) or evenly over [-limit, limit] (`span="linear"`). More: one row for
-    each of the `rows` units with the largest KL, that unit walking over the span while the others stay at the posterior
-    mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var) or to an object
-    with these attributes; each is a method's name or a function.
+    each of the `rows` units with the largest KL, that unit walking evenly over [-limit, limit] while the others stay at
+    the posterior mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var) or
+    to an object with these attributes; each is a method's name or a function.
     """
 
     def __init__(
@@ -60,34 +62,45 @@ class LatentTraversal(pl.Callback):
         if epoch % self.every_n_epochs == 0:
             self._draw(trainer, pl_module, epoch)
 
-    def coordinates(self) -> Tensor:
-        """The `size` values of z along one axis."""
+    def axis(self) -> Tensor:
+        """The values of z along one side of the plane."""
         if self.span == "linear":
             return torch.linspace(-self.limit, self.limit, self.size)
         return torch.special.ndtri((torch.arange(self.size) + 0.5) / self.size)
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         with pictures.looking(trainer, pl_module, seed=0):
-            z, labels, what = self._plane() if self.latent_dim == 2 else self._rows()
-            images = self._decode(z.to(pl_module.device))
-        canvas = pictures.grid(images, self.size, scale=1 if self.latent_dim == 2 else 2, gap=0)
-        image = pictures.captioned(canvas, pictures.caption(trainer, what, epoch), labels)
+            walk = self._plane() if self.latent_dim == 2 else self._rows()
+            images = self._decode(walk.z.to(pl_module.device))
+        canvas = pictures.grid(images, walk.columns, walk.scale, gap=0)
+        image = pictures.captioned(canvas, pictures.caption(trainer, walk.what, epoch), walk.row_labels)
         pictures.publish(trainer, image, "traversal", pictures.run_dir(trainer, self.dirpath) / "traversals", epoch)
 
-    def _plane(self) -> tuple[Tensor, None, str]:
-        """z [size * size, 2], top row first."""
-        axis = self.coordinates()
-        z = torch.cartesian_prod(axis.flip(0), axis).flip(1)
-        return z, None, f"E[x|z], z1 right, z2 up, {self.span} from {axis[0]:.2f} to {axis[-1]:.2f}"
+    def _plane(self) -> "Walk":
+        axis = self.axis()
+        z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # top row first: z_2 falls, z_1 rises
+        what = f"E[x|z], z1 right, z2 up: {self.span}, {axis[0]:.2f} to {axis[-1]:.2f}"
+        return Walk(z, self.size, 1, what)
 
-    def _rows(self) -> tuple[Tensor, list[str], str]:
-        """z [rows * size, J] and a label for each row."""
+    def _rows(self) -> "Walk":
         posterior = self._encode(self._images)
         mean, log_var = (posterior.mean, posterior.log_var) if hasattr(posterior, "log_var") else posterior
         kl, units = kl_standard_normal(mean, log_var).mean(0).sort(descending=True)
-        units, axis = units[: self.rows], self.coordinates().to(mean)
-        z = mean[0].repeat(len(units), self.size, 1)
+        kl, units = kl[: self.rows].tolist(), units[: self.rows].tolist()
+        z = mean[0].repeat(len(units), COLUMNS, 1)
         for row, unit in enumerate(units):
-            z[row, :, unit] = axis
-        labels = [f"z{int(unit) + 1}  {nats:.2f}" for unit, nats in zip(units, kl, strict=False)]
-        return z.flatten(0, 1), labels, f"E[x|z], one unit at a time, {axis[0]:.2f} to {axis[-1]:.2f}; KL in nats"
+            z[row, :, unit] = torch.linspace(-self.limit, self.limit, COLUMNS)
+        labels = [f"z{unit + 1}  {nats:.2f}" for unit, nats in zip(units, kl, strict=True)]
+        what = f"E[x|z], one unit at a time, {-self.limit:g} to {self.limit:g}; its KL in nats"
+        return Walk(z.flatten(0, 1), COLUMNS, 2, what, labels)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Points z [N, J] and how their pictures are laid out."""
+
+    z: Tensor
+    columns: int
+    scale: int
+    what: str
+    row_labels: list[str] | None = None

@@ -34,8 +34,9 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
+        self._best: tuple[float, int] | None = None
         if self._enabled:
-            print(HEADER, flush=True)
+            print(f"{data(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}", flush=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         if not self._live or time.monotonic() - self._drawn < 0.1:
@@ -50,6 +51,8 @@ class Progress(ProgressBar):
         if not self._enabled:
             return
         logged = trainer.callback_metrics
+        if "val/elbo" in logged:
+            self._best = max(self._best or (-math.inf, 0), (float(logged["val/elbo"]), trainer.current_epoch + 1))
 
         def number(key: str, width: int, digits: int = 2) -> str:
             return f"{float(logged[key]):{width}.{digits}f}" if key in logged else "-".rjust(width)
@@ -58,6 +61,17 @@ class Progress(ProgressBar):
         line = f"{self._epoch(trainer)}   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, 3)}"
         line += f"   {self._time_left(trainer, 1.0):>9}"
         print(f"\r{line:<78}" if self._live else line, flush=True)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._enabled and self._best:
+            print(f"\nbest epoch {self._best[1]}: validation ELBO {self._best[0]:.2f} nats", flush=True)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        logged = trainer.callback_metrics
+        if self._enabled and "test/elbo" in logged:
+            recon, kl = (float(logged[f"test/{term}"]) for term in ("recon", "kl"))
+            print(f"test ELBO {float(logged['test/elbo']):.2f} nats = -({recon:.2f} + {kl:.2f})")
+            print(f"{data(trainer)}run folder: {trainer.default_root_dir}", flush=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._live:
@@ -72,6 +86,12 @@ class Progress(ProgressBar):
             return "?"
         done = trainer.current_epoch - self._first_epoch + done_of_epoch
         return duration((time.monotonic() - self._started) / done * (trainer.max_epochs - self._first_epoch - done))
+
+
+def data(trainer: pl.Trainer) -> str:
+    """Which data, where the data module says it."""
+    description = getattr(getattr(trainer, "datamodule", None), "description", "")
+    return f"{description}\n" if description else ""
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,141 @@
+"""What the tests share: data that needs no network, a foreign LightningModule, and the main job in this process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from vae_lightning.config import CONF
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+NO_NETWORK = ["~data.sources.mirrors", "~data.sources.npm"]
+QUICK = ["epochs=1", "hidden_dim=16", *NO_NETWORK]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch, tmp_path_factory):
+    """No test sees this machine's data, W&B account or claimed run folder."""
+    for name in ("VAE_LIGHTNING_DATA", "VAE_LIGHTNING_RUN_DIR", "WANDB_API_KEY", "WANDB_MODE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VAE_LIGHTNING_DATA", str(tmp_path_factory.mktemp("no-data")))
+    monkeypatch.setenv("NETRC", os.devnull)
+    yield
+    os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)  # set by a claim
+
+
+@pytest.fixture
+def full_mnist() -> Path:
+    """The real MNIST, where this machine has it."""
+    folder = SHARED / "mnist"
+    if not folder.is_dir():
+        pytest.skip("the full MNIST is not beside this checkout (../shared/data/mnist)")
+    return folder
+
+
+def config(*overrides: str):
+    """The composed configuration, with Hydra's own part set as in a real run."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [*overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    OmegaConf.set_struct(cfg, False)
+    cfg.pop("hydra")
+    OmegaConf.set_struct(cfg, True)
+    return cfg
+
+
+@pytest.fixture
+def train(tmp_path) -> Callable[..., Path]:
+    """The main job in this process, on the bundled digits: overrides -> its run folder."""
+    from vae_lightning.train import train as task
+
+    def run(*overrides: str) -> Path:
+        cfg = config(*QUICK, f"project_dir={tmp_path / 'outputs'}", *overrides)
+        task(cfg)
+        return Path(cfg.run_dir)
+
+    return run
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m ...` as a user would type it, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+class ForeignVAE(pl.LightningModule):
+    """Somebody else's project: other names, other logging, no part of this package."""
+
+    def __init__(self, latent: int = 2) -> None:
+        super().__init__()
+        self.kl_weight = 0.0
+        self.encoder = nn.Linear(16, 2 * latent)
+        self.decoder = nn.Sequential(nn.Linear(latent, 16), nn.Dropout(0.5), nn.Sigmoid())
+        self.latent_size = latent
+        self.weights_seen: list[float] = []
+
+    def to_latent(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_var = self.encoder(x.flatten(1)).chunk(2, 1)
+        return mean, log_var
+
+    def to_image(self, z: Tensor) -> Tensor:
+        return self.decoder(z).view(-1, 1, 4, 4)
+
+    def autoencode(self, x: Tensor) -> Tensor:
+        mean, log_var = self.to_latent(x)
+        return self.to_image(mean + torch.randn_like(mean) * (0.5 * log_var).exp())
+
+    def dream(self, n: int) -> Tensor:
+        return self.to_image(torch.randn(n, self.latent_size))
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        loss = (self.autoencode(batch[0]) - batch[0]).square().mean()
+        self.weights_seen.append(self.kl_weight)
+        self.log("foreign_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.log("foreign_val_loss", (self.autoencode(batch[0]) - batch[0]).square().mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.fixture
+def foreign_fit(tmp_path):
+    """Trains a ForeignVAE for some epochs of 5 steps with the given callbacks."""
+
+    def fit(*callbacks: pl.Callback, logger=False, epochs: int = 2, module: pl.LightningModule | None = None):
+        pl.seed_everything(0, verbose=False)
+        module = module or ForeignVAE()
+        images = torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+        loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=4, shuffle=True)
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            callbacks=list(callbacks),
+            logger=logger,
+            default_root_dir=tmp_path,
+            enable_progress_bar=any(isinstance(each, pl.callbacks.ProgressBar) for each in callbacks),
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+        trainer.fit(module, loader, torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=4))
+        return module, trainer
+
+    return fit

@@ -1,0 +1,65 @@
+"""The pictures of every epoch on one sheet: `python -m vae_lightning.montage run=DIR`."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from PIL import Image, ImageDraw, ImageFont
+
+from vae_lightning import cli
+from vae_lightning.config import whole
+from vae_lightning.errors import ConfigError
+
+COUNTS = ("columns", "stride", "font_size")
+
+
+def montage(cfg: DictConfig) -> None:
+    """Writes the sheet and prints where it is."""
+    for key in COUNTS if cfg.maximum is None else (*COUNTS, "maximum"):
+        holds, must = whole(1)
+        if not holds(cfg[key]):
+            raise ConfigError(f"{key}={cfg[key]}: {must}")
+    folder = Path(cfg.run) / cfg.folder
+    if not folder.is_dir():
+        raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")
+    paths = choose(sorted(folder.glob(cfg.pattern)), cfg.stride, cfg.maximum)
+    if not paths:
+        raise ConfigError(f"pattern={cfg.pattern}: {folder} holds no such picture")
+    output = Path(cfg.output or Path(cfg.run) / f"{cfg.folder}_montage.png")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sheet(paths, cfg.columns, cfg.labels, cfg.font_size).save(output)
+    print(f"{len(paths)} pictures -> {output}")
+
+
+def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:
+    """Every `stride`-th picture, then at most `maximum` of them, evenly spread; the last one is always kept."""
+    kept = paths[::-stride][::-1]
+    if maximum is None or len(kept) <= maximum:
+        return kept
+    if maximum == 1:
+        return kept[-1:]
+    return [kept[round(i * (len(kept) - 1) / (maximum - 1))] for i in range(maximum)]
+
+
+def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: int = 8) -> Image.Image:
+    """The pictures row by row on white, each below its file's name; cells are as large as the largest picture."""
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    columns = min(columns, len(pictures))
+    label_height = font_size + 6 if labels else 0
+    width = max(picture.width for picture in pictures) + gap
+    height = max(picture.height for picture in pictures) + gap + label_height
+    canvas = Image.new("RGB", (columns * width + gap, -(-len(pictures) // columns) * height + gap), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(font_size)
+    for i, (path, picture) in enumerate(zip(paths, pictures, strict=True)):
+        left, top = gap + i % columns * width, gap + i // columns * height
+        if labels:
+            draw.text((left, top), path.stem, fill="black", font=font)
+        canvas.paste(picture, (left, top + label_height))
+    return canvas
+
+
+def main() -> None:
+    cli.run("montage", montage)
+
+
+if __name__ == "__main__":
+    main()
