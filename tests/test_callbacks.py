@@ -1,0 +1,293 @@
+"""Each callback in a LightningModule that knows nothing of this package, with several loggers and with none."""
+
+import csv
+import json
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from conftest import ForeignVAE
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from PIL import Image
+
+from vae_lightning import callbacks
+from vae_lightning.callbacks import (
+    BetaAnnealing,
+    CurveLog,
+    EpochWeights,
+    LatentTraversal,
+    Progress,
+    ReconstructionGrid,
+    RunRecord,
+    SampleGrid,
+)
+from vae_lightning.errors import ConfigError
+from vae_lightning.schedule import Linear
+
+PICTURES = {
+    "reconstructions": lambda **options: ReconstructionGrid("autoencode", num_images=6, columns=4, **options),
+    "samples": lambda **options: SampleGrid("dream", num_images=4, columns=2, **options),
+    "traversals": lambda **options: LatentTraversal(2, decode="to_image", size=5, **options),
+}
+OBSERVERS = [make for make in PICTURES.values()] + [CurveLog, EpochWeights, RunRecord, Progress]
+
+
+class PictureLogger(CSVLogger):
+    """A logger that takes images, as the one for W&B does."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.pictures: dict[str, list] = {}
+
+    def log_image(self, key, images, step=None):
+        self.pictures.setdefault(key, []).extend(images)
+
+
+def weights(module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
+def test_every_callback_is_tested_here():
+    assert set(callbacks.__all__) == {each.__name__ for each in OBSERVERS if isinstance(each, type)} | {
+        "BetaAnnealing",
+        "LatentTraversal",
+        "ReconstructionGrid",
+        "SampleGrid",
+    }
+
+
+@pytest.mark.parametrize("make", OBSERVERS)
+def test_observers_change_neither_weights_nor_mode_nor_random_state(foreign_fit, make):
+    plain, _ = foreign_fit()
+    watched, _ = foreign_fit(make())
+    assert torch.equal(weights(plain), weights(watched))
+    assert watched.training == plain.training
+
+
+def test_modes_are_restored_part_by_part(foreign_fit):
+    module = ForeignVAE()
+    modes = []
+
+    class Spy(pl.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            pl_module.decoder.eval()
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            modes.append((pl_module.training, pl_module.encoder.training, pl_module.decoder.training))
+
+    foreign_fit(PICTURES["samples"](), Spy(), module=module)
+    assert set(modes) == {(True, True, False)}
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", PICTURES)
+def test_pictures_for_every_epoch_with_several_loggers(foreign_fit, tmp_path, folder):
+    taking = PictureLogger(tmp_path, "taking")
+    loggers = [taking, TensorBoardLogger(tmp_path, "board"), CSVLogger(tmp_path, "plain")]
+    foreign_fit(PICTURES[folder](), logger=loggers)
+    names = sorted(path.name for path in (tmp_path / folder).iterdir())
+    assert names == ["epoch_0000.png", "epoch_0001.png", "epoch_0002.png"]
+    for path in (tmp_path / folder).iterdir():
+        assert np.asarray(Image.open(path)).std() > 0
+    (pictures,) = taking.pictures.values()
+    assert len(pictures) == 3
+    loggers[1].experiment.flush()
+    assert any(b"image" in path.read_bytes() or path.stat().st_size > 1000 for path in tmp_path.rglob("events*"))
+
+
+@pytest.mark.parametrize("folder", PICTURES)
+def test_every_n_epochs_and_a_folder_of_ones_own(foreign_fit, tmp_path, folder):
+    foreign_fit(PICTURES[folder](every_n_epochs=2, dirpath=tmp_path / "own"), epochs=4)
+    names = sorted(path.name for path in (tmp_path / "own" / folder).iterdir())
+    assert names == ["epoch_0000.png", "epoch_0002.png", "epoch_0004.png"]
+    assert not (tmp_path / folder).exists()
+
+
+@pytest.mark.parametrize("folder", PICTURES)
+def test_the_same_weights_give_the_same_picture_in_every_epoch_and_run(foreign_fit, tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(ForeignVAE, "configure_optimizers", lambda self: torch.optim.SGD(self.parameters(), lr=0.0))
+    monkeypatch.setattr(callbacks.pictures, "caption", lambda *_: "")
+    foreign_fit(PICTURES[folder](dirpath=tmp_path / "a"))
+    torch.manual_seed(77)
+    foreign_fit(PICTURES[folder](dirpath=tmp_path / "b"))
+    pictures = [np.asarray(Image.open(path)) for path in sorted(tmp_path.glob(f"[ab]/{folder}/*.png"))]
+    assert len(pictures) == 6
+    assert all(np.array_equal(pictures[0], picture) for picture in pictures)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ReconstructionGrid(), r"ReconstructionGrid\(reconstruct='reconstruct'\): ForeignVAE has no such method"),
+        (lambda: SampleGrid("sampl"), r"SampleGrid\(sample='sampl'\)"),
+        (lambda: LatentTraversal(2), r"LatentTraversal\(decode='decode'\)"),
+        (lambda: LatentTraversal(3, decode="to_image"), r"LatentTraversal\(encode='encode'\)"),
+        (lambda: LatentTraversal(2, span="icfd"), "did you mean icdf"),
+        (lambda: SampleGrid(every_n_epochs=0), "every_n_epochs=0"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_fix(foreign_fit, make, says):
+    with pytest.raises(ConfigError, match=says):
+        foreign_fit(make())
+
+
+def test_reconstructions_stand_below_their_originals(foreign_fit, tmp_path):
+    images = torch.rand(3, 1, 4, 4)
+    foreign_fit(ReconstructionGrid(lambda x: 1 - x, images=images, columns=3), epochs=1)
+    picture = np.asarray(Image.open(tmp_path / "reconstructions" / "epoch_0001.png").convert("L")).astype(float)
+    margin = picture.shape[1] - (3 * (4 * 2 + 2) + 2)
+    first = picture[2:10, margin + 2 : margin + 10] if margin > 0 else picture[2:10, 2:10]
+    below = picture[12:20, margin + 2 : margin + 10]
+    expected = images[0, 0].mul(255).round().repeat_interleave(2, 0).repeat_interleave(2, 1).numpy()
+    assert np.abs(first - expected).max() <= 1
+    assert np.abs(below - (255 - expected)).max() <= 1
+
+
+def test_the_plane_is_the_inverse_gaussian_cdf_or_linear():
+    icdf, linear = LatentTraversal(2, size=5).axis(), LatentTraversal(2, size=5, span="linear", limit=3).axis()
+    torch.testing.assert_close(icdf, torch.distributions.Normal(0, 1).icdf(torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9])))
+    assert linear.tolist() == [-3.0, -1.5, 0.0, 1.5, 3.0]
+
+
+def test_the_plane_has_z1_to_the_right_and_z2_upwards():
+    z = LatentTraversal(2, size=3, span="linear", limit=1)._plane().z
+    assert z[0].tolist() == [-1.0, 1.0]
+    assert z[2].tolist() == [1.0, 1.0]
+    assert z[-1].tolist() == [1.0, -1.0]
+
+
+def test_more_dimensions_are_rows_ordered_by_kl(foreign_fit, tmp_path):
+    module = ForeignVAE(latent=4)
+    module.encoder.weight.data.zero_()
+    module.encoder.bias.data = torch.tensor([0.0, 3.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0])
+    seen = []
+    decode = lambda z: seen.append(z) or module.to_image(z)  # noqa: E731
+    foreign_fit(LatentTraversal(4, decode=decode, encode="to_latent", rows=3), module=module, epochs=1)
+    rows = seen[0].view(3, 11, 4)
+    moving = [(row.max(0).values - row.min(0).values).argmax().item() for row in rows]
+    assert moving == [1, 3, 2]
+    assert rows[0, :, 1].tolist() == pytest.approx(torch.linspace(-3, 3, 11).tolist())
+    assert (tmp_path / "traversals" / "epoch_0001.png").is_file()
+
+
+# --- annealing -------------------------------------------------------------------------------------------------------
+
+
+def test_annealing_sets_the_attribute_before_every_step(foreign_fit):
+    module, _ = foreign_fit(BetaAnnealing(Linear(length=1.0), attribute="kl_weight"), epochs=2)
+    assert module.weights_seen == pytest.approx([step / 10 for step in range(10)])
+
+
+def test_annealing_takes_any_function_and_a_dotted_attribute(foreign_fit):
+    module = ForeignVAE()
+    module.decoder[1].p = 0.5
+    module, _ = foreign_fit(BetaAnnealing(lambda t: 0.1 + t / 10, attribute="decoder.1.p"), module=module)
+    assert module.decoder[1].p == pytest.approx(0.19)
+
+
+def test_annealing_fills_a_tensor_in_place(foreign_fit):
+    module = ForeignVAE()
+    module.register_buffer("gamma", torch.tensor(0.0))
+    buffer = module.gamma
+    foreign_fit(BetaAnnealing(lambda t: t, attribute="gamma"), module=module)
+    assert module.gamma is buffer
+    assert buffer.item() == pytest.approx(0.9)
+
+
+def test_a_wrong_attribute_is_answered_with_the_numeric_ones(foreign_fit):
+    with pytest.raises(ConfigError, match=r"attribute='beta'\): ForeignVAE has no number.*kl_weight, latent_size"):
+        foreign_fit(BetaAnnealing(Linear()))
+
+
+def test_annealing_longer_than_the_run_is_refused(foreign_fit):
+    with pytest.raises(ConfigError, match="length=3 epochs.*has 2"):
+        foreign_fit(BetaAnnealing(Linear(length=3, unit="epochs"), attribute="kl_weight"))
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_curve_log_writes_one_whole_row_per_epoch_of_any_metrics(foreign_fit, tmp_path):
+    foreign_fit(CurveLog({"loss": "foreign_loss", "val_loss": "foreign_val_loss", "nothing": "nope"}), epochs=3)
+    with (tmp_path / "curves" / "train_log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(float(row["loss"]) > 0 and float(row["val_loss"]) > 0 and row["nothing"] == "" for row in rows)
+    assert Image.open(tmp_path / "curves" / "losses.png").size[0] > 500
+
+
+def test_curve_log_keeps_the_rows_before_a_resume_and_drops_torn_ones(foreign_fit, tmp_path):
+    log = tmp_path / "curves" / "train_log.csv"
+    _, trainer = foreign_fit(CurveLog({"loss": "foreign_loss"}), epochs=2)
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    before = log.read_text()
+    log.write_text(before + "3,0.5\n4,0.")
+    resumed = pl.Trainer(max_epochs=3, accelerator="cpu", callbacks=[CurveLog({"loss": "foreign_loss"})], logger=False,
+                         default_root_dir=tmp_path, enable_progress_bar=False, enable_checkpointing=False,
+                         enable_model_summary=False)  # fmt: skip
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.rand(20, 1, 4, 4)), batch_size=4)
+    resumed.fit(ForeignVAE(), loader, ckpt_path=tmp_path / "two.ckpt", weights_only=True)
+    assert log.read_text().startswith(before)
+    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", "1", "2", "3"]
+
+
+def test_epoch_weights_hold_the_weights_of_that_epoch(foreign_fit, tmp_path):
+    module, _ = foreign_fit(EpochWeights(prefix="mine"), epochs=2)
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == [f"mine_epoch_000{i}.pt" for i in range(3)]
+    last = torch.load(tmp_path / "mine_epoch_0002.pt", weights_only=True)
+    assert all(torch.equal(value, last[name]) for name, value in module.state_dict().items())
+    first = torch.load(tmp_path / "mine_epoch_0000.pt", weights_only=True)
+    assert not torch.equal(first["encoder.weight"], last["encoder.weight"])
+
+
+def test_epoch_weights_can_be_switched_off(foreign_fit, tmp_path):
+    foreign_fit(EpochWeights(enabled=False))
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_run_record_of_a_foreign_run(foreign_fit, tmp_path):
+    record = RunRecord()
+    record.add(config={"lr": 0.1})
+    foreign_fit(record)
+    meta = json.loads((tmp_path / "run_meta.json").read_text())
+    assert meta["status"] == "completed"
+    assert meta["config"] == {"lr": 0.1}
+    assert meta["epochs_done"] == 2
+    assert meta["device"]["accelerator"] == "cpu"
+    assert meta["versions"]["torch"] == torch.__version__.split("+")[0] or meta["versions"]["torch"] == torch.__version__
+    assert meta["seed"] == 0
+    assert meta["seconds"] > 0
+    assert "foreign_loss" in meta["metrics"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("boom"), "failed"), (KeyboardInterrupt(), "interrupted")])
+def test_run_record_says_how_a_run_ended(foreign_fit, tmp_path, error, status):
+    class Broken(ForeignVAE):
+        def training_step(self, batch, batch_idx):
+            raise error
+
+    with pytest.raises((RuntimeError, SystemExit)):
+        foreign_fit(RunRecord(), module=Broken())
+    meta = json.loads((tmp_path / "run_meta.json").read_text())
+    assert meta["status"] == status
+    assert meta["error"].startswith(type(error).__name__)
+
+
+def test_progress_is_one_line_per_epoch_within_80_columns(foreign_fit, capsys):
+    foreign_fit(Progress(), epochs=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("run folder"))
+    assert [line.split()[0] for line in lines if "/3" in line] == ["1/3", "2/3", "3/3"]
+    assert "\r" not in "".join(lines)
+
+
+def test_progress_on_a_terminal_draws_over_one_line(foreign_fit, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    foreign_fit(Progress(), epochs=1)
+    out = capsys.readouterr().out
+    assert "\r" in out
+    assert "%" in out
+    assert all(len(part) <= 80 for line in out.splitlines() for part in line.split("\r") if "folder" not in part)

@@ -1,0 +1,180 @@
+"""The LightningModule: its objective, its metrics, its use after training."""
+
+import json
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from vae_lightning import VAE
+from vae_lightning.bound import Elbo
+from vae_lightning.errors import ConfigError, DataError
+from vae_lightning.latent import DiagonalGaussian
+from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError
+from vae_lightning.network import MLP
+
+
+def small(loss=None, **options) -> VAE:
+    torch.manual_seed(0)
+    return VAE(MLP([1, 4, 4], 2, hidden_dim=8), DiagonalGaussian(2), loss or Bernoulli(), Elbo(), **options)
+
+
+def loader(n: int = 10, batch_size: int = 4, scale: float = 1.0) -> DataLoader:
+    images = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * scale
+    return DataLoader(TensorDataset(images, torch.zeros(n)), batch_size=batch_size)
+
+
+def trainer(tmp_path, **options) -> pl.Trainer:
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    defaults = {"max_epochs": 1, "accelerator": "cpu", "default_root_dir": tmp_path, "num_sanity_val_steps": 0}
+    return pl.Trainer(**{**defaults, **quiet, **options})
+
+
+def test_the_step_minimises_recon_plus_beta_kl(tmp_path):
+    losses = {}
+    for beta in (0.0, 1.0, 4.0):
+        module = small(beta=beta, lr=0.0)
+        fit = trainer(tmp_path)
+        fit.fit(module, loader())
+        metrics = fit.callback_metrics
+        assert metrics["train/loss"].item() == pytest.approx((metrics["train/recon"] + beta * metrics["train/kl"]).item())
+        assert metrics["train/elbo"].item() == pytest.approx(-(metrics["train/recon"] + metrics["train/kl"]).item())
+        losses[beta] = metrics["train/loss"].item()
+    assert losses[0.0] < losses[1.0] < losses[4.0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
+def test_epoch_values_are_sums_over_observations_whatever_the_batches(tmp_path, batch_size):
+    module = small(lr=0.0)
+    module.latent.__dict__  # frozen: the noise below replaces the draw, not the latent
+    module._terms = lambda batch, *_, **__: module.bound(  # type: ignore[method-assign]
+        module.network, module.latent, module.loss, batch[0], torch.zeros(1, len(batch[0]), 2)
+    )
+    fit = trainer(tmp_path)
+    fit.validate(module, loader(batch_size=batch_size), verbose=False)
+    whole = next(iter(loader(batch_size=10)))[0]
+    terms = module.bound(module.network, module.latent, module.loss, whole, torch.zeros(1, 10, 2))
+    assert fit.callback_metrics["val/recon"].item() == pytest.approx(terms.recon.mean().item(), rel=1e-5)
+    assert fit.callback_metrics["val/elbo"].item() == pytest.approx(terms.bound.mean().item(), rel=1e-5)
+
+
+def test_sum_adds_up_what_mean_averages_and_logs_the_same(tmp_path):
+    batch = next(iter(loader()))
+    logged = {}
+    gradients = {}
+    for reduction in ("mean", "sum"):
+        module = small(Bernoulli(reduction), lr=0.0)
+        fit = trainer(tmp_path)
+        fit.fit(module, loader())
+        logged[reduction] = fit.callback_metrics["train/loss"].item()
+        terms = module.bound(module.network, module.latent, module.loss, batch[0], torch.zeros(1, 4, 2))
+        from vae_lightning.loss import reduce
+
+        gradients[reduction] = reduce(terms.recon, reduction).item()
+    assert logged["mean"] == pytest.approx(logged["sum"])
+    assert gradients["sum"] == pytest.approx(4 * gradients["mean"])
+
+
+def test_bce_and_bce_logits_take_the_same_step(tmp_path):
+    weights = []
+    for loss in (Bernoulli(), BernoulliLogits()):
+        module = small(loss, lr=0.01)
+        trainer(tmp_path, max_epochs=5).fit(module, loader())
+        weights.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
+    torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
+
+
+def test_training_improves_the_bound(tmp_path):
+    module = small(lr=0.01)
+    fit = trainer(tmp_path, max_epochs=60)
+    fit.validate(module, loader(), verbose=False)
+    before = fit.callback_metrics["val/elbo"].item()
+    fit.fit(module, loader())
+    fit.validate(module, loader(), verbose=False)
+    assert fit.callback_metrics["val/elbo"].item() > before + 0.1
+
+
+def test_noise_depends_on_seed_and_step_not_on_what_ran_before(tmp_path):
+    def weights(disturb: bool, seed: int = 1) -> torch.Tensor:
+        module = small(lr=0.01, seed=seed)
+        fit = trainer(tmp_path, max_epochs=3)
+        fit.fit(module, loader(), loader() if disturb else None)
+        return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+    assert torch.equal(weights(disturb=False), weights(disturb=True))
+    assert not torch.equal(weights(disturb=False), weights(disturb=False, seed=2))
+
+
+def test_an_epoch_cut_short_by_max_steps_is_still_measured(tmp_path):
+    fit = trainer(tmp_path, max_steps=2, max_epochs=None)
+    fit.fit(small(), loader())
+    assert "train/elbo" in fit.callback_metrics
+
+
+@pytest.mark.parametrize("loss", [Bernoulli(), BernoulliLogits()])
+def test_data_outside_the_unit_interval_is_refused_on_the_first_batch(tmp_path, loss):
+    with pytest.raises(DataError, match=r"ranges over \[.*, 2\.\d+\].*divide by 255"):
+        trainer(tmp_path).fit(small(loss), loader(scale=3.0))
+
+
+def test_squared_error_takes_any_range(tmp_path):
+    trainer(tmp_path).fit(small(SquaredError()), loader(scale=3.0))
+
+
+def test_what_a_trained_module_can_do():
+    module = small().eval()
+    x = torch.rand(5, 1, 4, 4)
+    assert module(x).shape == module.reconstruct(x).shape == (5, 1, 4, 4)
+    assert module.encode(x).mean.shape == (5, 2)
+    assert module.decode(torch.zeros(7, 2)).shape == (7, 1, 4, 4)
+    assert module.sample(3).shape == (3, 1, 4, 4)
+    assert torch.equal(module.sample(3, seed=1), module.sample(3, seed=1))
+    assert not torch.equal(module.sample(3, seed=1), module.sample(3, seed=2))
+    torch.testing.assert_close(module(x), module.decode(module.encode(x).mean))
+
+
+@pytest.mark.parametrize("loss", [Bernoulli("sum"), BernoulliLogits(), SquaredError()])
+def test_a_checkpoint_holds_plain_values_and_loads_with_weights_only(tmp_path, loss):
+    module = small(loss, lr=0.01, beta=2.0)
+    fit = trainer(tmp_path)
+    fit.fit(module, loader())
+    fit.save_checkpoint(tmp_path / "a.ckpt")
+    again = VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    x = torch.rand(5, 1, 4, 4)
+    assert torch.equal(again.reconstruct(x), module.reconstruct(x))
+    assert again.loss == module.loss
+    assert (again.lr, again.beta) == (0.01, 2.0)
+    assert json.loads(json.dumps(dict(module.hparams))) == dict(module.hparams)
+
+
+class OwnNetwork(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Linear(16, 4), torch.nn.Linear(2, 16)
+        self.both = torch.nn.ModuleList(self.layers)
+
+    def encode(self, x):
+        return self.layers[0](x.flatten(1))
+
+    def decode(self, z):
+        return self.layers[1](z).unflatten(-1, (1, 1, 4, 4))
+
+
+def test_a_network_of_ones_own_is_handed_over_when_loading(tmp_path):
+    module = VAE(OwnNetwork(), DiagonalGaussian(2))
+    fit = trainer(tmp_path)
+    fit.fit(module, loader())
+    fit.save_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(ConfigError, match="pass the object itself"):
+        VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    again = VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True, network=OwnNetwork())
+    x = torch.rand(3, 1, 4, 4)
+    assert torch.equal(again(x), module(x))
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_precisions(tmp_path, precision):
+    fit = trainer(tmp_path, precision=precision)
+    fit.fit(small(BernoulliLogits()), loader())
+    assert fit.callback_metrics["train/elbo"].isfinite()
