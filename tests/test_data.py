@@ -53,7 +53,9 @@ def module(files, contents, tmp_path):
     put(tmp_path, contents)
 
     def make(**options) -> MNISTDataModule:
-        made = MNISTDataModule(files, {"folder": Folder()}, dir=str(tmp_path), **{"val_size": 8, "batch_size": 16, **options})
+        made = MNISTDataModule(
+            files, {"folder": Folder()}, dir=str(tmp_path), **{"val_size": 8, "batch_size": 16, **options}
+        )
         made.prepare_data()
         made.setup("fit")
         return made
@@ -94,7 +96,7 @@ def test_a_damaged_file_is_named_and_never_used(files, contents, tmp_path, damag
 def test_a_truncated_gz_is_named(files, contents, tmp_path):
     path = put(tmp_path, contents, packed=True) / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match="t10k-images.*cannot be read"):
+    with pytest.raises(DataError, match=r"t10k-images.*cannot be read"):
         Folder().find(files, tmp_path, "mnist")
 
 

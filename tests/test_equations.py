@@ -128,7 +128,9 @@ def test_eq_11_is_torchs_bernoulli():
 
 def test_eq_11_on_grey_values_is_minus_the_cross_entropy():
     logits, x = draws(L, B, D), torch.rand(B, D, dtype=torch.float64)
-    expected = -torch.nn.functional.binary_cross_entropy_with_logits(logits, x.expand(L, B, D), reduction="none").sum(-1)
+    expected = -torch.nn.functional.binary_cross_entropy_with_logits(logits, x.expand(L, B, D), reduction="none").sum(
+        -1
+    )
     torch.testing.assert_close(eq.bernoulli_log_px_z_from_logits(x, logits), expected)
     torch.testing.assert_close(eq.bernoulli_log_px_z(x, logits.sigmoid()), expected)
 
@@ -179,10 +181,13 @@ def test_gradients_against_finite_differences(function, shapes):
 
 
 def test_gradient_of_eq_11_on_probabilities():
-    x, y = torch.rand(B, D, dtype=torch.float64), (0.1 + 0.8 * torch.rand(L, B, D, dtype=torch.float64)).requires_grad_()
+    x, y = (
+        torch.rand(B, D, dtype=torch.float64),
+        (0.1 + 0.8 * torch.rand(L, B, D, dtype=torch.float64)).requires_grad_(),
+    )
     assert torch.autograd.gradcheck(lambda y: eq.bernoulli_log_px_z(x, y), [y])
 
 
 def test_a_wrong_shape_is_caught_by_the_shapes_in_the_signature():
-    with pytest.raises(Exception, match="log_var|mean"):
+    with pytest.raises(Exception, match=r"log_var|mean"):
         eq.kl_standard_normal(torch.zeros(2, 3), torch.zeros(3, 2))

@@ -103,5 +103,5 @@ def test_reductions():
 
 @pytest.mark.parametrize("kind", ALL)
 def test_averaging_over_pixels_is_refused_with_what_it_would_do(kind):
-    with pytest.raises(ConfigError, match="reduction=pixel.*784 times"):
+    with pytest.raises(ConfigError, match=r"reduction=pixel.*784 times"):
         kind(reduction="pixel")

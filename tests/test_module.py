@@ -11,7 +11,7 @@ from vae_lightning import VAE
 from vae_lightning.bound import Elbo
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
-from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError
+from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError, reduce
 from vae_lightning.network import MLP
 
 
@@ -26,7 +26,12 @@ def loader(n: int = 10, batch_size: int = 4, scale: float = 1.0) -> DataLoader:
 
 
 def trainer(tmp_path, **options) -> pl.Trainer:
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    quiet = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+    }
     defaults = {"max_epochs": 1, "accelerator": "cpu", "default_root_dir": tmp_path, "num_sanity_val_steps": 0}
     return pl.Trainer(**{**defaults, **quiet, **options})
 
@@ -38,7 +43,9 @@ def test_the_step_minimises_recon_plus_beta_kl(tmp_path):
         fit = trainer(tmp_path)
         fit.fit(module, loader())
         metrics = fit.callback_metrics
-        assert metrics["train/loss"].item() == pytest.approx((metrics["train/recon"] + beta * metrics["train/kl"]).item())
+        assert metrics["train/loss"].item() == pytest.approx(
+            (metrics["train/recon"] + beta * metrics["train/kl"]).item()
+        )
         assert metrics["train/elbo"].item() == pytest.approx(-(metrics["train/recon"] + metrics["train/kl"]).item())
         losses[beta] = metrics["train/loss"].item()
     assert losses[0.0] < losses[1.0] < losses[4.0]
@@ -47,7 +54,6 @@ def test_the_step_minimises_recon_plus_beta_kl(tmp_path):
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
 def test_epoch_values_are_sums_over_observations_whatever_the_batches(tmp_path, batch_size):
     module = small(lr=0.0)
-    module.latent.__dict__  # frozen: the noise below replaces the draw, not the latent
     module._terms = lambda batch, *_, **__: module.bound(  # type: ignore[method-assign]
         module.network, module.latent, module.loss, batch[0], torch.zeros(1, len(batch[0]), 2)
     )
@@ -69,8 +75,6 @@ def test_sum_adds_up_what_mean_averages_and_logs_the_same(tmp_path):
         fit.fit(module, loader())
         logged[reduction] = fit.callback_metrics["train/loss"].item()
         terms = module.bound(module.network, module.latent, module.loss, batch[0], torch.zeros(1, 4, 2))
-        from vae_lightning.loss import reduce
-
         gradients[reduction] = reduce(terms.recon, reduction).item()
     assert logged["mean"] == pytest.approx(logged["sum"])
     assert gradients["sum"] == pytest.approx(4 * gradients["mean"])

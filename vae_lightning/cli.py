@@ -22,17 +22,19 @@ from vae_lightning.errors import ConfigError, UserError, did_you_mean
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`, once or once per job of a sweep."""
-    shows_everything = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
+    asked = os.environ.get("HYDRA_FULL_ERROR", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and leaving with 1
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(told(task))()
     except Exception as error:
         mistake = as_user_error(error, sys.argv[1:])
-        if mistake is None or shows_everything:
+        if mistake is None or asked == "1":
             traceback.print_exc()
         elif not getattr(mistake, "was_told", False):
             print(f"error: {mistake}", file=sys.stderr)
         sys.exit(mistake.status if mistake else 1)
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = asked
 
 
 def told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:

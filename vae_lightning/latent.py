@@ -51,7 +51,7 @@ class DiagonalGaussian:
         return 2 * self.dim
 
     def posterior(self, params: Float[Tensor, "B params"]) -> Posterior:
-        """The encoder's output as a distribution; float32 whatever the precision, since exp(log_var) needs its range."""
+        """The encoder's output as a distribution, in float32 whatever the precision: exp(log_var) needs its range."""
         mean, log_var = params.float().chunk(2, dim=-1)
         return Posterior(mean, log_var)
 
@@ -60,5 +60,5 @@ class DiagonalGaussian:
         return equations.log_pz(z)
 
     def noise(self, num_samples: int, batch: int, generator: torch.Generator) -> Float[Tensor, "L B J"]:
-        """eps ~ N(0, I) on the generator's device; z is a deterministic function of it and x. A draw of z ~ p(z) too."""
+        """eps ~ N(0, I) on the generator's device, of which z is a function; itself a draw of z ~ p(z)."""
         return torch.randn(num_samples, batch, self.dim, generator=generator, device=generator.device)

@@ -1,7 +1,7 @@
 """The reconstruction term: which distribution p(x|z) is. <-> conf/loss/
 
-B batch, L samples, P parameters per pixel, C H W image. The decoder's output is [L, B, P, C, H, W]; every class turns it
-into log p(x|z), into the mean of p(x|z) (the reconstruction) and into a draw. Values are nats per datapoint, [L, B];
+B batch, L samples, P parameters per pixel, C H W image. The decoder's output is [L, B, P, C, H, W]; every class turns
+it into log p(x|z), into the mean of p(x|z) (the reconstruction) and into a draw. Values are nats per datapoint, [L, B];
 `reduction` only says how the objective is put together over the batch.
 """
 

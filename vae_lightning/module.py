@@ -1,4 +1,4 @@
-"""The variational auto-encoder as a LightningModule: it holds network, latent, loss and bound, and asks none which it is.
+"""The variational auto-encoder as a LightningModule: it holds network, latent, loss, bound, and asks none which it is.
 
 B batch, L samples, J latent dims, C H W image. Logged values are nats per datapoint.
 """
@@ -129,7 +129,7 @@ class VAE(pl.LightningModule):
         metrics = {f"{stage}/{name}": value / count for name, value in values.items()}
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.trainer.is_last_batch:  # callbacks read the metrics before this module's on_train_epoch_end is called
             self.log("beta", float(self.beta), on_step=False, on_epoch=True, batch_size=1)
             self._log("train")

@@ -1,7 +1,7 @@
 """Encoders and decoders: pairs that return the parameters of distributions, nothing else. <-> conf/network/
 
-B batch, L samples, J latent dims, P parameters per pixel, C H W image. Constructor arguments stay readable as attributes
-of the same name: that is how a checkpoint knows what to rebuild.
+B batch, L samples, J latent dims, P parameters per pixel, C H W image. Constructor arguments stay readable as
+attributes of the same name: that is how a checkpoint knows what to rebuild.
 """
 
 import math

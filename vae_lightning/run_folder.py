@@ -1,4 +1,4 @@
-"""Run folders: project_dir/group/YYYYMMDD-NNN-name, each claimed by one process, and `latest` that points at the newest."""
+"""Run folders: project_dir/group/YYYYMMDD-NNN-name, each claimed by one process; `latest` points at the newest."""
 
 import os
 import re
@@ -16,7 +16,7 @@ def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, sav
 
     The number NNN counts the group's runs of the day; `mkdir` is the lock, so parallel starts never share one. Without
     `date_prefix` the folder is project_dir/group/name; with `save_dir` it is that folder and there is no `latest`.
-    Raises ConfigError where such a folder holds a run already or a name is not one, FolderError where it cannot be made.
+    Raises ConfigError where that folder holds a run already or a name is not one, FolderError where it cannot be made.
     """
     if os.environ.get("LOCAL_RANK", "0") != "0" and JOINED in os.environ:
         return Path(os.environ[JOINED])

@@ -1,6 +1,6 @@
 """The main job: `python -m vae_lightning.train loss=bce schedule=cyclic`.
 
-Everything that can be wrong is found before the run folder is claimed; heavy imports wait until there is something to do.
+What can be wrong is found before the run folder is claimed; heavy imports wait until there is something to do.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def train(cfg: DictConfig) -> float:
-    """Trains, tests, and returns the last epoch's validation ELBO (training ELBO where nothing is held out), in nats."""
+    """Trains, tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
     config.check(cfg)
     import lightning.pytorch as pl
     from hydra.core.hydra_config import HydraConfig
@@ -93,7 +93,7 @@ def build(part: DictConfig, **more: Any) -> Any:
     """`hydra.utils.instantiate`, with a value that its class refuses as a ConfigError."""
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from vae_lightning.errors import ConfigError, UserError
 
@@ -133,6 +133,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
 

@@ -38,7 +38,9 @@ class BetaAnnealing(pl.Callback):
         epochs = trainer.max_epochs or math.ceil(self._steps / steps_per_epoch)
         self._curve = in_fractions(self.schedule, int(self._steps), epochs)
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         value = self._curve(min(1.0, trainer.global_step / self._steps))
         path, _, name = self.attribute.rpartition(".")
         holder = follow(pl_module, path)

@@ -89,7 +89,9 @@ def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
         if points:
             marker = "o" if len(points) == 1 else None
             panels[panel].plot(*zip(*points, strict=True), style, color=colour, label=label, marker=marker)
-    for panel, name in zip(panels, ("ELBO = -(recon + KL)", "recon and KL", "beta (last step of the epoch)"), strict=True):
+    for panel, name in zip(
+        panels, ("ELBO = -(recon + KL)", "recon and KL", "beta (last step of the epoch)"), strict=True
+    ):
         panel.set(title=name, xlabel="epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)

@@ -108,10 +108,12 @@ def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epo
     image.save(path.with_suffix(".part"), format="PNG")
     os.replace(path.with_suffix(".part"), path)
     for logger in trainer.loggers:
-        if hasattr(logger, "log_image"):
-            logger.log_image(key, [image], step=trainer.global_step)
-        elif hasattr(logger.experiment, "add_image"):
-            logger.experiment.add_image(key, np.asarray(image), trainer.global_step, dataformats="HWC")
+        log_image = getattr(logger, "log_image", None)
+        add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
+        if log_image:
+            log_image(key, [image], step=trainer.global_step)
+        elif add_image:
+            add_image(key, np.asarray(image), trainer.global_step, dataformats="HWC")
 
 
 def caption(trainer: pl.Trainer, what: str, epoch: int) -> str:

@@ -38,11 +38,13 @@ class Progress(ProgressBar):
         if self._enabled:
             print(f"{data(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}", flush=True)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if not self._live or time.monotonic() - self._drawn < 0.1:
             return
         self._drawn = time.monotonic()
-        done = (args[-1] + 1) / max(1, self.total_train_batches)
+        done = (batch_idx + 1) / max(1, self.total_train_batches)
         bar = ("█" * int(30 * done)).ljust(30, "·")
         text = f"{self._epoch(trainer)}   {bar} {100 * done:3.0f} %   {self._time_left(trainer, done)}"
         print(f"\r{text:<78}", end="", flush=True)

@@ -56,7 +56,9 @@ class ReconstructionGrid(pl.Callback):
         both = [torch.cat([padded(x, self.columns), padded(y, self.columns)]) for x, y in rows]
         text = pictures.caption(trainer, "x, and E[x|z] below it", epoch)
         image = pictures.captioned(pictures.grid(torch.cat(both), self.columns), text, ["x", "E[x|z]"] * len(both))
-        pictures.publish(trainer, image, "reconstructions", pictures.run_dir(trainer, self.dirpath) / "reconstructions", epoch)
+        pictures.publish(
+            trainer, image, "reconstructions", pictures.run_dir(trainer, self.dirpath) / "reconstructions", epoch
+        )
 
 
 def padded(row: Tensor, columns: int) -> Tensor:

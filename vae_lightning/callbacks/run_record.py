@@ -17,7 +17,17 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.pictures import run_dir
 
-PACKAGES = ("vae-lightning", "torch", "torchvision", "lightning", "hydra-core", "omegaconf", "numpy", "matplotlib", "wandb")
+PACKAGES = (
+    "vae-lightning",
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "matplotlib",
+    "wandb",
+)
 
 
 class RunRecord(pl.Callback):

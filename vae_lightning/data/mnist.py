@@ -105,7 +105,7 @@ class MNISTDataModule(pl.LightningDataModule):
             x = torch.bernoulli(x, generator=torch.Generator(x.device).manual_seed(step % 2**32))
         return x, labels
 
-    # --- what the rest of the package asks -----------------------------------------------------------------------------
+    # --- what the rest of the package asks ----------------------------------------------------------------------------
 
     @property
     def description(self) -> str:
@@ -122,7 +122,7 @@ class MNISTDataModule(pl.LightningDataModule):
 
     def _find(self) -> Found:
         if self._found is None:
-            self._found = obtain(self.sources, self.files, self.root, self.name, self.allow_subset)
+            self._found = obtain(self.sources, self.files, self.root, str(self.name), self.allow_subset)
             if self._found.subset:
                 print(subset_warning(self.title, self._found.problems), file=sys.stderr, flush=True)
         return self._found
@@ -138,7 +138,7 @@ class MNISTDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
-            collate_fn=as_it_is,
+            collate_fn=as_it_is,  # type: ignore[arg-type]
             persistent_workers=self.num_workers > 0,
         )
 

@@ -2,8 +2,8 @@
 <-> conf/data/sources/
 
 Each `find(files, root, name)` returns what it found or raises DataError with the reason. Downloads go to torchvision's
-layout below `root`, under a temporary name until they are complete and checked, so a broken one is never found later and
-two processes that prepare the same folder both succeed.
+layout below `root`, under a temporary name until they are complete and checked, so a broken one is never found later
+and two processes that prepare the same folder both succeed.
 """
 
 import gzip
@@ -59,8 +59,8 @@ def obtain(sources: Mapping[str, Source], files: IdxFiles, root: Path, name: str
             return replace(found, problems=problems)
         problems.append(f"{label}: refused by data.allow_subset=false")
     raise DataError(
-        f"{name} was not found. Put its four idx files (raw or .gz) into {root}, or name their folder with data.dir=DIR "
-        f"or VAE_LIGHTNING_DATA. Tried: {' | '.join(problems)}"
+        f"{name} was not found. Put its four idx files (raw or .gz) into {root}, or name their folder with "
+        f"data.dir=DIR or VAE_LIGHTNING_DATA. Tried: {' | '.join(problems)}"
     )
 
 

@@ -1,0 +1,194 @@
+"""conf/ mirrors the code, and every option in it works."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from conftest import NO_NETWORK, ROOT, command, config
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from vae_lightning.config import CONF
+from vae_lightning.train import build, vae
+
+OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
+GROUPS = ("loss", "schedule", "latent", "network", "bound")
+OF_GROUP = {group: sorted(path.stem for path in CONF.glob(f"{group}/*.yaml")) for group in GROUPS}
+
+
+def targets(node) -> list[str]:
+    """Every _target_ in a YAML file, nested ones too."""
+    if isinstance(node, dict):
+        own = [node["_target_"]] if "_target_" in node else []
+        return own + [target for value in node.values() for target in targets(value)]
+    return [target for value in node for target in targets(value)] if isinstance(node, list) else []
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=str)
+def test_an_option_is_short_block_style_and_says_what_it_is(path):
+    lines = (CONF / path).read_text().splitlines()
+    head = lines[1] if lines[0].startswith("# @package") else lines[0]
+    assert head.startswith("# ")
+    assert len(head) > 20
+    assert len(lines) <= 15
+    assert not any(re.search(r": \{.*:", line) for line in lines)  # no mapping in flow style
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=str)
+def test_a_group_is_a_module_and_its_targets_exist(path):
+    for target in targets(OmegaConf.to_container(OmegaConf.load(CONF / path))):
+        kind = get_class(target)
+        if target.startswith("vae_lightning"):
+            assert target.startswith("vae_lightning." + ".".join(path.parent.parts))
+        node = OmegaConf.load(CONF / path)
+        if "_target_" in node:
+            accepted = inspect.signature(kind).parameters
+            assert {str(key) for key in node} - {"_target_", "defaults"} <= set(accepted)
+
+
+@pytest.mark.parametrize("group", ["loss", "schedule", "latent", "network", "bound", "callbacks", "logger"])
+def test_every_class_has_its_yaml(group):
+    import importlib
+
+    module = importlib.import_module(f"vae_lightning.{group}")
+    own = {f"vae_lightning.{group}.{name}" for name, value in vars(module).items() if is_option(value, group)}
+    declared = {
+        target
+        for path in CONF.glob(f"{group}/*.yaml")
+        for target in targets(OmegaConf.to_container(OmegaConf.load(path)))
+        if target.startswith("vae_lightning.")
+    }
+    assert own == declared
+
+
+def is_option(value: object, group: str) -> bool:
+    """A public class of the module that a configuration can choose."""
+    helpers = {"Likelihood", "Network", "Posterior", "Terms"}
+    if not inspect.isclass(value) or value.__name__ in helpers:
+        return False
+    return value.__module__.startswith(f"vae_lightning.{group}")
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in OF_GROUP[group]])
+def test_every_option_composes_and_builds(group, option):
+    cfg = config(f"{group}={option}")
+    assert vae(cfg).latent.dim == cfg.latent.dim
+    assert 0 <= build(cfg.schedule)(0.3) <= 1
+
+
+@pytest.mark.parametrize("loss", OF_GROUP["loss"])
+@pytest.mark.parametrize("schedule", OF_GROUP["schedule"])
+def test_every_loss_trains_with_every_schedule(train, loss, schedule):
+    run = train(f"loss={loss}", f"schedule={schedule}", "latent.dim=3", "~callbacks.latent_traversal")
+    assert (run / "curves" / "train_log.csv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("network", OF_GROUP["network"])
+@pytest.mark.parametrize("latent", OF_GROUP["latent"])
+def test_every_network_trains_with_every_latent(train, network, latent):
+    run = train(f"network={network}", f"latent={latent}", "callbacks.latent_traversal.size=4")
+    assert (run / "traversals" / "epoch_0001.png").is_file()
+
+
+def test_root_keys_reach_where_they_belong():
+    cfg = config("batch_size=7", "beta=3", "hidden_dim=9", "epochs=4", "seed=5", "save_weights=true", "lr=0.1")
+    assert cfg.data.batch_size == 7
+    assert cfg.schedule.beta == 3
+    assert cfg.network.hidden_dim == 9
+    assert cfg.trainer.max_epochs == 4
+    assert cfg.data.seed == 5
+    assert cfg.callbacks.epoch_weights.enabled is True
+    assert vae(cfg).lr == 0.1
+
+
+def test_defaults_are_the_predecessors():
+    cfg = config()
+    assert (cfg.epochs, cfg.batch_size, cfg.lr, cfg.latent.dim, cfg.beta, cfg.seed) == (20, 128, 1e-3, 20, 1.0, 42)
+    assert (cfg.loss.reduction, cfg.save_weights, cfg.date_prefix) == ("mean", False, True)
+    assert vae(cfg).network.hidden_dim == 400
+    assert vae(config("network=mlp_paper")).network.hidden_dim == 500
+
+
+MISTAKES = {
+    "loss=bcee": (2, "did you mean bce"),
+    "bta=1": (2, "bta=1: no such key"),
+    "beta=-1": (2, "beta=-1: must be"),
+    "beta=nan": (2, "beta=nan: must be"),
+    "beta=abc": (2, "beta=abc: must be"),
+    "latent.dim=0": (2, "latent.dim=0: must be"),
+    "epochs=0": (2, "epochs=0: must be"),
+    "lr=0": (2, "lr=0: must be"),
+    "seed=-1": (2, "seed=-1: must be"),
+    "hidden_dim=0": (2, "hidden_dim=0: must be"),
+    "loss.reduction=none": (2, "784 times"),
+    "data.protocol=gray": (2, "did you mean grey"),
+    "group=../../x": (2, "must be one folder's name"),
+    "schedule=linear schedule.length=30 schedule.unit=epochs": (2, "which has 20"),
+    "callbacks.sample_grid.every_n_epochs=0": (2, "every_n_epochs=0"),
+    "trainer.accelerator=nope": (2, "nope"),
+    "logger=wandb": (2, "no W&B key"),
+    "data.allow_subset=false": (3, "VAE_LIGHTNING_DATA"),
+    "project_dir=file": (6, "choose another project_dir"),
+}
+
+
+def test_mistakes_get_one_line_a_status_and_no_folder(tmp_path, capsys, monkeypatch):
+    """In this process, through the same entry as the command line."""
+    from vae_lightning.train import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for mistake, (status, says) in MISTAKES.items():
+        monkeypatch.setattr("sys.argv", ["vae-train", *mistake.split(), *NO_NETWORK])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        err = capsys.readouterr().err
+        told = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert (mistake, stop.value.code) == (mistake, status)
+        assert len(told) == 1, mistake
+        assert says in told[0], mistake
+        assert "Traceback" not in err
+        assert [path.name for path in tmp_path.iterdir()] == ["file"], mistake
+
+
+def test_help_answers_without_torch_and_makes_no_folder(tmp_path):
+    probe = (
+        "import sys, runpy\n"
+        "sys.argv = ['train', sys.argv[1]] + (['job'] if sys.argv[1] == '--cfg' else [])\n"
+        "try: runpy.run_module('vae_lightning.train', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'lightning', 'torchvision', 'matplotlib', 'wandb'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy))\n"
+    )
+    (tmp_path / "probe.py").write_text(probe)
+    for flag in ("--help", "--cfg"):
+        done = command("probe", flag, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+        assert "hidden_dim" in done.stdout
+        assert done.stdout.strip().endswith("HEAVY []")
+    assert {path.name for path in tmp_path.iterdir()} <= {"probe.py", "__pycache__"}
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("vae_lightning", ["torch", "hydra"]),
+        ("vae_lightning.equations", ["lightning", "hydra"]),
+        ("vae_lightning.bound", ["lightning", "hydra"]),
+        ("vae_lightning.schedule", ["torch", "hydra"]),
+        ("vae_lightning.callbacks", ["hydra", "vae_lightning.module", "vae_lightning.data", "wandb"]),
+        ("vae_lightning.module", ["hydra", "vae_lightning.data"]),
+        ("vae_lightning.data", ["hydra", "vae_lightning.module"]),
+    ],
+)
+def test_imports_go_downwards(tmp_path, module, without):
+    code = f"import sys, {module}; print(sorted(set({without!r}) & set(sys.modules)))"
+    (tmp_path / "probe.py").write_text(code)
+    assert command("probe", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}").stdout.strip() == "[]"
+
+
+def test_the_top_level_is_the_owners():
+    allowed = {"vae_lightning", "conf", "tests", "outputs", "pyproject.toml", "README.md", "README.ja.md", "LICENSE"}
+    allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "benchmarks", "docs"}
+    assert {path.name for path in Path(ROOT).iterdir() if not path.name.startswith(".")} - allowed <= {"dist", "data"}
