@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK, ROOT, command
+from conftest import QUICK, ROOT, SHARED, command
 
 from vae_lightning import VAE
 
@@ -194,6 +194,15 @@ def test_full_mnist_is_used_where_it_is(train, full_mnist):
     record = meta(train(f"data.dir={full_mnist}"))
     assert record["data"]["subset"] is False
     assert record["data"]["sizes"] == {"train": 55000, "val": 5000, "test": 10000}
+
+
+def test_fashion_mnist_for_free(train):
+    folder = SHARED / "fashion_mnist"
+    if not folder.is_dir():
+        pytest.skip("Fashion-MNIST is not beside this checkout (../shared/data/fashion_mnist)")
+    run = train("data=fashion_mnist", f"data.dir={folder}")
+    assert run.parent.name == "fashion_mnist-lat20-bce-beta1-none-mean"
+    assert meta(run)["data"]["sizes"]["test"] == 10000
 
 
 def test_nothing_else_is_written(tmp_path):

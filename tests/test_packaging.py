@@ -1,0 +1,47 @@
+"""What is built from the checkout: complete, clean, and enough by itself."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import NO_NETWORK, ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True)
+    return folder
+
+
+def test_the_wheel_holds_conf_and_digits_and_nothing_else(built):
+    (wheel,) = built.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "vae_lightning/conf/train.yaml" in names
+    assert "vae_lightning/data/subset/train-images-idx3-ubyte.gz" in names
+    assert {name.split("/")[0] for name in names} == {"vae_lightning", "vae_lightning-0.1.0.dist-info"}
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert not any("/outputs/2" in name for name in archive.getnames())
+
+
+def test_the_wheel_trains_in_an_empty_environment_from_another_folder(built, tmp_path):
+    (wheel,) = built.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(python.with_name("vae-train")), "epochs=1", "hidden_dim=16", *NO_NETWORK, "data.dir=nothing"]
+    done = subprocess.run(command, cwd=elsewhere, env=clean, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,) = elsewhere.rglob("run_meta.json")
+    assert json.loads(record.read_text())["status"] == "completed"

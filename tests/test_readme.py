@@ -1,0 +1,173 @@
+"""The READMEs: the same commands in both languages, and everything in them works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from conftest import QUICK, ROOT, ForeignVAE, config
+from torch.utils.data import DataLoader, TensorDataset
+
+ENGLISH, JAPANESE = (ROOT / name for name in ("README.md", "README.ja.md"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SMALL = [*QUICK, "+trainer.limit_train_batches=2", "callbacks.latent_traversal.size=3"]
+
+
+def blocks(path: Path, language: str = "") -> list[str]:
+    return [text for kind, text in FENCE.findall(path.read_text(encoding="utf-8")) if not language or kind == language]
+
+
+def rows(path: Path, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading."""
+    text = path.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def code(cell: str) -> str:
+    return cell.strip("`")
+
+
+COMMANDS = [line for text in blocks(ENGLISH, "bash") for line in text.splitlines()]
+TRAIN = [line for line in COMMANDS if line.startswith("python -m vae_lightning.train") and " -m " not in line[10:]]
+PREDECESSOR = [(code(old), code(new)) for old, new in rows(ENGLISH, "Coming from the predecessor")]
+SNIPPETS = [text for text in blocks(ENGLISH, "python") if "vae_lightning.callbacks" in text]
+
+
+@pytest.fixture
+def run_quickly(tmp_path, monkeypatch):
+    """The main job in this process, in a folder of the test's own, with the overrides of a README line."""
+
+    def run(overrides: list[str]) -> Path:
+        from vae_lightning.train import train
+
+        monkeypatch.chdir(tmp_path)
+        cfg = config(*overrides, *SMALL)
+        train(cfg)
+        return tmp_path / cfg.run_dir
+
+    return run
+
+
+def test_both_languages_show_the_same_blocks():
+    assert FENCE.findall(ENGLISH.read_text(encoding="utf-8")) == FENCE.findall(JAPANESE.read_text(encoding="utf-8"))
+
+
+def test_both_languages_have_the_same_tables():
+    english, japanese = (
+        re.findall(r"^\|.*", path.read_text(encoding="utf-8"), re.MULTILINE) for path in (ENGLISH, JAPANESE)
+    )
+    assert [re.findall(r"`[^`]+`", line) for line in english] == [re.findall(r"`[^`]+`", line) for line in japanese]
+
+
+def test_there_is_something_to_run():
+    assert len(TRAIN) >= 12
+    assert len(PREDECESSOR) >= 30
+    assert len(SNIPPETS) == 8
+
+
+@pytest.mark.parametrize("line", TRAIN)
+def test_every_training_command_runs(run_quickly, line):
+    run = run_quickly([each for each in shlex.split(line)[3:] if not each.startswith("data=fashion")])
+    assert (run / "run_meta.json").is_file()
+
+
+def test_fashion_mnist_composes():
+    assert config("data=fashion_mnist").data._target_.endswith("FashionMNISTDataModule")
+
+
+@pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
+def test_every_old_flag_has_its_new_form(run_quickly, old, new):
+    run = run_quickly(shlex.split(new))
+    assert (run / "curves" / "train_log.csv").is_file()
+    expected = {
+        "--name test-run": "test-run",
+        "--no-date-prefix": "seed42",
+        "--save-dir reports_legacy": "reports_legacy",
+    }
+    assert run.name.endswith(expected.get(old, ""))
+    if old == "--save-weights":
+        assert (run / "vae_epoch_0000.pt").is_file()
+
+
+def test_the_grid_and_the_montage_of_the_predecessor(run_quickly, monkeypatch, tmp_path):
+    (_, grid), (_, sheet) = PREDECESSOR[-2:]
+    assert len({name for name, _ in PREDECESSOR}) == len(PREDECESSOR)
+    cfg = config(*shlex.split(grid)[1:])
+    assert (cfg.project_dir, cfg.group) == ("reports", "my-mnist-group")
+    run = run_quickly(["save_dir=R"])
+    from vae_lightning.montage import main
+
+    monkeypatch.setattr("sys.argv", shlex.split(sheet)[2:])
+    main()
+    assert (run.parent / "M.png").is_file()
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "vae_lightning.montage" in line])
+def test_every_montage_command_runs(run_quickly, monkeypatch, line):
+    from vae_lightning.montage import main
+
+    run = run_quickly([])
+    monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
+    main()
+    assert list(run.glob("*_montage.png"))
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.split("import ")[1].split()[0])
+def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch, snippet):
+    assert len(snippet.strip().splitlines()) <= 5
+    monkeypatch.chdir(tmp_path)
+
+    def trainer(**options) -> pl.Trainer:
+        return pl.Trainer(
+            accelerator="cpu", logger=False, default_root_dir=tmp_path, enable_checkpointing=False, **options
+        )
+
+    images = torch.rand(20, 1, 4, 4)
+    names = {"module": ForeignVAE(), "loader": DataLoader(TensorDataset(images), batch_size=4), "Trainer": trainer}
+    exec(snippet, names)
+    assert names["trainer"].state.finished
+
+
+def test_the_snippet_for_after_training_runs(run_quickly):
+    (snippet,) = [text for text in blocks(ENGLISH, "python") if "load_from_checkpoint" in text]
+    run_quickly([])
+    names: dict = {}
+    exec(snippet, names)
+    assert names["again"].shape == (16, 1, 28, 28)
+    assert names["posterior"].kl().shape == (16, 20)
+
+
+@pytest.mark.parametrize(("paper", "function", "test"), rows(ENGLISH, "Paper and code"))
+def test_the_paper_and_code_table_is_true(paper, function, test):
+    import importlib
+
+    module, *path = code(function).split(".")
+    found = importlib.import_module(f"vae_lightning.{module}")
+    for name in path:
+        found = getattr(found, name)
+    assert callable(found)
+    if paper.startswith(("Eq.", "App. B")):
+        where = re.match(r"Eq\. \(\d+\)|App\. B", paper)[0].replace("App.", "Appendix")
+        assert where in found.__doc__.splitlines()[0]
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert f"def {code(test)}(" in sources
+
+
+def test_the_options_table_is_complete():
+    from vae_lightning.config import CONF
+
+    text = ENGLISH.read_text(encoding="utf-8").split("| group | options |")[1].split("\n\n")[0]
+    documented = {
+        code(row.split("|")[1].strip()): set(re.findall(r"`(\w+)`", row.split("|")[2])) for row in text.splitlines()[2:]
+    }
+    groups = {path.name: {option.stem for option in path.glob("*.yaml")} for path in CONF.iterdir() if path.is_dir()}
+    groups["callbacks"] = {"default"}
+    assert documented == groups
+
+
+def test_the_pictures_are_there():
+    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", ENGLISH.read_text(encoding="utf-8")):
+        assert (ROOT / path).is_file()
