@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 	$$p -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint clean
+.PHONY: run test test-slow style lint clean
 
 run: .venv/installed  ## the main job with its defaults
 	$(BIN)/python -m vae_lightning.train
@@ -14,8 +14,11 @@ test: .venv/installed  ## the default tests
 test-slow: .venv/installed  ## the long ones: wheel, sweeps, published numbers
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/installed  ## format, style and types
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
+style: .venv/installed  ## format and style
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+lint: style  ## and types
+	$(BIN)/pyright
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.10 to 3.13 found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
