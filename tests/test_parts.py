@@ -9,6 +9,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits
 from vae_lightning.network import MLP, PaperMLP
+from vae_lightning.noise import generator
 from vae_lightning.parts import describe, rebuild
 
 PARTS = [
@@ -115,3 +116,12 @@ def test_only_parts_of_this_package_are_rebuilt(target):
 def test_what_is_no_description_is_a_part_already():
     network = MLP([1, 4, 4], 2)
     assert rebuild(network) is network
+
+
+def test_a_key_gives_the_same_numbers_whatever_was_drawn_before():
+    torch.manual_seed(1)
+    first = torch.rand(3, generator=generator("cpu", "train", 7, 0))
+    torch.manual_seed(2)
+    assert torch.equal(first, torch.rand(3, generator=generator("cpu", "train", 7, 0)))
+    others = [generator("cpu", *key) for key in (("train", 7, 1), ("train", 8, 0), ("val", 7, 0), ("train", 70, 0))]
+    assert not any(torch.equal(first, torch.rand(3, generator=other)) for other in others)

@@ -14,9 +14,10 @@ from vae_lightning.bound import Elbo, Terms
 from vae_lightning.latent import DiagonalGaussian, Posterior
 from vae_lightning.loss import Bernoulli, Likelihood, reduce
 from vae_lightning.network import MLP, Network
+from vae_lightning.noise import generator
 from vae_lightning.parts import describe, rebuild
 
-STAGES = {"train": 0, "val": 1, "test": 2}
+STAGES = ("train", "val", "test")
 
 
 class VAE(pl.LightningModule):
@@ -72,9 +73,8 @@ class VAE(pl.LightningModule):
 
     def sample(self, n: int, seed: int | None = None) -> Float[Tensor, "n C H W"]:
         """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`."""
-        generator = torch.Generator(self.device)
-        generator.seed() if seed is None else generator.manual_seed(seed)
-        return self.decode(self.latent.noise(n, 1, generator).squeeze(1))
+        noise = generator(self.device, "sample", int(torch.randint(2**31, ())) if seed is None else seed)
+        return self.decode(self.latent.noise(n, 1, noise).squeeze(1))
 
     # --- training ------------------------------------------------------------------------------------------------
 
@@ -102,14 +102,9 @@ class VAE(pl.LightningModule):
         x = batch[0] if isinstance(batch, list | tuple) else batch
         if batch_idx == 0:
             self.loss.check(x)
-        generator = torch.Generator(self.device).manual_seed(self._noise_seed(stage, step))
-        eps = self.latent.noise(self.bound.num_samples, len(x), generator)
+        noise = generator(self.device, stage, self.seed, self.global_rank, step)
+        eps = self.latent.noise(self.bound.num_samples, len(x), noise)
         return self.bound(self.network, self.latent, self.loss, x, eps)
-
-    def _noise_seed(self, stage: str, step: int) -> int:
-        """One number for (seed, rank, stage, step), so that eps depends on nothing that ran before."""
-        key = ((self.seed * 1009 + self.global_rank) * len(STAGES) + STAGES[stage]) * 2_654_435_761 + step
-        return key % 2**32
 
     # --- metrics: sums over observations, divided by their count once per epoch --------------------------------------
 

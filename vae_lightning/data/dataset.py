@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from vae_lightning.noise import generator
+
 
 class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
     """images [N, C, H, W] uint8, labels [N]; `__getitems__` gives the DataLoader a whole batch at once."""
@@ -42,5 +44,5 @@ class EpochShuffle(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed((self.seed * 2_654_435_761 + self.epoch) % 2**32)
-        return iter(torch.randperm(self.size, generator=generator).tolist())
+        order = torch.randperm(self.size, generator=generator("cpu", "order", self.seed, self.epoch))
+        return iter(order.tolist())

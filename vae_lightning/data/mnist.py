@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from vae_lightning.data.files import IdxFiles
 from vae_lightning.data.protocol import PROTOCOLS
 from vae_lightning.data.sources import Found, Source, obtain
 from vae_lightning.errors import ConfigError, did_you_mean
-
-TRAIN, TEST = 0, 1
+from vae_lightning.noise import generator
 
 
 class MNISTDataModule(pl.LightningDataModule):
@@ -71,12 +71,12 @@ class MNISTDataModule(pl.LightningDataModule):
         if self._splits:
             return
         found = self._find()
-        train, test = (self._images(found, part, split) for part, split in (("train", TRAIN), ("test", TEST)))
+        train, test = (self._images(found, part) for part in ("train", "test"))
         if found.subset:
             self.val_size = min(self.val_size, len(train.images) // 10)
         if self.val_size >= len(train.images):
             raise ConfigError(f"data.val_size={self.val_size}: must be less than the {len(train.images)} images")
-        order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(self.split_seed))
+        order = torch.randperm(len(train.images), generator=generator("cpu", "split", self.split_seed))
         held_out, kept = order[: self.val_size], order[self.val_size :].sort().values
         grey = unsqueezed(found.tensors["train_images"]) if PROTOCOLS[self.protocol].resample else train.images
         self._splits = {
@@ -84,6 +84,7 @@ class MNISTDataModule(pl.LightningDataModule):
             "val": ImagesInMemory(train.images[held_out], train.labels[held_out]),
             "test": test,
         }
+        self._found = replace(found, tensors={})  # the splits hold what is needed of them
         if self.batch_size > len(kept):
             raise ConfigError(f"data.batch_size={self.batch_size}: more than the {len(kept)} training images")
 
@@ -101,8 +102,8 @@ class MNISTDataModule(pl.LightningDataModule):
         images, labels = batch
         x = images.float().div_(255)
         if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
-            step = (self.seed * 1009 + self.trainer.global_rank) * 2_654_435_761 + self.trainer.fit_loop.total_batch_idx
-            x = torch.bernoulli(x, generator=torch.Generator(x.device).manual_seed(step % 2**32))
+            step = self.trainer.fit_loop.total_batch_idx
+            x = torch.bernoulli(x, generator=generator(x.device, "x", self.seed, self.trainer.global_rank, step))
         return x, labels
 
     # --- what the rest of the package asks ----------------------------------------------------------------------------
@@ -127,10 +128,9 @@ class MNISTDataModule(pl.LightningDataModule):
                 print(subset_warning(self.title, self._found.problems), file=sys.stderr, flush=True)
         return self._found
 
-    def _images(self, found: Found, part: str, split: int) -> ImagesInMemory:
+    def _images(self, found: Found, part: str) -> ImagesInMemory:
         images, labels = unsqueezed(found.tensors[f"{part}_images"]), found.tensors[f"{part}_labels"].long()
-        generator = torch.Generator().manual_seed(split)
-        return ImagesInMemory(PROTOCOLS[self.protocol].once(images, generator), labels)
+        return ImagesInMemory(PROTOCOLS[self.protocol].once(images, generator("cpu", "once", part)), labels)
 
     def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
         return DataLoader(
