@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vae_lightning.config import CONF
 
+torch.set_num_threads(1)  # the models are tiny, and other processes want the cores too
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 NO_NETWORK = ["~data.sources.mirrors", "~data.sources.npm"]
@@ -71,7 +72,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=300,

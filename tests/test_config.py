@@ -1,6 +1,7 @@
 """conf/ mirrors the code, and every option in it works."""
 
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_every_class_has_its_yaml(group):
 
 def is_option(value: object, group: str) -> bool:
     """A public class of the module that a configuration can choose."""
-    helpers = {"Likelihood", "Network", "Posterior", "Terms"}
+    helpers = {"Likelihood", "Network", "Posterior", "Terms", "Bound", "Model", "Draw"}
     if not inspect.isclass(value) or value.__name__ in helpers:
         return False
     return value.__module__.startswith(f"vae_lightning.{group}")
@@ -75,6 +76,16 @@ def test_every_option_composes_and_builds(group, option):
     cfg = config(f"{group}={option}")
     assert vae(cfg).latent.dim == cfg.latent.dim
     assert 0 <= build(cfg.schedule)(0.3) <= 1
+
+
+@pytest.mark.parametrize("bound", OF_GROUP["bound"])
+def test_every_bound_trains_and_logs_itself_beside_the_elbo(train, bound):
+    run = train(f"bound={bound}", "beta=0.5", "~callbacks.latent_traversal")
+    metrics = json.loads((run / "run_meta.json").read_text())["metrics"]
+    assert metrics["val/elbo"] == pytest.approx(-(metrics["val/recon"] + metrics["val/kl"]), rel=1e-5)
+    own = [key for key in metrics if key.startswith(("val/iwae_", "val/miwae_"))]
+    assert len(own) == ("iwae" in bound)
+    assert all(metrics[key] > metrics["val/elbo"] for key in own)
 
 
 @pytest.mark.parametrize("loss", OF_GROUP["loss"])

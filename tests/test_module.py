@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning import VAE
-from vae_lightning.bound import Elbo
+from vae_lightning.bound import Elbo, Model
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError, reduce
@@ -18,6 +18,10 @@ from vae_lightning.network import MLP
 def small(loss=None, **options) -> VAE:
     torch.manual_seed(0)
     return VAE(MLP([1, 4, 4], 2, hidden_dim=8), DiagonalGaussian(2), loss or Bernoulli(), Elbo(), **options)
+
+
+def parts(module: VAE) -> Model:
+    return Model(module.network, module.latent, module.loss)
 
 
 def loader(n: int = 10, batch_size: int = 4, scale: float = 1.0) -> DataLoader:
@@ -52,15 +56,13 @@ def test_the_step_minimises_recon_plus_beta_kl(tmp_path):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
-def test_epoch_values_are_sums_over_observations_whatever_the_batches(tmp_path, batch_size):
+def test_epoch_values_are_sums_over_observations_whatever_the_batches(tmp_path, batch_size, monkeypatch):
     module = small(lr=0.0)
-    module._terms = lambda batch, *_, **__: module.bound(  # type: ignore[method-assign]
-        module.network, module.latent, module.loss, batch[0], torch.zeros(1, len(batch[0]), 2)
-    )
+    monkeypatch.setattr(DiagonalGaussian, "noise", lambda latent, samples, batch, _: torch.zeros(samples, batch, 2))
     fit = trainer(tmp_path)
     fit.validate(module, loader(batch_size=batch_size), verbose=False)
     whole = next(iter(loader(batch_size=10)))[0]
-    terms = module.bound(module.network, module.latent, module.loss, whole, torch.zeros(1, 10, 2))
+    terms = module.bound(parts(module), whole, torch.zeros(1, 10, 2), 1.0)
     assert fit.callback_metrics["val/recon"].item() == pytest.approx(terms.recon.mean().item(), rel=1e-5)
     assert fit.callback_metrics["val/elbo"].item() == pytest.approx(terms.bound.mean().item(), rel=1e-5)
 
@@ -74,7 +76,7 @@ def test_sum_adds_up_what_mean_averages_and_logs_the_same(tmp_path):
         fit = trainer(tmp_path)
         fit.fit(module, loader())
         logged[reduction] = fit.callback_metrics["train/loss"].item()
-        terms = module.bound(module.network, module.latent, module.loss, batch[0], torch.zeros(1, 4, 2))
+        terms = module.bound(parts(module), batch[0], torch.zeros(1, 4, 2), 1.0)
         gradients[reduction] = reduce(terms.recon, reduction).item()
     assert logged["mean"] == pytest.approx(logged["sum"])
     assert gradients["sum"] == pytest.approx(4 * gradients["mean"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_lightning.bound import Elbo
+from vae_lightning.bound import Elbo, Model
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits
@@ -80,7 +80,7 @@ def test_hidden_dim_must_be_a_count(wrong):
 def test_elbo_is_eq_7_by_hand():
     network, latent, loss = MLP([1, 4, 4], 2, hidden_dim=5), DiagonalGaussian(2), Bernoulli()
     x, eps = torch.rand(6, 1, 4, 4), torch.randn(3, 6, 2)
-    terms = Elbo(3)(network, latent, loss, x, eps)
+    terms = Elbo(3)(Model(network, latent, loss), x, eps, beta=4.0)
     mean, log_var = network.encoder(x.flatten(1)).chunk(2, 1)
     recon = torch.zeros(6)
     for e in eps:
@@ -90,6 +90,7 @@ def test_elbo_is_eq_7_by_hand():
     torch.testing.assert_close(terms.recon, recon)
     torch.testing.assert_close(terms.kl, kl)
     torch.testing.assert_close(terms.bound, -(recon + kl))
+    torch.testing.assert_close(terms.objective, recon + 4 * kl)
 
 
 def test_num_samples_must_be_a_count():
@@ -101,7 +102,7 @@ def test_num_samples_must_be_a_count():
 def test_a_description_holds_plain_values_and_rebuilds_the_part(part):
     description = describe(part)
     for value in description.values():
-        assert isinstance(value, str | int | float | list)
+        assert value is None or isinstance(value, str | int | float | list)
     again = rebuild(description)
     assert type(again) is type(part)
     assert describe(again) == description

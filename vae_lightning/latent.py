@@ -27,6 +27,10 @@ class Posterior:
         """KL( q(z_j|x) || p(z_j) ) of each latent unit, Appendix B."""
         return equations.kl_standard_normal(self.mean, self.log_var)
 
+    def detach(self) -> "Posterior":
+        """The same distribution, as a constant."""
+        return Posterior(self.mean.detach(), self.log_var.detach())
+
     def log_qz_x(self, z: Float[Tensor, "L B J"]) -> Float[Tensor, "L B"]:
         """log q(z|x), Eq. (9)."""
         return equations.log_qz_x(z, self.mean, self.log_var)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_lightning.bound import Elbo, Terms
+from vae_lightning.bound import Bound, Elbo, Model, Terms
 from vae_lightning.latent import DiagonalGaussian, Posterior
 from vae_lightning.loss import Bernoulli, Likelihood, reduce
 from vae_lightning.network import MLP, Network
@@ -21,7 +21,7 @@ STAGES = ("train", "val", "test")
 
 
 class VAE(pl.LightningModule):
-    """Implements Algorithm 1 (AEVB): minimises recon + beta * kl, by default minus the lower bound of Eq. (10).
+    """Implements Algorithm 1 (AEVB): minimises the objective of `bound`, by default recon + beta * kl, Eq. (10).
 
     Every part is an object, or its description as a checkpoint holds it. `beta` is the weight of the KL; a callback may
     change it before any step. `seed` makes the noise eps of a step a function of (seed, step) and nothing else.
@@ -30,7 +30,7 @@ class VAE(pl.LightningModule):
     network: Network
     latent: DiagonalGaussian
     loss: Likelihood
-    bound: Elbo
+    bound: Bound
 
     def __init__(
         self,
@@ -80,37 +80,30 @@ class VAE(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Float[Tensor, ""]:
         terms = self._terms(batch, batch_idx, "train", step=self.global_step)
-        objective = terms.recon + self.beta * terms.kl
-        self._add("train", terms, objective)
-        return reduce(objective, self.loss.reduction)
+        return reduce(terms.objective, self.loss.reduction)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate(batch, batch_idx, "val")
+        self._terms(batch, batch_idx, "val", step=batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._evaluate(batch, batch_idx, "test")
+        self._terms(batch, batch_idx, "test", step=batch_idx)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.lr, fused=self.device.type in ("cpu", "cuda"))
 
-    def _evaluate(self, batch: Any, batch_idx: int, stage: str) -> None:
-        terms = self._terms(batch, batch_idx, stage, step=batch_idx)
-        self._add(stage, terms, terms.recon + self.beta * terms.kl)
-
     def _terms(self, batch: Any, batch_idx: int, stage: str, step: int) -> Terms:
-        """Both terms of the bound. Raises DataError on a first batch outside what p(x|z) is defined on."""
+        """The terms of the bound, added to the epoch's. Raises DataError on a first batch p(x|z) is not defined on."""
         x = batch[0] if isinstance(batch, list | tuple) else batch
         if batch_idx == 0:
             self.loss.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)
-        eps = self.latent.noise(self.bound.num_samples, len(x), noise)
-        return self.bound(self.network, self.latent, self.loss, x, eps)
+        eps = self.latent.noise(self.bound.draws, len(x), noise)
+        terms = self.bound(Model(self.network, self.latent, self.loss), x, eps, self.beta)
+        values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
+        self._sums[stage].append(torch.stack(values).detach().sum(1))
+        return terms
 
     # --- metrics: sums over observations, divided by their count once per epoch --------------------------------------
-
-    def _add(self, stage: str, terms: Terms, objective: Tensor) -> None:
-        sums = torch.stack([terms.recon, terms.kl, objective, torch.ones_like(objective)]).detach().sum(1)
-        self._sums[stage].append(sums)
 
     def _log(self, stage: str) -> None:
         if not self._sums[stage]:
@@ -119,8 +112,8 @@ class VAE(pl.LightningModule):
         self._sums[stage].clear()
         if self.trainer.world_size > 1:
             total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum")
-        recon, kl, loss, count = total.tolist()
-        values = {"loss": loss, "elbo": -(recon + kl), "recon": recon, "kl": kl}
+        recon, kl, bound, loss, count = total.tolist()
+        values = {self.bound.name: bound, "loss": loss, "elbo": -(recon + kl), "recon": recon, "kl": kl}
         metrics = {f"{stage}/{name}": value / count for name, value in values.items()}
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
 
