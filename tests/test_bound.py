@@ -1,6 +1,7 @@
 """Bounds: against each other, against a model whose log p(x) is known, and their gradients in expectation."""
 
 import dataclasses
+import inspect
 import itertools
 import math
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from vae_lightning import bound as module
+from vae_lightning import loss
 from vae_lightning.bound import (
     Capacity,
     Elbo,
@@ -28,6 +30,9 @@ from vae_lightning.loss import BernoulliLogits
 from vae_lightning.network import MLP
 
 ALL = [Elbo, ElboA, Iwae, IwaeStl, IwaeDreg, Miwae, FreeBits, Capacity]
+LIKELIHOODS = [
+    getattr(loss, name) for name in loss.__all__ if inspect.isclass(getattr(loss, name)) and name != "Likelihood"
+]
 IMPORTANCE_WEIGHTED = [Iwae, IwaeStl, IwaeDreg]
 J, B = 2, 6
 
@@ -137,6 +142,18 @@ def test_one_importance_sample_is_estimator_a(kind, model, x):
     torch.testing.assert_close(
         kind(1)(model, x, eps, beta=1.0).bound, ElboA(1)(model, x, eps, beta=1.0).bound, rtol=1e-5, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_every_bound_works_with_every_likelihood(kind, likelihood, x):
+    torch.manual_seed(0)
+    model = Model(MLP([1, 4, 4], J, likelihood.num_parameters, hidden_dim=8), DiagonalGaussian(J), likelihood())
+    bound = kind()
+    terms = bound(model, x, torch.randn(bound.draws, B, J), beta=0.5)
+    terms.objective.mean().backward()
+    assert terms.bound.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.network.parameters())
 
 
 def test_importance_weighted_bound_by_hand():

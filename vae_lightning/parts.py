@@ -18,7 +18,9 @@ def describe(part: object) -> dict[str, Any]:
     """{"class": "network.MLP", "hidden_dim": 400, ...}: numbers, strings and lists only."""
     kind = type(part)
     arguments = {name: getattr(part, name) for name in inspect.signature(kind).parameters}
-    return {"class": f"{kind.__module__.removeprefix('vae_lightning.')}.{kind.__qualname__}", **arguments}
+    package, *rest = kind.__module__.split(".")
+    home = rest[0] if package == "vae_lightning" else kind.__module__  # where the part is exported
+    return {"class": f"{home}.{kind.__qualname__}", **arguments}
 
 
 def rebuild(part: Any) -> Any:
