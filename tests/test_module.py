@@ -112,6 +112,14 @@ def test_noise_depends_on_seed_and_step_not_on_what_ran_before(tmp_path):
     assert not torch.equal(weights(disturb=False), weights(disturb=False, seed=2))
 
 
+def test_accumulated_batches_have_noise_of_their_own(tmp_path, monkeypatch):
+    drawn = []
+    draw = DiagonalGaussian.noise
+    monkeypatch.setattr(DiagonalGaussian, "noise", lambda *arguments: drawn.append(draw(*arguments)) or drawn[-1])
+    trainer(tmp_path, accumulate_grad_batches=2, max_epochs=2).fit(small(), loader(n=8))
+    assert len({tuple(eps.flatten().tolist()) for eps in drawn}) == 4
+
+
 def test_an_epoch_cut_short_by_max_steps_is_still_measured(tmp_path):
     fit = trainer(tmp_path, max_steps=2, max_epochs=None)
     fit.fit(small(), loader())

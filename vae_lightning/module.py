@@ -79,7 +79,7 @@ class VAE(pl.LightningModule):
     # --- training ------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Any, batch_idx: int) -> Float[Tensor, ""]:
-        terms = self._terms(batch, batch_idx, "train", step=self.global_step)
+        terms = self._terms(batch, batch_idx, "train", step=self.trainer.fit_loop.total_batch_idx)
         return reduce(terms.objective, self.loss.reduction)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
