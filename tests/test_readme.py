@@ -8,6 +8,8 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from conftest import QUICK, ROOT, ForeignVAE, config
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 from torch.utils.data import DataLoader, TensorDataset
 
 ENGLISH, JAPANESE = (ROOT / name for name in ("README.md", "README.ja.md"))
@@ -78,6 +80,35 @@ def test_fashion_mnist_composes():
     assert config("data=fashion_mnist").data._target_.endswith("FashionMNISTDataModule")
 
 
+@pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
+def test_every_old_flag_has_a_new_form_that_builds(old, new):
+    from vae_lightning.config import check
+    from vae_lightning.train import build, vae
+
+    cfg = config(*shlex.split(new))
+    cfg.run_dir = "."
+    check(cfg)
+    vae(cfg)
+    for part in (cfg.trainer, cfg.schedule, *([cfg.logger] if cfg.logger else [])):
+        build(part)
+    given = {part.partition("=")[0]: part.partition("=")[2] for part in shlex.split(new)}
+    for key, value in given.items():
+        if key not in HydraConfig.get().runtime.choices:
+            assert str(OmegaConf.select(cfg, key)).replace(" ", "").replace("'", "").lower() in (
+                value,
+                str_of_number(value),
+            )
+
+
+def str_of_number(value: str) -> str:
+    """How Python writes a number that was written otherwise: 1e-3 -> 0.001."""
+    try:
+        return str(float(value))
+    except ValueError:
+        return value
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
 def test_every_old_flag_has_its_new_form(run_quickly, old, new):
     run = run_quickly(shlex.split(new))

@@ -73,7 +73,8 @@ def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
     """Three panels by epoch: what is maximised (ELBO), its two terms, and beta. Train is solid, validation dashed."""
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    figure = Figure(figsize=(11, 3.4))
+    figure.subplots_adjust(left=0.05, right=0.99, bottom=0.14, top=0.82, wspace=0.15)  # a layout engine draws twice
     panels = figure.subplots(1, 3)
     lines = (
         (0, "elbo", "train", "C0", "-"),
