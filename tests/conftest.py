@@ -121,7 +121,9 @@ class ForeignVAE(pl.LightningModule):
 def foreign_fit(tmp_path):
     """Trains a ForeignVAE for some epochs of 5 steps with the given callbacks."""
 
-    def fit(*callbacks: pl.Callback, logger=False, epochs: int = 2, module: pl.LightningModule | None = None):
+    def fit(
+        *callbacks: pl.Callback, logger=False, epochs: int = 2, module: pl.LightningModule | None = None, **options
+    ):
         pl.seed_everything(0, verbose=False)
         module = module or ForeignVAE()
         images = torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -135,6 +137,7 @@ def foreign_fit(tmp_path):
             enable_progress_bar=any(isinstance(each, pl.callbacks.ProgressBar) for each in callbacks),
             enable_model_summary=False,
             enable_checkpointing=False,
+            **options,
         )
         trainer.fit(module, loader, torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=4))
         return module, trainer

@@ -130,6 +130,9 @@ def test_the_same_weights_give_the_same_picture_in_every_epoch_and_run(foreign_f
         (lambda: LatentTraversal(3, decode="to_image"), r"LatentTraversal\(encode='encode'\)"),
         (lambda: LatentTraversal(2, span="icfd"), "did you mean icdf"),
         (lambda: SampleGrid(every_n_epochs=0), "every_n_epochs=0"),
+        (lambda: SampleGrid(columns=0), "columns=0"),
+        (lambda: ReconstructionGrid(num_images="abc"), "num_images=abc"),
+        (lambda: LatentTraversal(2, size=0), "size=0"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_fix(foreign_fit, make, says):
@@ -148,6 +151,17 @@ def test_reconstructions_stand_below_their_originals(foreign_fit, tmp_path, monk
     expected = images[0, 0].mul(255).round().repeat_interleave(2, 0).repeat_interleave(2, 1).numpy()
     assert np.abs(first - expected).max() <= 1
     assert np.abs(below - (255 - expected)).max() <= 1
+
+
+@pytest.mark.parametrize("make", [lambda x: (1 - x, x, x), lambda x: (1 - x).flatten(1)], ids=["tuple", "flat"])
+def test_reconstructions_may_come_in_a_tuple_or_flat(foreign_fit, tmp_path, make):
+    foreign_fit(ReconstructionGrid(make), epochs=1)
+    assert (tmp_path / "reconstructions" / "epoch_0001.png").is_file()
+
+
+def test_reconstructions_of_another_size_are_refused(foreign_fit):
+    with pytest.raises(ConfigError, match=r"\[20, 1, 4, 4\] -> \[20, 2\]; it must keep the shape"):
+        foreign_fit(ReconstructionGrid(lambda x: x.flatten(1)[:, :2]), epochs=1)
 
 
 def test_the_plane_is_the_inverse_gaussian_cdf_or_linear():
@@ -206,6 +220,21 @@ def test_a_wrong_attribute_is_answered_with_the_numeric_ones(foreign_fit):
         foreign_fit(BetaAnnealing(Linear()))
 
 
+@pytest.mark.parametrize(("unit", "length"), [("epochs", 1), ("steps", 5), ("fraction", 0.5)])
+def test_annealing_in_epochs_of_a_run_that_max_steps_ends(foreign_fit, unit, length):
+    annealing = BetaAnnealing(Linear(length=length, unit=unit), attribute="kl_weight")
+    module, _ = foreign_fit(annealing, epochs=5, max_steps=10)
+    assert module.weights_seen == pytest.approx([min(1.0, step / 5) for step in range(10)])
+
+
+def test_annealing_finds_class_attributes_too(foreign_fit):
+    class WithDefault(ForeignVAE):
+        gamma = 0.0
+
+    module, _ = foreign_fit(BetaAnnealing(lambda t: t, attribute="gamma"), module=WithDefault())
+    assert module.gamma == pytest.approx(0.9)
+
+
 def test_annealing_longer_than_the_run_is_refused(foreign_fit):
     with pytest.raises(ConfigError, match=r"length=3 epochs.*has 2"):
         foreign_fit(BetaAnnealing(Linear(length=3, unit="epochs"), attribute="kl_weight"))
@@ -222,6 +251,15 @@ def test_curve_log_writes_one_whole_row_per_epoch_of_any_metrics(foreign_fit, tm
     assert all(float(row["loss"]) > 0 and float(row["val_loss"]) > 0 and row["nothing"] == "" for row in rows)
     with Image.open(tmp_path / "curves" / "losses.png") as picture:
         assert picture.size[0] > 500
+
+
+def test_curve_log_leaves_what_was_not_logged_in_an_epoch_empty(foreign_fit, tmp_path):
+    columns = {"loss": "foreign_loss", "val_loss": "foreign_val_loss"}
+    foreign_fit(CurveLog(columns), epochs=3, check_val_every_n_epoch=2)
+    with (tmp_path / "curves" / "train_log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["val_loss"]) for row in rows] == [False, True, False]
+    assert len({row["loss"] for row in rows}) == 3
 
 
 def test_curve_log_keeps_the_rows_before_a_resume_and_drops_torn_ones(foreign_fit, tmp_path):
@@ -268,6 +306,22 @@ def test_run_record_of_a_foreign_run(foreign_fit, tmp_path):
     assert meta["seed"] == 0
     assert meta["seconds"] > 0
     assert "foreign_loss" in meta["metrics"]
+
+
+def test_run_record_of_a_second_fit_starts_anew(foreign_fit, tmp_path):
+    record = RunRecord()
+    record.add(note=torch.tensor(1.0))  # whatever is no plain value is written as text
+    foreign_fit(record)
+    first = json.loads((tmp_path / "run_meta.json").read_text())
+
+    class Look(pl.Callback):
+        def on_train_start(self, trainer, pl_module):
+            self.seen = json.loads((tmp_path / "run_meta.json").read_text())
+
+    look = Look()
+    foreign_fit(record, look)
+    assert look.seen["status"] == "running"
+    assert look.seen["started"] > first["started"]
 
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError("boom"), "failed"), (KeyboardInterrupt(), "interrupted")])

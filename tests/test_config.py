@@ -144,6 +144,8 @@ MISTAKES = {
     "callbacks.sample_grid.every_n_epochs=0": (2, "every_n_epochs=0"),
     "trainer.accelerator=nope": (2, "nope"),
     "logger=wandb": (2, "no W&B key"),
+    "trainer.precision=16-true": (2, "use 32-true or a mixed one"),
+    "trainer.limit_val_batches=2": (2, "+key=value adds one"),
     "data.allow_subset=false": (3, "VAE_LIGHTNING_DATA"),
     "project_dir=file": (6, "choose another project_dir"),
 }

@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import http.server
 import multiprocessing
+import socketserver
 import struct
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,17 @@ from vae_lightning.data import MNISTDataModule
 from vae_lightning.data.dataset import EpochShuffle
 from vae_lightning.data.files import NAMES, IdxFiles, parse_idx
 from vae_lightning.data.protocol import PROTOCOLS
-from vae_lightning.data.sources import SUBSET, Folder, Mirrors, NpmPackage, Subset, obtain, shipped_files, store
+from vae_lightning.data.sources import (
+    SUBSET,
+    Folder,
+    Mirrors,
+    NpmPackage,
+    Subset,
+    declared_files,
+    obtain,
+    shipped_files,
+    store,
+)
 from vae_lightning.errors import ConfigError, DataError
 
 
@@ -165,14 +177,41 @@ def test_a_mirror_with_other_content_leaves_nothing_behind(files, contents, tmp_
     server.server.server_close()
 
 
-def test_a_mirror_that_trickles_is_left_at_its_timeout(files, tmp_path):
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\n\r\n\x1f\x8b\x08\0junk",
+    ],
+)
+def test_a_mirror_that_answers_nonsense_is_a_reason_not_a_crash(files, tmp_path, answer):
+    class Nonsense(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Nonsense) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(DataError, match=r"127.0.0.1:"):
+            Mirrors([f"http://127.0.0.1:{server.server_address[1]}"], timeout=5).find(files, tmp_path, "mnist")
+        server.shutdown()
+
+
+def test_what_is_no_address_is_a_reason_too(files, tmp_path):
+    with pytest.raises(DataError, match="foo"):
+        Mirrors(["foo"]).find(files, tmp_path, "mnist")
+
+
+@pytest.mark.parametrize("piece", [b".", b"." * (1 << 16)], ids=["byte by byte", "in large pieces"])
+def test_a_mirror_that_trickles_is_left_at_its_timeout(files, tmp_path, piece):
     class Trickle(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             try:
                 while not stop.wait(0.05):
-                    self.wfile.write(b"." * (1 << 16))
+                    self.wfile.write(piece)
             except OSError:
                 pass
 
@@ -182,8 +221,10 @@ def test_a_mirror_that_trickles_is_left_at_its_timeout(files, tmp_path):
     stop = threading.Event()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trickle)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    started = time.monotonic()
     with pytest.raises(DataError, match="timed out"):
         Mirrors([f"http://127.0.0.1:{server.server_port}"], timeout=0.5).find(files, tmp_path, "mnist")
+    assert time.monotonic() - started < 10
     stop.set()
     server.shutdown()
     server.server_close()
@@ -262,12 +303,7 @@ def test_the_bundled_subset_is_small_and_balanced():
 
 
 def test_the_bundled_subset_is_part_of_the_original(full_mnist):
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    from vae_lightning.config import CONF
-
-    files = instantiate(OmegaConf.load(CONF / "data" / "files" / "mnist.yaml"))
+    files = declared_files("mnist")
     original = Folder().find(files, full_mnist, "mnist").tensors["test_images"].flatten(1)
     bundled = Subset().find(files, full_mnist, "mnist").tensors["test_images"].flatten(1)
     assert {bytes(row.tolist()) for row in bundled} <= {bytes(row.tolist()) for row in original}
@@ -368,6 +404,24 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert sorted(order(1, 2)) == list(range(50))
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+
+
+def test_the_first_order_after_a_resume_is_that_of_its_epoch(module):
+    data = module()
+    first = next(iter(data.train_dataloader()))[0]
+    data.trainer = type("Trainer", (), {"current_epoch": 3})()
+    resumed = next(iter(data.train_dataloader()))[0]
+    sampler = EpochShuffle(56, data.seed)
+    sampler.set_epoch(3)
+    expected = data._splits["train"].images[list(sampler)[:16]]
+    assert torch.equal(resumed, expected)
+    assert not torch.equal(resumed, first)
+
+
+def test_the_data_module_needs_no_arguments():
+    data = MNISTDataModule()
+    assert list(data.sources) == ["folder", "mirrors", "npm", "subset"]
+    assert data.files.folder == "MNIST"
 
 
 def test_workers_give_the_same_batches(module):

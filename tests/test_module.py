@@ -1,5 +1,6 @@
 """The LightningModule: its objective, its metrics, its use after training."""
 
+import csv
 import json
 
 import lightning.pytorch as pl
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning import VAE
 from vae_lightning.bound import Elbo, Model
+from vae_lightning.callbacks import CurveLog
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError, reduce
@@ -124,6 +126,14 @@ def test_an_epoch_cut_short_by_max_steps_is_still_measured(tmp_path):
     fit = trainer(tmp_path, max_steps=2, max_epochs=None)
     fit.fit(small(), loader())
     assert "train/elbo" in fit.callback_metrics
+
+
+def test_a_cut_epoch_is_in_the_log_with_its_own_numbers(tmp_path):
+    trainer(tmp_path, max_steps=5, max_epochs=None, callbacks=[CurveLog()]).fit(small(lr=0.01), loader(), loader())
+    with (tmp_path / "curves" / "train_log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["elbo"] for row in rows}) == 2
+    assert [bool(row["val_elbo"]) for row in rows] == [True, False]
 
 
 @pytest.mark.parametrize("loss", [Bernoulli(), BernoulliLogits()])

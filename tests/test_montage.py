@@ -65,6 +65,8 @@ def test_output_and_folder(run, monkeypatch, tmp_path):
         ("stride=-1", "stride=-1: must be"),
         ("maximum=0", "maximum=0: must be"),
         ("pattern=*.jpg", "holds no such picture"),
+        ("output=sheet.txt", "must end in .png"),
+        ("labels=maybe", "must be true or false"),
     ],
 )
 def test_mistakes(run, monkeypatch, capsys, override, says):

@@ -78,7 +78,14 @@ def test_what_is_not_a_folders_name_is_refused_before_anything_is_made(tmp_path,
     names = {"group": "g", "name": "n", key: wrong}
     with pytest.raises(ConfigError, match=f"^{key}="):
         claim(str(tmp_path / "project"), **names)
-    assert not list(tmp_path.rglob("*n*"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rank", ["RANK", "SLURM_PROCID"])
+def test_a_process_that_somebody_else_started_with_a_rank_claims_nothing(tmp_path, monkeypatch, rank):
+    monkeypatch.setenv(rank, "1")
+    assert claim(str(tmp_path / "project"), "group", "name") == tmp_path / "project"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["with space", "ü 名", "emoji🙂"])

@@ -34,7 +34,9 @@ def test_the_run_folder(train, capsys):
 
 
 def test_the_record(train):
-    record = meta(train("data.protocol=static", "beta=2"))
+    run = train("data.protocol=static", "beta=2")
+    assert run.parent.name == "mnist-static-lat20-bce-beta2-none-mean"
+    record = meta(run)
     assert record["status"] == "completed"
     assert record["config"]["beta"] == 2
     assert "data.protocol=static" in record["overrides"]

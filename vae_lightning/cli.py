@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from errno import EACCES, EDQUOT, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import Any
 
 import hydra
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.config import CONF
-from vae_lightning.errors import ConfigError, UserError, did_you_mean
+from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -41,6 +42,9 @@ def told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """`task`, which says at once what a user can mend: a single run ends with it, a sweep goes on and ends badly."""
 
     def telling(cfg: DictConfig) -> Any:
+        hydra_cfg = HydraConfig.get()
+        if hydra_cfg.mode == RunMode.MULTIRUN:
+            print(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}", flush=True)
         try:
             return task(cfg)
         except Exception as error:
@@ -48,7 +52,7 @@ def told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             if mistake is None:
                 raise
             print(f"error: {mistake}", file=sys.stderr, flush=True)
-            if HydraConfig.get().mode == RunMode.RUN:
+            if hydra_cfg.mode == RunMode.RUN:
                 sys.exit(mistake.status)
             mistake.was_told = True  # type: ignore[attr-defined]
             raise mistake from None
@@ -64,6 +68,12 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
         return error.__cause__
     if isinstance(error, HydraException | OmegaConfBaseException):
         return ConfigError(explain(error, overrides))
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's; importing it here would cost seconds
+        return ConfigError(" ".join(str(error).split()))
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EROFS, EACCES, EPERM, EDQUOT, ENOTDIR):
+        return FolderError(
+            f"{error.filename or 'the run folder'}: {error.strerror}; make room, or choose another folder"
+        )
     return None
 
 
@@ -79,5 +89,5 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     if "is not in struct" in text:
         key = text.partition("Key '")[2].partition("'")[0]
         used = next((o for o in overrides if o.lstrip("+~").partition("=")[0].split(".")[-1] == key), key)
-        return f"{used}: no such key; `--cfg job` shows all keys"
+        return f"{used}: no such key; --cfg job shows all keys, and +key=value adds one that its class takes"
     return text.partition(" full_key:")[0] or type(error).__name__

@@ -50,8 +50,9 @@ def check(cfg: DictConfig) -> None:
 
 def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
     """Group and name of the run, composed where they are empty: mnist-lat20-bce-beta1-none-mean and seed42."""
+    protocol = "" if cfg.data.protocol == "grey" else f"-{cfg.data.protocol}"  # results of two are never compared
     composed = (
-        f"{choices['data']}-lat{cfg.latent.dim}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
+        f"{choices['data']}{protocol}-lat{cfg.latent.dim}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
         f"-{cfg.loss.reduction}"
     )
     return str(cfg.group or composed), str(cfg.name or f"seed{cfg.seed}")

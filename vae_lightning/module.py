@@ -71,6 +71,7 @@ class VAE(pl.LightningModule):
         """The reconstruction of x."""
         return self.reconstruct(x)
 
+    @torch.no_grad()
     def sample(self, n: int, seed: int | None = None) -> Float[Tensor, "n C H W"]:
         """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`."""
         noise = generator(self.device, "sample", int(torch.randint(2**31, ())) if seed is None else seed)
@@ -118,12 +119,10 @@ class VAE(pl.LightningModule):
         self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.trainer.is_last_batch:  # callbacks read the metrics before this module's on_train_epoch_end is called
+        stops = self.trainer.should_stop or 0 <= self.trainer.max_steps <= self.trainer.global_step
+        if self.trainer.is_last_batch or stops:  # callbacks read the metrics before this module's on_train_epoch_end
             self.log("beta", float(self.beta), on_step=False, on_epoch=True, batch_size=1)
             self._log("train")
-
-    def on_train_epoch_end(self) -> None:
-        self._log("train")  # an epoch cut short by max_steps or max_time has no last batch
 
     def on_validation_epoch_end(self) -> None:
         self._log("val")

@@ -25,6 +25,10 @@ def montage(cfg: DictConfig) -> None:
     if not paths:
         raise ConfigError(f"pattern={cfg.pattern}: {folder} holds no such picture")
     output = Path(cfg.output or Path(cfg.run) / f"{cfg.folder}_montage.png")
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise ConfigError(f"output={cfg.output}: must end in .png, .jpg or .webp")
+    if type(cfg.labels) is not bool:
+        raise ConfigError(f"labels={cfg.labels}: must be true or false")
     output.parent.mkdir(parents=True, exist_ok=True)
     sheet(paths, cfg.columns, cfg.labels, cfg.font_size).save(output)
     print(f"{len(paths)} pictures -> {output}")

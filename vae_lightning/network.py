@@ -46,7 +46,7 @@ class MLP(nn.Module):
 
 
 class PaperMLP(nn.Module):
-    """Implements Appendix C: one tanh layer of 500 units on each side, all parameters from N(0, 0.01) at the start.
+    """Implements Appendix C as in the experiments: one tanh layer of 500 units each, all parameters from N(0, 0.01).
 
     0.01 is read as the standard deviation, as in the authors' later code. Raises ValueError as `MLP` does.
     """

@@ -18,15 +18,14 @@ def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, sav
     `date_prefix` the folder is project_dir/group/name; with `save_dir` it is that folder and there is no `latest`.
     Raises ConfigError where that folder holds a run already or a name is not one, FolderError where it cannot be made.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0" and JOINED in os.environ:
-        return Path(os.environ[JOINED])
+    if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        return Path(os.environ.get(JOINED, project_dir))  # the first process claims, and it alone writes
     try:
         if save_dir:
             folder = claim_whole(Path(save_dir), f"save_dir={save_dir}")
         else:
-            parent = Path(project_dir) / check_name("group", group)
+            parent, name = Path(project_dir) / check_name("group", group), check_name("name", name)
             parent.mkdir(parents=True, exist_ok=True)
-            name = check_name("name", name)
             folder = numbered(parent, name) if date_prefix else claim_whole(parent / name, f"name={name}")
             point_latest(parent, folder.name)
     except OSError as error:

@@ -119,7 +119,7 @@ class Cosine:
         return self.beta * 0.5 * (1 - math.cos(math.pi * min(1.0, t / self.length)))
 
 
-def in_fractions(schedule: AnySchedule, steps: int, epochs: int) -> AnySchedule:
+def in_fractions(schedule: AnySchedule, steps: float, epochs: float) -> AnySchedule:
     """The same curve with its length as a fraction of a run of `steps` optimizer steps in `epochs` epochs.
 
     Raises ConfigError where the curve would end after the run does. A schedule without a length comes back as it is.

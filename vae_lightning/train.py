@@ -80,13 +80,19 @@ def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
     """Raises ConfigError for whatever would be found wrong only in a claimed folder, without claiming one."""
     import math
 
+    from vae_lightning.errors import ConfigError
     from vae_lightning.schedule import in_fractions
 
     trial = cfg.copy()
     trial.run_dir = "."
     trainer = make_trainer(trial, data)
-    steps = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches) * cfg.epochs
-    in_fractions(build(cfg.schedule), steps if trainer.max_steps < 0 else min(steps, trainer.max_steps), cfg.epochs)
+    steps_per_epoch = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
+    steps = (
+        cfg.epochs * steps_per_epoch if trainer.max_steps < 0 else min(cfg.epochs * steps_per_epoch, trainer.max_steps)
+    )
+    in_fractions(build(cfg.schedule), steps, steps / steps_per_epoch)
+    if str(trainer.precision).endswith("-true") and trainer.precision != "32-true":
+        raise ConfigError(f"trainer.precision={trainer.precision}: densities need float32; use 32-true or a mixed one")
 
 
 def build(part: DictConfig, **more: Any) -> Any:
@@ -134,6 +140,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module sums over processes itself
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
 

@@ -23,7 +23,11 @@ class BetaAnnealing(pl.Callback):
         self.schedule, self.attribute = schedule, attribute
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.attribute not in dict(numbers(pl_module)):
+        try:
+            found = is_number(follow(pl_module, self.attribute))
+        except AttributeError:
+            found = False
+        if not found:
             known = ", ".join(name for name, _ in numbers(pl_module)) or "none"
             raise ConfigError(
                 f"BetaAnnealing(attribute={self.attribute!r}): {type(pl_module).__name__} has no number of that name; "
@@ -34,9 +38,8 @@ class BetaAnnealing(pl.Callback):
         self._steps = trainer.estimated_stepping_batches
         if math.isinf(self._steps):
             raise ConfigError("BetaAnnealing: the run has no end; give the trainer max_epochs or max_steps")
-        steps_per_epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
-        epochs = trainer.max_epochs or math.ceil(self._steps / steps_per_epoch)
-        self._curve = in_fractions(self.schedule, int(self._steps), epochs)
+        steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        self._curve = in_fractions(self.schedule, self._steps, self._steps / steps_per_epoch)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae_lightning.callbacks.metrics import NewMetrics
 from vae_lightning.callbacks.pictures import caption, run_dir
 
 COLUMNS = {
@@ -29,12 +30,13 @@ class CurveLog(pl.Callback):
     """Writes `curves/train_log.csv`, one whole row per epoch, and redraws `curves/losses.png` from it.
 
     `columns` maps each column to the logged metric it holds; `epoch` always stands first and counts from 1. A metric
-    that was not logged leaves its cell empty. Nats per datapoint. A resumed run keeps the rows up to where it resumed.
+    that was not logged in an epoch leaves its cell empty. Nats per datapoint. A resumed run keeps its earlier rows.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
         self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
         self._rows: list[dict[str, str]] = []
+        self._metrics = NewMetrics()
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -52,8 +54,8 @@ class CurveLog(pl.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = trainer.callback_metrics
-        values = {name: f"{float(metrics[key]):.6g}" if key in metrics else "" for name, key in self.columns.items()}
+        metrics = self._metrics.of(trainer.callback_metrics)
+        values = {name: f"{metrics[key]:.6g}" if key in metrics else "" for name, key in self.columns.items()}
         row = {"epoch": str(trainer.current_epoch + 1), **values}
         self._rows.append(row)
         with (self._folder / "train_log.csv").open("a", encoding="utf-8") as file:
@@ -69,36 +71,42 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["epoch"] and None not in row.values()]
 
 
+PANELS = {
+    "ELBO = -(recon + KL)": ("elbo", "val_elbo"),
+    "recon and KL": ("recon", "val_recon", "kl", "val_kl"),
+    "beta (last step of the epoch)": ("beta",),
+}
+COLOURS = {"elbo": "C0", "recon": "C1", "kl": "C2", "beta": "C3"}
+
+
 def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
-    """Three panels by epoch: what is maximised (ELBO), its two terms, and beta. Train is solid, validation dashed."""
+    """Panels by epoch: what is maximised (ELBO), its two terms, and beta; of other columns, one panel with all.
+
+    Validation is dashed.
+    """
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
+    filled = {name for row in rows for name, value in row.items() if value and name != "epoch"}
+    panels = {name: columns for name, columns in PANELS.items() if filled & set(columns)}
+    panels = panels or {"": tuple(sorted(filled))}
     figure = Figure(figsize=(11, 3.4))
     figure.subplots_adjust(left=0.05, right=0.99, bottom=0.14, top=0.82, wspace=0.15)  # a layout engine draws twice
-    panels = figure.subplots(1, 3)
-    lines = (
-        (0, "elbo", "train", "C0", "-"),
-        (0, "val_elbo", "validation", "C0", "--"),
-        (1, "recon", "recon", "C1", "-"),
-        (1, "val_recon", "recon, validation", "C1", "--"),
-        (1, "kl", "KL", "C2", "-"),
-        (1, "val_kl", "KL, validation", "C2", "--"),
-        (2, "beta", "beta", "C3", "-"),
-    )
-    for panel, column, label, colour, style in lines:
-        points = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
-        if points:
-            marker = "o" if len(points) == 1 else None
-            panels[panel].plot(*zip(*points, strict=True), style, color=colour, label=label, marker=marker)
-    for panel, name in zip(
-        panels, ("ELBO = -(recon + KL)", "recon and KL", "beta (last step of the epoch)"), strict=True
-    ):
-        panel.set(title=name, xlabel="epoch")
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.grid(alpha=0.3)
-        if len(panel.lines) > 1:
-            panel.legend(frameon=False, fontsize=9)
-    panels[2].set_ylim(bottom=0)
+    for axes, (name, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for column in columns:
+            points = [(int(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+            if points:
+                style, colour = "--" if column.startswith("val_") else "-", COLOURS.get(column.removeprefix("val_"))
+                label = column.replace("val_", "validation ")
+                axes.plot(
+                    *zip(*points, strict=True), style, color=colour, label=label, marker="." if len(rows) < 4 else ""
+                )
+        axes.set(title=name, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        if columns == ("beta",):
+            axes.set_ylim(bottom=0)
+        elif axes.lines:
+            axes.legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=10)
     temporary = path.with_suffix(".part")
     figure.savefig(temporary, format="png", dpi=100)

@@ -5,7 +5,7 @@ from os import PathLike
 import lightning.pytorch as pl
 import torch
 
-from vae_lightning.callbacks.pictures import check_every, run_dir
+from vae_lightning.callbacks.pictures import check_counts, run_dir
 
 
 class EpochWeights(pl.Callback):
@@ -17,7 +17,8 @@ class EpochWeights(pl.Callback):
     def __init__(
         self, every_n_epochs: int = 1, enabled: bool = True, prefix: str = "vae", dirpath: str | PathLike | None = None
     ) -> None:
-        self.every_n_epochs, self.enabled = check_every(self, every_n_epochs), enabled
+        check_counts(self, every_n_epochs=every_n_epochs)
+        self.every_n_epochs, self.enabled = every_n_epochs, enabled
         self.prefix, self.dirpath = prefix, dirpath
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

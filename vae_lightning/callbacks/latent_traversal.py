@@ -44,7 +44,8 @@ class LatentTraversal(pl.Callback):
             raise ConfigError(f"LatentTraversal.span={span}: {did_you_mean(span, SPANS)}")
         self.latent_dim, self.decode, self.encode = latent_dim, decode, encode
         self.span, self.limit, self.size, self.rows = span, limit, size, rows
-        self.every_n_epochs, self.dirpath = pictures.check_every(self, every_n_epochs), dirpath
+        self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
+        pictures.check_counts(self, latent_dim=latent_dim, size=size, rows=rows, every_n_epochs=every_n_epochs)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

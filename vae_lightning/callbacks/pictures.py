@@ -24,6 +24,7 @@ from vae_lightning.errors import ConfigError
 def looking(trainer: pl.Trainer, pl_module: pl.LightningModule, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients, the random numbers of `seed`; afterwards mode and RNG state are as before."""
     modes = [(part, part.training) for part in pl_module.modules()]
+    mps_state = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None  # isolate_rng knows CPU, CUDA
     with isolate_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
         torch.manual_seed(seed)
         pl_module.eval()
@@ -32,6 +33,8 @@ def looking(trainer: pl.Trainer, pl_module: pl.LightningModule, seed: int) -> It
         finally:
             for part, training in modes:
                 part.training = training
+            if mps_state is not None:
+                torch.mps.set_rng_state(mps_state)
 
 
 def method(pl_module: pl.LightningModule, owner: object, argument: str, function: str | Callable) -> Callable[..., Any]:
@@ -127,8 +130,8 @@ def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
     return Path(trainer.default_root_dir if dirpath is None else dirpath)
 
 
-def check_every(owner: object, every_n_epochs: int) -> int:
-    """Raises ConfigError unless it is a whole number >= 1."""
-    if not isinstance(every_n_epochs, int) or every_n_epochs < 1:
-        raise ConfigError(f"{type(owner).__name__}.every_n_epochs={every_n_epochs}: must be a whole number >= 1")
-    return every_n_epochs
+def check_counts(owner: object, **counts: int) -> None:
+    """Raises ConfigError unless each is a whole number >= 1."""
+    for name, value in counts.items():
+        if type(value) is not int or value < 1:
+            raise ConfigError(f"{type(owner).__name__}.{name}={value}: must be a whole number >= 1")

@@ -8,6 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
+from vae_lightning.callbacks.metrics import NewMetrics
+
 HEADER = "  epoch   train ELBO = -( recon +     KL )    val ELBO     beta   time left"
 
 
@@ -21,6 +23,7 @@ class Progress(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._enabled = True
+        self._best: tuple[float, int] = (-math.inf, 0)
 
     def enable(self) -> None:
         self._enabled = True
@@ -34,7 +37,7 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
-        self._best: tuple[float, int] | None = None
+        self._best, self._metrics = (-math.inf, 0), NewMetrics()
         if self._enabled:
             print(f"{data(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}", flush=True)
 
@@ -52,12 +55,12 @@ class Progress(ProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._enabled:
             return
-        logged = trainer.callback_metrics
-        if "val/elbo" in logged:
-            self._best = max(self._best or (-math.inf, 0), (float(logged["val/elbo"]), trainer.current_epoch + 1))
+        logged = self._metrics.of(trainer.callback_metrics)
+        if logged.get("val/elbo", -math.inf) > self._best[0]:
+            self._best = (logged["val/elbo"], trainer.current_epoch + 1)
 
         def number(key: str, width: int, digits: int = 2) -> str:
-            return f"{float(logged[key]):{width}.{digits}f}" if key in logged else "-".rjust(width)
+            return f"{logged[key]:{width}.{digits}f}" if key in logged else "-".rjust(width)
 
         elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
         line = f"{self._epoch(trainer)}   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, 3)}"
@@ -65,7 +68,7 @@ class Progress(ProgressBar):
         print(f"\r{line:<78}" if self._live else line, flush=True)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._enabled and self._best:
+        if self._enabled and self._best[1]:
             print(f"\nbest epoch {self._best[1]}: validation ELBO {self._best[0]:.2f} nats", flush=True)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -76,7 +79,12 @@ class Progress(ProgressBar):
             print(f"{data(trainer)}run folder: {trainer.default_root_dir}", flush=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self._live:
+        if self._enabled and isinstance(exception, KeyboardInterrupt):
+            print(
+                f"\ninterrupted in epoch {trainer.current_epoch + 1}; run folder: {trainer.default_root_dir}",
+                flush=True,
+            )
+        elif self._live:
             print(flush=True)
 
     def _epoch(self, trainer: pl.Trainer) -> str:

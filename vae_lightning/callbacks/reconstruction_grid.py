@@ -9,14 +9,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from vae_lightning.callbacks import pictures
+from vae_lightning.errors import ConfigError
 
 
 class ReconstructionGrid(pl.Callback):
     """Writes `reconstructions/epoch_XXXX.png`: rows of images x, each above a row of what `reconstruct` makes of them.
 
     The images are the same in every epoch and every run: `images` [N, C, H, W], or the first `num_images` of the test
-    set (else validation, else training set). `reconstruct` is a method's name or a function, x -> [N, C, H, W] in
-    [0, 1]. XXXX counts the epochs of training behind the picture; 0000 is the untrained model.
+    set (else validation, else training set). `reconstruct` is a method's name or a function; of x it makes [N, C, H, W]
+    in [0, 1], flat or not, alone or first in a tuple. XXXX counts the epochs of training behind the picture; 0000 is
+    the untrained model.
     """
 
     def __init__(
@@ -29,7 +31,8 @@ class ReconstructionGrid(pl.Callback):
         dirpath: str | PathLike | None = None,
     ) -> None:
         self.reconstruct, self.images, self.num_images, self.columns = reconstruct, images, num_images, columns
-        self.every_n_epochs, self.dirpath = pictures.check_every(self, every_n_epochs), dirpath
+        self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
+        pictures.check_counts(self, num_images=num_images, columns=columns, every_n_epochs=every_n_epochs)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -51,7 +54,13 @@ class ReconstructionGrid(pl.Callback):
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         assert self.images is not None
         with pictures.looking(trainer, pl_module, seed=0):
-            reconstructions = self._reconstruct(self.images)
+            reconstructions = pictures.first_tensor(self._reconstruct(self.images))
+        if reconstructions.numel() != self.images.numel():
+            sizes = f"{list(self.images.shape)} -> {list(reconstructions.shape)}"
+            raise ConfigError(
+                f"ReconstructionGrid(reconstruct={self.reconstruct!r}): {sizes}; it must keep the shape of x"
+            )
+        reconstructions = reconstructions.reshape(self.images.shape)
         rows = zip(self.images.split(self.columns), reconstructions.split(self.columns), strict=True)
         both = [torch.cat([padded(x, self.columns), padded(y, self.columns)]) for x, y in rows]
         text = pictures.caption(trainer, "x, and E[x|z] below it", epoch)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -51,14 +52,14 @@ class RunRecord(pl.Callback):
         self.record = {
             "status": "running",
             "started": now(),
-            **self.record,
+            **{key: value for key, value in self.record.items() if key not in ("status", "started", "ended", "error")},
             "seed": int(os.environ["PL_GLOBAL_SEED"]) if "PL_GLOBAL_SEED" in os.environ else None,
             "data": describe() if describe else None,
             "device": device(trainer),
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "versions": versions(),
             "git": git_revision(),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": ["python", *sys.orig_argv[1:]],
         }
         self._write(trainer)
 
@@ -91,7 +92,9 @@ class RunRecord(pl.Callback):
         path = run_dir(trainer, self.dirpath) / "run_meta.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps(self.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(self.record, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+        )
         os.replace(temporary, path)
 
 
@@ -100,9 +103,10 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def metrics(trainer: pl.Trainer) -> dict[str, float]:
-    """What was logged last, as plain numbers."""
-    return {key: round(float(value), 6) for key, value in sorted(trainer.callback_metrics.items())}
+def metrics(trainer: pl.Trainer) -> dict[str, float | None]:
+    """What was logged last, as plain numbers; None where it is not finite, which JSON cannot say."""
+    logged = {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
+    return {key: round(value, 6) if math.isfinite(value) else None for key, value in logged.items()}
 
 
 def device(trainer: pl.Trainer) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class SampleGrid(pl.Callback):
         dirpath: str | PathLike | None = None,
     ) -> None:
         self.sample, self.num_images, self.columns, self.seed = sample, num_images, columns, seed
-        self.every_n_epochs, self.dirpath = pictures.check_every(self, every_n_epochs), dirpath
+        self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
+        pictures.check_counts(self, num_images=num_images, columns=columns, every_n_epochs=every_n_epochs)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

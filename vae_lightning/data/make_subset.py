@@ -10,13 +10,10 @@ import sys
 from pathlib import Path
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor
 
-from vae_lightning.config import CONF
 from vae_lightning.data.files import NAMES
-from vae_lightning.data.sources import SUBSET, Folder
+from vae_lightning.data.sources import SUBSET, Folder, declared_files
 
 PER_CLASS = {"train": 500, "test": 100}
 
@@ -28,8 +25,7 @@ def idx_bytes(tensor: Tensor) -> bytes:
 
 
 def main(folder: str) -> None:
-    files = instantiate(OmegaConf.load(CONF / "data" / "files" / "mnist.yaml"))
-    found = Folder().find(files, Path(folder), "mnist")
+    found = Folder().find(declared_files("mnist"), Path(folder), "mnist")
     sums = []
     for split, count in PER_CLASS.items():
         labels = found.tensors[f"{split}_labels"]

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is
 from vae_lightning.data.files import IdxFiles
 from vae_lightning.data.protocol import PROTOCOLS
-from vae_lightning.data.sources import Found, Source, obtain
+from vae_lightning.data.sources import Found, Source, declared_files, declared_sources, obtain
 from vae_lightning.errors import ConfigError, did_you_mean
 from vae_lightning.noise import generator
 
@@ -22,7 +22,8 @@ from vae_lightning.noise import generator
 class MNISTDataModule(pl.LightningDataModule):
     """Handwritten digits (LeCun et al. 1998): x [B, 1, 28, 28] in [0, 1] and labels [B].
 
-    `val_size` images are held out of the training set by `split_seed`, the same ones in every run; 0 trains on all.
+    `files` and `sources` are those of conf/data where they are not given. `val_size` images are held out of the
+    training set by `split_seed`, the same ones in every run; 0 trains on all.
     Raises ConfigError for values that cannot work, DataError where no source has the data.
     """
 
@@ -32,8 +33,8 @@ class MNISTDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        files: IdxFiles,
-        sources: Mapping[str, Source],
+        files: IdxFiles | None = None,
+        sources: Mapping[str, Source] | None = None,
         dir: str = "~/.cache/vae_lightning",
         protocol: str = "grey",
         val_size: int = 5000,
@@ -53,7 +54,9 @@ class MNISTDataModule(pl.LightningDataModule):
         ):
             if not isinstance(value, int) or value < least:
                 raise ConfigError(f"data.{key}={value}: must be a whole number >= {least}")
-        self.files, self.sources, self.root = files, sources, Path(dir).expanduser()
+        self.files = files or declared_files(str(self.name))
+        self.sources = sources or declared_sources(str(self.name))
+        self.root = Path(dir).expanduser()
         self.protocol, self.val_size, self.split_seed = protocol, val_size, split_seed
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.allow_subset = allow_subset
@@ -89,7 +92,10 @@ class MNISTDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.batch_size={self.batch_size}: more than the {len(kept)} training images")
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed))
+        epoch = (
+            self.trainer.current_epoch if self.trainer is not None else 0
+        )  # workers start before set_epoch is called
+        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch))
 
     def val_dataloader(self) -> DataLoader | list:
         return self._loader("val") if self.val_size else []

@@ -15,13 +15,17 @@ import tarfile
 import tempfile
 import time
 import urllib.request
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from omegaconf import OmegaConf
 from torch import Tensor
 
+from vae_lightning.config import CONF
 from vae_lightning.data.files import NAMES, IdxFiles
 from vae_lightning.errors import DataError
 
@@ -41,6 +45,18 @@ class Found:
 
 class Source(Protocol):
     def find(self, files: IdxFiles, root: Path, name: str) -> Found: ...
+
+
+def declared_files(name: str) -> IdxFiles:
+    """The files of conf/data/files/<name>.yaml."""
+    declared = dict(OmegaConf.load(CONF / "data" / "files" / f"{name}.yaml"))
+    return IdxFiles(**{str(key): value for key, value in declared.items() if key != "_target_"})
+
+
+def declared_sources(name: str) -> dict[str, Source]:
+    """The sources of conf/data/sources/<name>.yaml, in order."""
+    declared: Any = OmegaConf.to_container(OmegaConf.load(CONF / "data" / "sources" / f"{name}.yaml"))
+    return {label: globals()[each.pop("_target_").rpartition(".")[2]](**each) for label, each in declared.items()}
 
 
 def obtain(sources: Mapping[str, Source], files: IdxFiles, root: Path, name: str, allow_subset: bool = True) -> Found:
@@ -99,7 +115,7 @@ class Mirrors:
                 for part, filename in NAMES.items():
                     content = gzip.decompress(download(f"{url.rstrip('/')}/{filename}.gz", deadline))
                     store(content, files.checksum(part), root / files.folder / "raw" / filename)
-            except (OSError, EOFError, DataError) as error:
+            except (OSError, EOFError, ValueError, HTTPException, zlib.error) as error:
                 problems.append(f"{url}: {getattr(error, 'reason', error)}")
             else:
                 return replace(Folder().find(files, root, name), source=url)
@@ -157,7 +173,7 @@ def download(url: str, deadline: float) -> bytes:
     """What is at `url`, or OSError (TimeoutError) at the deadline, a value of time.monotonic()."""
     chunks = []
     with urllib.request.urlopen(url, timeout=min(10, max(1, deadline - time.monotonic()))) as response:
-        while chunk := response.read(1 << 18):
+        while chunk := response.read1(1 << 18):
             chunks.append(chunk)
             if time.monotonic() > deadline:
                 raise TimeoutError("timed out")
