@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK, ROOT, SHARED, command
+from conftest import QUICK, ROOT, SHARED, command, config
 
 from vae_lightning import VAE
+from vae_lightning.train import train as task
 
 
 def meta(run: Path) -> dict:
@@ -198,11 +199,13 @@ def test_full_mnist_is_used_where_it_is(train, full_mnist):
     assert record["data"]["sizes"] == {"train": 55000, "val": 5000, "test": 10000}
 
 
-def test_fashion_mnist_for_free(train):
+def test_fashion_mnist_for_free(tmp_path):
     folder = SHARED / "fashion_mnist"
     if not folder.is_dir():
         pytest.skip("Fashion-MNIST is not beside this checkout (../shared/data/fashion_mnist)")
-    run = train("data=fashion_mnist", f"data.dir={folder}")
+    cfg = config("data=fashion_mnist", f"data.dir={folder}", "epochs=1", "hidden_dim=16", f"project_dir={tmp_path}")
+    task(cfg)
+    run = Path(cfg.run_dir)
     assert run.parent.name == "fashion_mnist-lat20-bce-beta1-none-mean"
     assert meta(run)["data"]["sizes"]["test"] == 10000
 

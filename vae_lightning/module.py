@@ -47,7 +47,7 @@ class VAE(pl.LightningModule):
         self.loss = rebuild(loss) or Bernoulli()
         self.bound = rebuild(bound) or Elbo()
         self.network = rebuild(network) or MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
-        self.lr, self.beta, self.seed = lr, beta, seed
+        self.lr, self.beta, self.seed = lr, float(beta), seed
         parts = {"network": self.network, "latent": self.latent, "loss": self.loss, "bound": self.bound}
         plain = {name: describe(part) for name, part in parts.items()}
         self.save_hyperparameters({**plain, "lr": lr, "beta": beta, "seed": seed})

@@ -44,7 +44,7 @@ class BetaAnnealing(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        value = self._curve(min(1.0, trainer.global_step / self._steps))
+        value = float(self._curve(min(1.0, trainer.global_step / self._steps)))
         path, _, name = self.attribute.rpartition(".")
         holder = follow(pl_module, path)
         current = getattr(holder, name)
