@@ -108,7 +108,7 @@ def test_the_list_above_is_complete():
 @pytest.mark.parametrize("kind", ALL)
 def test_shapes_names_and_that_the_elbo_is_never_weighted(kind, model, x):
     bound = kind()
-    eps = torch.randn(bound.draws, B, J)
+    eps = torch.randn(bound.num_samples, B, J)
     plain, weighted = bound(model, x, eps, beta=1.0), bound(model, x, eps, beta=4.0)
     for field in dataclasses.fields(plain):
         assert getattr(plain, field.name).shape == (B,)
@@ -122,9 +122,9 @@ def test_shapes_names_and_that_the_elbo_is_never_weighted(kind, model, x):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_chunks_change_memory_not_values_or_gradients(kind, model, x):
-    options = {"num_samples": 4}
+    options = {"samples_per_group" if kind is Miwae else "num_samples": 4}
     whole, chunked = kind(**options), kind(**options, chunk=3)
-    eps, gradients, values = torch.randn(whole.draws, B, J), [], []
+    eps, gradients, values = torch.randn(whole.num_samples, B, J), [], []
     for bound in (whole, chunked):
         terms = bound(model, x, eps, beta=1.0)
         network = model.network
@@ -150,7 +150,7 @@ def test_every_bound_works_with_every_likelihood(kind, likelihood, x):
     torch.manual_seed(0)
     model = Model(MLP([1, 4, 4], J, likelihood.num_parameters, hidden_dim=8), DiagonalGaussian(J), likelihood())
     bound = kind()
-    terms = bound(model, x, torch.randn(bound.draws, B, J), beta=0.5)
+    terms = bound(model, x, torch.randn(bound.num_samples, B, J), beta=0.5)
     terms.objective.mean().backward()
     assert terms.bound.isfinite().all()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.network.parameters())
@@ -181,7 +181,7 @@ def test_the_bound_rises_with_k_and_stays_below_log_px():
     for k in (1, 2, 5, 20, 100):
         eps = noise(20_000 // k * k)
         model = exact_model()
-        bounds = Miwae(groups=20_000 // k, num_samples=k)(model, points(), eps, beta=1.0).bound
+        bounds = Miwae(groups=20_000 // k, samples_per_group=k)(model, points(), eps, beta=1.0).bound
         means.append(bounds)
     for lower, higher in itertools.pairwise(means):
         assert (higher > lower).all()
@@ -282,8 +282,9 @@ def test_capacity_can_be_annealed(train):
 @pytest.mark.parametrize("wrong", [{"num_samples": 0}, {"chunk": 0}])
 def test_counts_must_be_counts(kind, wrong):
     (name, value), *_ = wrong.items()
+    name = "samples_per_group" if kind is Miwae and name == "num_samples" else name
     with pytest.raises(ConfigError, match=f"bound.{name}={value}: must be"):
-        kind(**wrong)
+        kind(**{name: value})
 
 
 @pytest.mark.parametrize("wrong", [{"nats": -1.0}, {"nats": math.nan}])

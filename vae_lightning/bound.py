@@ -65,10 +65,10 @@ class Terms:
 
 @runtime_checkable
 class Bound(Protocol):
-    """What the module asks: how many draws of eps, the name under which the bound is logged, and the terms."""
+    """What the module asks: how many samples of eps, the name under which the bound is logged, and the terms."""
 
     @property
-    def draws(self) -> int: ...
+    def num_samples(self) -> int: ...
     @property
     def name(self) -> str: ...
     def __call__(self, model: Model, x: Tensor, eps: Tensor, beta: float) -> Terms: ...
@@ -83,10 +83,6 @@ class Elbo:
 
     def __post_init__(self) -> None:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
-
-    @property
-    def draws(self) -> int:
-        return self.num_samples
 
     @property
     def name(self) -> str:
@@ -107,10 +103,6 @@ class ElboA:
 
     def __post_init__(self) -> None:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
-
-    @property
-    def draws(self) -> int:
-        return self.num_samples
 
     @property
     def name(self) -> str:
@@ -137,10 +129,6 @@ class Iwae:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
 
     @property
-    def draws(self) -> int:
-        return self.num_samples
-
-    @property
     def name(self) -> str:
         return f"iwae_{self.num_samples}"
 
@@ -162,10 +150,6 @@ class IwaeStl:
 
     def __post_init__(self) -> None:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
-
-    @property
-    def draws(self) -> int:
-        return self.num_samples
 
     @property
     def name(self) -> str:
@@ -190,10 +174,6 @@ class IwaeDreg:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
 
     @property
-    def draws(self) -> int:
-        return self.num_samples
-
-    @property
     def name(self) -> str:
         return f"iwae_{self.num_samples}"
 
@@ -211,19 +191,19 @@ class Miwae:
     """Follows Rainforth et al. (2018): the mean of M importance-weighted bounds of K samples each."""
 
     groups: int = 8
-    num_samples: int = 8
+    samples_per_group: int = 8
     chunk: int | None = None
 
     def __post_init__(self) -> None:
-        check_counts(groups=self.groups, num_samples=self.num_samples, chunk=self.chunk)
+        check_counts(groups=self.groups, samples_per_group=self.samples_per_group, chunk=self.chunk)
 
     @property
-    def draws(self) -> int:
-        return self.groups * self.num_samples
+    def num_samples(self) -> int:
+        return self.groups * self.samples_per_group
 
     @property
     def name(self) -> str:
-        return f"miwae_{self.groups}_{self.num_samples}"
+        return f"miwae_{self.groups}_{self.samples_per_group}"
 
     def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
         draw = model.draw(x, eps, self.chunk)
@@ -245,10 +225,6 @@ class FreeBits:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
         if not self.nats >= 0:
             raise ConfigError(f"bound.nats={self.nats}: must be a number >= 0")
-
-    @property
-    def draws(self) -> int:
-        return self.num_samples
 
     @property
     def name(self) -> str:
@@ -278,10 +254,6 @@ class Capacity:
         check_counts(num_samples=self.num_samples, chunk=self.chunk)
         if not (self.gamma >= 0 and self.capacity >= 0):
             raise ConfigError(f"bound.gamma={self.gamma}, bound.capacity={self.capacity}: must be numbers >= 0")
-
-    @property
-    def draws(self) -> int:
-        return self.num_samples
 
     @property
     def name(self) -> str:

@@ -98,7 +98,7 @@ class VAE(pl.LightningModule):
         if batch_idx == 0:
             self.loss.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)
-        eps = self.latent.noise(self.bound.draws, len(x), noise)
+        eps = self.latent.noise(self.bound.num_samples, len(x), noise)
         terms = self.bound(Model(self.network, self.latent, self.loss), x, eps, self.beta)
         values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
         self._sums[stage].append(torch.stack(values).detach().sum(1))
