@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -11,7 +10,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.metrics import NewMetrics
-from vae_lightning.callbacks.pictures import caption, run_dir
+from vae_lightning.callbacks.pictures import caption, run_dir, written_whole
 
 COLUMNS = {
     "beta": "beta",
@@ -48,9 +47,8 @@ class CurveLog(pl.Callback):
         writer = csv.DictWriter(text, ["epoch", *self.columns], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(temporary, path)
+        with written_whole(path) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -108,6 +106,5 @@ def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
         elif axes.lines:
             axes.legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=10)
-    temporary = path.with_suffix(".part")
-    figure.savefig(temporary, format="png", dpi=100)
-    os.replace(temporary, path)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)

@@ -104,12 +104,20 @@ def captioned(canvas: np.ndarray, text: str, row_labels: list[str] | None = None
     return image
 
 
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its place when the block ends well: whole or not at all."""
+    temporary = path.with_suffix(".part")
+    yield temporary
+    os.replace(temporary, path)
+
+
 def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epoch: int) -> None:
     """`folder/epoch_XXXX.png`, whole or not at all, and the same picture to every logger that takes images."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch_{epoch:04d}.png"
-    image.save(path.with_suffix(".part"), format="PNG")
-    os.replace(path.with_suffix(".part"), path)
+    with written_whole(path) as temporary:
+        image.save(temporary, format="PNG")
     for logger in trainer.loggers:
         log_image = getattr(logger, "log_image", None)
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)

@@ -16,7 +16,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks.pictures import run_dir
+from vae_lightning.callbacks.pictures import run_dir, written_whole
 
 PACKAGES = (
     "vae-lightning",
@@ -91,11 +91,9 @@ class RunRecord(pl.Callback):
     def _write(self, trainer: pl.Trainer) -> None:
         path = run_dir(trainer, self.dirpath) / "run_meta.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(
-            json.dumps(self.record, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
-        )
-        os.replace(temporary, path)
+        text = json.dumps(self.record, indent=2, ensure_ascii=False, default=str)
+        with written_whole(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def now() -> str:

@@ -92,9 +92,8 @@ class MNISTDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.batch_size={self.batch_size}: more than the {len(kept)} training images")
 
     def train_dataloader(self) -> DataLoader:
-        epoch = (
-            self.trainer.current_epoch if self.trainer is not None else 0
-        )  # workers start before set_epoch is called
+        # the epoch is given here too, since workers start before Lightning calls set_epoch
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
         return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch))
 
     def val_dataloader(self) -> DataLoader | list:
