@@ -15,7 +15,7 @@ from vae_lightning.config import CONF
 from vae_lightning.train import build, vae
 
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
-GROUPS = ("loss", "schedule", "latent", "network", "bound")
+GROUPS = ("loss", "schedule", "latent", "network", "bound", "optimizer")
 OF_GROUP = {group: sorted(path.stem for path in CONF.glob(f"{group}/*.yaml")) for group in GROUPS}
 
 
@@ -49,7 +49,7 @@ def test_a_group_is_a_module_and_its_targets_exist(path):
             assert {str(key) for key in node} - {"_target_", "defaults"} <= set(accepted)
 
 
-@pytest.mark.parametrize("group", ["loss", "schedule", "latent", "network", "bound", "callbacks", "logger"])
+@pytest.mark.parametrize("group", [*GROUPS, "callbacks", "logger"])
 def test_every_class_has_its_yaml(group):
     import importlib
 
@@ -115,7 +115,7 @@ def test_root_keys_reach_where_they_belong():
     assert cfg.trainer.max_epochs == 4
     assert cfg.data.seed == 5
     assert cfg.callbacks.epoch_weights.enabled is True
-    assert vae(cfg).lr == 0.1
+    assert vae(cfg).optimizer.lr == 0.1
 
 
 def test_defaults_are_the_predecessors():

@@ -15,6 +15,7 @@ from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError, reduce
 from vae_lightning.network import MLP
+from vae_lightning.optimizer import Adam
 
 
 def small(loss=None, **options) -> VAE:
@@ -45,7 +46,7 @@ def trainer(tmp_path, **options) -> pl.Trainer:
 def test_the_step_minimises_recon_plus_beta_kl(tmp_path):
     losses = {}
     for beta in (0.0, 1.0, 4.0):
-        module = small(beta=beta, lr=0.0)
+        module = small(beta=beta, optimizer=Adam(0.0))
         fit = trainer(tmp_path)
         fit.fit(module, loader())
         metrics = fit.callback_metrics
@@ -59,7 +60,7 @@ def test_the_step_minimises_recon_plus_beta_kl(tmp_path):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 10])
 def test_epoch_values_are_sums_over_observations_whatever_the_batches(tmp_path, batch_size, monkeypatch):
-    module = small(lr=0.0)
+    module = small(optimizer=Adam(0.0))
     monkeypatch.setattr(DiagonalGaussian, "noise", lambda latent, samples, batch, _: torch.zeros(samples, batch, 2))
     fit = trainer(tmp_path)
     fit.validate(module, loader(batch_size=batch_size), verbose=False)
@@ -74,7 +75,7 @@ def test_sum_adds_up_what_mean_averages_and_logs_the_same(tmp_path):
     logged = {}
     gradients = {}
     for reduction in ("mean", "sum"):
-        module = small(Bernoulli(reduction), lr=0.0)
+        module = small(Bernoulli(reduction), optimizer=Adam(0.0))
         fit = trainer(tmp_path)
         fit.fit(module, loader())
         logged[reduction] = fit.callback_metrics["train/loss"].item()
@@ -87,14 +88,14 @@ def test_sum_adds_up_what_mean_averages_and_logs_the_same(tmp_path):
 def test_bce_and_bce_logits_take_the_same_step(tmp_path):
     weights = []
     for loss in (Bernoulli(), BernoulliLogits()):
-        module = small(loss, lr=0.01)
+        module = small(loss, optimizer=Adam(0.01))
         trainer(tmp_path, max_epochs=5).fit(module, loader())
         weights.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=0)
 
 
 def test_training_improves_the_bound(tmp_path):
-    module = small(lr=0.01)
+    module = small(optimizer=Adam(0.01))
     fit = trainer(tmp_path, max_epochs=60)
     fit.validate(module, loader(), verbose=False)
     before = fit.callback_metrics["val/elbo"].item()
@@ -105,7 +106,7 @@ def test_training_improves_the_bound(tmp_path):
 
 def test_noise_depends_on_seed_and_step_not_on_what_ran_before(tmp_path):
     def weights(disturb: bool, seed: int = 1) -> torch.Tensor:
-        module = small(lr=0.01, seed=seed)
+        module = small(optimizer=Adam(0.01), seed=seed)
         fit = trainer(tmp_path, max_epochs=3)
         fit.fit(module, loader(), loader() if disturb else None)
         return torch.cat([p.detach().flatten() for p in module.parameters()])
@@ -129,7 +130,9 @@ def test_an_epoch_cut_short_by_max_steps_is_still_measured(tmp_path):
 
 
 def test_a_cut_epoch_is_in_the_log_with_its_own_numbers(tmp_path):
-    trainer(tmp_path, max_steps=5, max_epochs=None, callbacks=[CurveLog()]).fit(small(lr=0.01), loader(), loader())
+    trainer(tmp_path, max_steps=5, max_epochs=None, callbacks=[CurveLog()]).fit(
+        small(optimizer=Adam(0.01)), loader(), loader()
+    )
     with (tmp_path / "curves" / "train_log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len({row["elbo"] for row in rows}) == 2
@@ -160,7 +163,7 @@ def test_what_a_trained_module_can_do():
 
 @pytest.mark.parametrize("loss", [Bernoulli("sum"), BernoulliLogits(), SquaredError()])
 def test_a_checkpoint_holds_plain_values_and_loads_with_weights_only(tmp_path, loss):
-    module = small(loss, lr=0.01, beta=2.0)
+    module = small(loss, optimizer=Adam(0.01), beta=2.0)
     fit = trainer(tmp_path)
     fit.fit(module, loader())
     fit.save_checkpoint(tmp_path / "a.ckpt")
@@ -168,7 +171,7 @@ def test_a_checkpoint_holds_plain_values_and_loads_with_weights_only(tmp_path, l
     x = torch.rand(5, 1, 4, 4)
     assert torch.equal(again.reconstruct(x), module.reconstruct(x))
     assert again.loss == module.loss
-    assert (again.lr, again.beta) == (0.01, 2.0)
+    assert (again.optimizer.lr, again.beta) == (0.01, 2.0)
     assert json.loads(json.dumps(dict(module.hparams))) == dict(module.hparams)
 
 

@@ -1,4 +1,4 @@
-"""The variational auto-encoder as a LightningModule: it holds network, latent, loss, bound, and asks none which it is.
+"""The variational auto-encoder as a LightningModule: it holds its parts and asks none which it is.
 
 B batch, L samples, J latent dims, C H W image. Logged values are nats per datapoint.
 """
@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Float
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from vae_lightning.bound import Bound, Elbo, Model, Terms
@@ -15,7 +16,8 @@ from vae_lightning.latent import DiagonalGaussian, Posterior
 from vae_lightning.loss import Bernoulli, Likelihood, reduce
 from vae_lightning.network import MLP, Network
 from vae_lightning.noise import generator
-from vae_lightning.parts import describe, rebuild
+from vae_lightning.optimizer import Adam
+from vae_lightning.parts import MODULES, describe, rebuild
 
 STAGES = ("train", "val", "test")
 
@@ -38,7 +40,7 @@ class VAE(pl.LightningModule):
         latent: Any = None,
         loss: Any = None,
         bound: Any = None,
-        lr: float = 1e-3,
+        optimizer: Any = None,
         beta: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -47,10 +49,10 @@ class VAE(pl.LightningModule):
         self.loss = rebuild(loss) or Bernoulli()
         self.bound = rebuild(bound) or Elbo()
         self.network = rebuild(network) or MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
-        self.lr, self.beta, self.seed = lr, float(beta), seed
-        parts = {"network": self.network, "latent": self.latent, "loss": self.loss, "bound": self.bound}
-        plain = {name: describe(part) for name, part in parts.items()}
-        self.save_hyperparameters({**plain, "lr": lr, "beta": beta, "seed": seed})
+        self.optimizer = rebuild(optimizer) or Adam()
+        self.beta, self.seed = float(beta), seed
+        parts = {name: describe(getattr(self, name)) for name in MODULES}
+        self.save_hyperparameters({**parts, "beta": beta, "seed": seed})
         self._sums: dict[str, list[Tensor]] = {stage: [] for stage in STAGES}
 
     # --- the model -----------------------------------------------------------------------------------------------
@@ -89,8 +91,10 @@ class VAE(pl.LightningModule):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self._terms(batch, batch_idx, "test", step=batch_idx)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.lr, fused=self.device.type in ("cpu", "cuda"))
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer, steps = self.optimizer(self.parameters()), self.trainer.estimated_stepping_batches
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.optimizer.decay(step / steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _terms(self, batch: Any, batch_idx: int, stage: str, step: int) -> Terms:
         """The terms of the bound, added to the epoch's. Raises DataError on a first batch p(x|z) is not defined on."""

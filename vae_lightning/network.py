@@ -4,6 +4,7 @@ B batch, L samples, J latent dims, P parameters per pixel, C H W image. Construc
 attributes of the same name: that is how a checkpoint knows what to rebuild.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -33,8 +34,8 @@ class MLP(nn.Module):
         self.image_shape, self.latent_dim, self.num_parameters = list(image_shape), latent_dim, num_parameters
         self.hidden_dim = 400 if hidden_dim is None else hidden_dim
         size = math.prod(image_shape)
-        self.encoder = two_layers(size, self.hidden_dim, 2 * latent_dim, nn.ReLU())
-        self.decoder = two_layers(latent_dim, self.hidden_dim, num_parameters * size, nn.ReLU())
+        self.encoder = stack(size, self.hidden_dim, 2 * latent_dim, activation=nn.ReLU())
+        self.decoder = stack(latent_dim, self.hidden_dim, num_parameters * size, activation=nn.ReLU())
 
     def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B params"]:
         """The parameters of q(z|x): mean and log_var side by side."""
@@ -58,8 +59,8 @@ class PaperMLP(nn.Module):
         self.image_shape, self.latent_dim, self.num_parameters = list(image_shape), latent_dim, num_parameters
         self.hidden_dim = 500 if hidden_dim is None else hidden_dim
         size = math.prod(image_shape)
-        self.encoder = two_layers(size, self.hidden_dim, 2 * latent_dim, nn.Tanh())
-        self.decoder = two_layers(latent_dim, self.hidden_dim, num_parameters * size, nn.Tanh())
+        self.encoder = stack(size, self.hidden_dim, 2 * latent_dim, activation=nn.Tanh())
+        self.decoder = stack(latent_dim, self.hidden_dim, num_parameters * size, activation=nn.Tanh())
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.01)
 
@@ -72,8 +73,39 @@ class PaperMLP(nn.Module):
         return self.decoder(z).unflatten(-1, (self.num_parameters, *self.image_shape))
 
 
-def two_layers(inputs: int, hidden_dim: int, outputs: int, activation: nn.Module) -> nn.Sequential:
-    """inputs -> hidden_dim -> outputs."""
-    if not isinstance(hidden_dim, int) or hidden_dim < 1:
-        raise ValueError(f"hidden_dim={hidden_dim}: must be a whole number >= 1")
-    return nn.Sequential(nn.Linear(inputs, hidden_dim), activation, nn.Linear(hidden_dim, outputs))
+class IwaeMLP(nn.Module):
+    """Follows Burda et al. (2016), one stochastic layer: two tanh layers of 200 units each, Glorot & Bengio's initial
+    weights, zero biases.
+
+    Raises ValueError as `MLP` does.
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int], latent_dim: int, num_parameters: int = 1, hidden_dim: int | None = None
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.latent_dim, self.num_parameters = list(image_shape), latent_dim, num_parameters
+        self.hidden_dim = hidden = 200 if hidden_dim is None else hidden_dim
+        size = math.prod(image_shape)
+        self.encoder = stack(size, hidden, hidden, 2 * latent_dim, activation=nn.Tanh())
+        self.decoder = stack(latent_dim, hidden, hidden, num_parameters * size, activation=nn.Tanh())
+        for parameter in self.parameters():
+            nn.init.xavier_uniform_(parameter) if parameter.ndim == 2 else nn.init.zeros_(parameter)
+
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B params"]:
+        """The parameters of q(z|x): mean and log_var side by side."""
+        return self.encoder(x.flatten(-3))
+
+    def decode(self, z: Float[Tensor, "... J"]) -> Float[Tensor, "... P C H W"]:
+        """The parameters of p(x|z) at every pixel."""
+        return self.decoder(z).unflatten(-1, (self.num_parameters, *self.image_shape))
+
+
+def stack(*sizes: int, activation: nn.Module) -> nn.Sequential:
+    """Linear layers from size to size, the activation between each two."""
+    if not isinstance(sizes[1], int) or sizes[1] < 1:
+        raise ValueError(f"hidden_dim={sizes[1]}: must be a whole number >= 1")
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), activation]
+    return nn.Sequential(*layers[:-1])

@@ -1,4 +1,4 @@
-"""Parts (network, latent, loss, bound) as plain values and back, so that a checkpoint can be loaded with
+"""Parts (network, latent, loss, bound, optimizer) as plain values and back, so that a checkpoint can be loaded with
 `weights_only=True` and still knows what to build.
 
 A part keeps its constructor arguments as attributes of the same name; that is all `describe` needs.
@@ -11,7 +11,7 @@ from typing import Any
 
 from vae_lightning.errors import ConfigError
 
-MODULES = ("network", "latent", "loss", "bound")
+MODULES = ("network", "latent", "loss", "bound", "optimizer")
 
 
 def describe(part: object) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def vae(cfg: DictConfig) -> "VAE":
     latent, loss, bound = build(cfg.latent), build(cfg.loss), build(cfg.bound)
     image_shape = get_class(cfg.data._target_).image_shape  # type: ignore[attr-defined]
     network = build(cfg.network, image_shape=image_shape, latent_dim=latent.dim, num_parameters=loss.num_parameters)
-    return VAE(network, latent, loss, bound, lr=cfg.lr, beta=cfg.beta, seed=cfg.seed)
+    return VAE(network, latent, loss, bound, build(cfg.optimizer), beta=cfg.beta, seed=cfg.seed)
 
 
 def make_trainer(cfg: DictConfig, data: "LightningDataModule") -> "Trainer":
