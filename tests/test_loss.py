@@ -23,12 +23,13 @@ from vae_lightning.loss import (
     OptimalGaussian,
     SharedGaussian,
     SquaredError,
+    UnboundedGaussian,
     bits_per_dimension,
     reduce,
 )
 
 ON_THE_UNIT_INTERVAL = [Bernoulli, BernoulliLogits, ContinuousBernoulli, DiscretizedLogistic]
-ON_THE_LINE = [SquaredError, Gaussian, FixedGaussian, SharedGaussian, OptimalGaussian, Laplace]
+ON_THE_LINE = [SquaredError, Gaussian, FixedGaussian, UnboundedGaussian, SharedGaussian, OptimalGaussian, Laplace]
 ALL = [*ON_THE_UNIT_INTERVAL, *ON_THE_LINE]
 SHAPE = (1, 4, 4)
 

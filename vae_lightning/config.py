@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.errors import ConfigError
 
@@ -43,14 +43,21 @@ RULES: dict[str, Rule] = {
 
 def check(cfg: DictConfig) -> None:
     """Raises ConfigError for the first root key that cannot be what its name says."""
-    for key, (holds, must) in RULES.items():
-        if not holds(cfg[key]):
-            raise ConfigError(f"{key}={cfg[key]}: {must}")
+    check_keys(cfg, RULES)
+
+
+def check_keys(cfg: DictConfig, rules: Mapping[str, Rule]) -> None:
+    """Raises ConfigError for the first of the keys, dotted ones too, that breaks its rule."""
+    for key, (holds, must) in rules.items():
+        value = OmegaConf.select(cfg, key)
+        if not holds(value):
+            raise ConfigError(f"{key}={value}: {must}")
 
 
 def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
     """Group and name of the run, composed where they are empty: mnist-lat20-bce-beta1-none-mean and seed42."""
-    protocol = "" if cfg.data.protocol == "grey" else f"-{cfg.data.protocol}"  # results of two are never compared
+    protocol = cfg.data.get("protocol", "grey")  # results of two are never compared
+    protocol = "" if protocol == "grey" else f"-{protocol}"
     composed = (
         f"{choices['data']}{protocol}-lat{cfg.latent.dim}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
         f"-{cfg.loss.reduction}"

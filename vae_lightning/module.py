@@ -57,6 +57,11 @@ class VAE(pl.LightningModule):
 
     # --- the model -----------------------------------------------------------------------------------------------
 
+    @property
+    def model(self) -> Model:
+        """What bounds and estimators take: the parts of p(x, z) and q(z|x)."""
+        return Model(self.network, self.latent, self.loss)
+
     def encode(self, x: Float[Tensor, "B C H W"]) -> Posterior:
         """q(z|x)."""
         return self.latent.posterior(self.network.encode(x))
@@ -103,7 +108,7 @@ class VAE(pl.LightningModule):
             self.loss.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)
         eps = self.latent.noise(self.bound.num_samples, len(x), noise)
-        terms = self.bound(Model(self.network, self.latent, self.loss), x, eps, self.beta)
+        terms = self.bound(self.model, x, eps, self.beta)
         values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
         self._sums[stage].append(torch.stack(values).detach().sum(1))
         return terms

@@ -101,6 +101,25 @@ class IwaeMLP(nn.Module):
         return self.decoder(z).unflatten(-1, (self.num_parameters, *self.image_shape))
 
 
+class Linear(nn.Module):
+    """One affine map on each side: with `UnboundedGaussian` the model is probabilistic PCA (Tipping & Bishop 1999)."""
+
+    def __init__(self, image_shape: Sequence[int], latent_dim: int, num_parameters: int = 1) -> None:
+        super().__init__()
+        self.image_shape, self.latent_dim, self.num_parameters = list(image_shape), latent_dim, num_parameters
+        size = math.prod(image_shape)
+        self.encoder = nn.Linear(size, 2 * latent_dim)
+        self.decoder = nn.Linear(latent_dim, num_parameters * size)
+
+    def encode(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B params"]:
+        """The parameters of q(z|x): mean and log_var side by side."""
+        return self.encoder(x.flatten(-3))
+
+    def decode(self, z: Float[Tensor, "... J"]) -> Float[Tensor, "... P C H W"]:
+        """The parameters of p(x|z) at every pixel."""
+        return self.decoder(z).unflatten(-1, (self.num_parameters, *self.image_shape))
+
+
 def stack(*sizes: int, activation: nn.Module) -> nn.Sequential:
     """Linear layers from size to size, the activation between each two."""
     if not isinstance(sizes[1], int) or sizes[1] < 1:

@@ -1,10 +1,16 @@
-"""Run folders: project_dir/group/YYYYMMDD-NNN-name, each claimed by one process; `latest` points at the newest."""
+"""Run folders: project_dir/group/YYYYMMDD-NNN-name, each claimed by one process; `latest` points at the newest.
 
+Claimed by a run that starts, opened by whatever looks at it afterwards.
+"""
+
+import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from vae_lightning.errors import ConfigError, FolderError
 
@@ -94,3 +100,40 @@ def check_name(key: str, value: str) -> str:
     if not value or value.startswith((".", "-")) or re.search(r"[/\\\x00-\x1f=]", value) or len(value.encode()) > 200:
         raise ConfigError(f"{key}={value!r}: must be one folder's name: no slash, no '=', not starting with '.' or '-'")
     return value
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as it was found: its path and what run_meta.json says."""
+
+    path: Path
+    meta: dict[str, Any]
+
+    def checkpoint(self, asked: str | None = None) -> Path:
+        """The file asked for, or the best checkpoint, or the last. Raises ConfigError where there is none."""
+        known = [self.path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
+        found = next((path for path in ([Path(asked)] if asked else known) if path.is_file()), None)
+        if found is None:
+            where = f"checkpoint={asked}: no such file" if asked else f"run={self.path}: it holds no checkpoint"
+            raise ConfigError(f"{where}; runs keep {known[0].name} and {known[1].name} in {known[0].parent}")
+        return found
+
+
+def open_run(folder: str | os.PathLike) -> Run:
+    """Reads a run folder, or the one that a group's `latest` means. Raises ConfigError where it is not one."""
+    path = Path(folder)
+    pointer = path.with_name("latest.txt")
+    if path.name == "latest" and not path.exists() and pointer.is_file():
+        path = path.with_name(pointer.read_text(encoding="utf-8").strip())
+    elif path.is_symlink():
+        path = path.parent / os.readlink(path)
+    try:
+        meta = json.loads((path / "run_meta.json").read_text(encoding="utf-8"))
+        if not isinstance(meta.get("config"), dict):
+            raise ValueError
+    except OSError:
+        what = "not a run folder, it has no run_meta.json" if path.is_dir() else "no such folder"
+        raise ConfigError(f"run={folder}: {what}; name a run's folder, or its group's latest") from None
+    except (ValueError, AttributeError):
+        raise ConfigError(f"run={folder}: run_meta.json is damaged, or not one of our command line's") from None
+    return Run(path, meta)

@@ -1,5 +1,6 @@
 """Data sets as LightningDataModules. <-> conf/data/"""
 
 from vae_lightning.data.mnist import FashionMNISTDataModule, MNISTDataModule
+from vae_lightning.data.ppca import PPCADataModule
 
-__all__ = ["FashionMNISTDataModule", "MNISTDataModule"]
+__all__ = ["FashionMNISTDataModule", "MNISTDataModule", "PPCADataModule"]

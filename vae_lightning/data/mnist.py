@@ -113,6 +113,13 @@ class MNISTDataModule(pl.LightningDataModule):
 
     # --- what the rest of the package asks ----------------------------------------------------------------------------
 
+    def images(self, split: str) -> Tensor:
+        """All x of a split, [N, 1, 28, 28] in [0, 1]; what is resampled in training is drawn once here."""
+        images = self._splits[split].images
+        if split == "train" and PROTOCOLS[self.protocol].resample:
+            images = PROTOCOLS[self.protocol].once(images, generator("cpu", "once", split))
+        return images.float() / 255
+
     @property
     def description(self) -> str:
         """One line for figures and results: which data, under which protocol."""

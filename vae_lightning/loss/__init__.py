@@ -15,6 +15,7 @@ from vae_lightning.loss.gaussian import (
     OptimalGaussian,
     SharedGaussian,
     SquaredError,
+    UnboundedGaussian,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "OptimalGaussian",
     "SharedGaussian",
     "SquaredError",
+    "UnboundedGaussian",
     "bits_per_dimension",
     "reduce",
 ]

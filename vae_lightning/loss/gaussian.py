@@ -93,8 +93,7 @@ class FixedGaussian:
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
-        if not 0 < self.variance < math.inf:
-            raise ConfigError(f"loss.variance={self.variance}: must be a finite number > 0")
+        check_variance(self.variance)
 
     def check(self, x: Float[Tensor, "B C H W"]) -> None:
         """Raises DataError where x is not finite."""
@@ -112,6 +111,39 @@ class FixedGaussian:
     def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
         """x ~ p(x|z)."""
         return normal_draw(sigmoid_mean(params), math.log(self.variance), generator)
+
+
+@dataclass(frozen=True)
+class UnboundedGaussian:
+    """Implements Eq. (12) with one given `variance` and a mean that may be any number: for data that are no images.
+
+    Raises ConfigError where `variance` is not a finite number > 0.
+    """
+
+    variance: float = 1.0
+    reduction: str = "mean"
+    num_parameters: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_reduction(self.reduction)
+        check_variance(self.variance)
+
+    def check(self, x: Float[Tensor, "B C H W"]) -> None:
+        """Raises DataError where x is not finite."""
+        check_finite(x, "gaussian_unbounded")
+
+    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
+        """log p(x|z), nats."""
+        mean = self.mean(params).flatten(-3)
+        return equations.gaussian_log_px_z(x.flatten(-3), mean, mean.new_tensor(math.log(self.variance)))
+
+    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
+        """E[x|z]: the decoder's output itself."""
+        return params.float().squeeze(-4)
+
+    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
+        """x ~ p(x|z)."""
+        return normal_draw(self.mean(params), math.log(self.variance), generator)
 
 
 class SharedGaussian(nn.Module):
@@ -212,6 +244,12 @@ class Laplace:
         mean, log_b = mean_and_log(params)
         u = torch.rand(mean.shape, generator=generator, device=mean.device) - 0.5
         return mean - log_b.exp() * u.sign() * torch.log1p(-2 * u.abs())
+
+
+def check_variance(variance: float) -> None:
+    """Raises ConfigError unless it is a finite number > 0."""
+    if not 0 < variance < math.inf:
+        raise ConfigError(f"loss.variance={variance}: must be a finite number > 0")
 
 
 def normal_draw(

@@ -1,0 +1,89 @@
+"""All the numbers of one model on one set of images, each as a `Result`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_lightning import linear_gaussian
+from vae_lightning.bound import Model
+from vae_lightning.evaluation.importance import ImportanceWeighted, importance_weighted
+from vae_lightning.evaluation.latent_space import Surgery, active_units, posterior_of, surgery
+from vae_lightning.evaluation.result import Result, Source, bootstrap, sha256
+from vae_lightning.loss import bits_per_dimension
+
+Estimator = Callable[[Model, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The results, and the values of every image and unit that figures are drawn from."""
+
+    results: list[Result]
+    importance: ImportanceWeighted
+    kl_units: Float[Tensor, " J"]
+    active: Tensor
+    surgery: Surgery
+    source: Source
+
+    def __getitem__(self, name: str) -> Result:
+        return next(result for result in self.results if result.name == name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(result.name == name for result in self.results)
+
+
+@torch.no_grad()
+def measure(
+    model: Model,
+    x: Float[Tensor, "N C H W"],
+    source: Source,
+    num_samples: int = 5000,
+    curve: Sequence[int] = (1, 10, 100, 1000),
+    rows: int = 1024,
+) -> Measured:
+    """ELBO, its terms, the importance-weighted bounds, active units, information: what every model has."""
+    checksum, images, seed = sha256(x), len(x), source.seed
+    posterior = posterior_of(model, x)
+    weighted = importance_weighted(model, x, num_samples, curve, seed, rows, progress=True)
+    kl, parts, active = posterior.kl(), surgery(posterior, seed), active_units(posterior.mean)
+
+    def result(name: str, value: Any, error: float | None, unit: str, samples: int | None) -> Result:
+        return Result(name, value, error, unit, samples, images, checksum, source)
+
+    def mean(name: str, values: Tensor, samples: int | None) -> Result:
+        return result(name, float(values.double().mean()), bootstrap(values, seed), "nats", samples)
+
+    nll = mean("nll", -weighted.bounds[num_samples], num_samples)
+    results = [
+        mean("elbo", -(weighted.recon + kl.sum(1)), num_samples),
+        mean("recon", weighted.recon, num_samples),
+        mean("kl", kl.sum(1), None),
+        nll,
+        *(mean(f"iwae_{k}", values, k) for k, values in weighted.bounds.items()),
+        result("effective_samples", float(weighted.effective_samples.median()), None, "samples", num_samples),
+        result("active_units", int(active.sum()), None, "units", None),
+        result("kl_per_unit", kl.mean(0).tolist(), None, "nats", None),
+        mean("mutual_information", parts.information, 1),
+        mean("marginal_kl", parts.marginal_kl, 1),
+    ]
+    levels, dims = getattr(model.loss, "levels", None), x[0].numel()
+    if levels:  # a mass function on so many levels; a density has no bits
+        bits, error = (bits_per_dimension(each, dims) for each in (nll.value, nll.standard_error or 0.0))
+        results.append(result("bits_per_dimension", bits, error, "bits per dimension", num_samples))
+    truth = linear_gaussian.of(model.network, model.loss)
+    if truth:
+        results.append(mean("exact_log_px", truth.log_px(x.flatten(1).cpu()), None))
+    return Measured(results, weighted, kl.mean(0), active, parts, source)
+
+
+def estimated(
+    name: str, estimator: Estimator, model: Model, x: Float[Tensor, "N C H W"], source: Source, num_samples: int
+) -> Result:
+    """One more estimate of log p(x) of these images."""
+    values = estimator(model, x)
+    value, error = float(values.double().mean()), bootstrap(values, source.seed)
+    return Result(name, value, error, "nats", num_samples, len(x), sha256(x), source)

@@ -1,0 +1,106 @@
+"""Results that say what they are: no number without its protocol, its sample size and the checksums behind it."""
+
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_lightning.errors import ConfigError
+from vae_lightning.noise import generator
+
+SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit")
+FILE = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a number was measured on, and with what."""
+
+    data: str
+    protocol: str
+    subset: bool
+    split: str
+    seed: int
+    likelihood: str
+    checkpoint: str
+    checkpoint_sha256: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A number, or one of each latent unit; its standard error over images where it is a mean; what it depends on."""
+
+    name: str
+    value: Any
+    standard_error: float | None
+    unit: str
+    num_samples: int | None
+    num_images: int
+    data_sha256: str
+    source: Source
+
+    def row(self) -> dict[str, Any]:
+        """Flat plain values, for JSON."""
+        row = asdict(self)
+        return {**row, **row.pop("source")}
+
+
+def bootstrap(values: Float[Tensor, " N"], seed: int = 0, resamples: int = 1000) -> float:
+    """The standard error of the mean over images: its standard deviation over resampled sets of N images."""
+    numbers, values = generator("cpu", "bootstrap", seed), values.double().cpu()
+    draws = [values[torch.randint(len(values), (len(values),), generator=numbers)].mean() for _ in range(resamples)]
+    return float(torch.stack(draws).std())
+
+
+def sha256(thing: Path | Tensor) -> str:
+    """Of a file's bytes, or of a tensor's."""
+    data = thing.read_bytes() if isinstance(thing, Path) else thing.contiguous().cpu().numpy().tobytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The new rows after those old ones that say something else: nothing measured is lost, nothing stands twice."""
+    measured = {identity(row) for row in new}
+    return [*(row for row in old if identity(row) not in measured), *new]
+
+
+def identity(row: Mapping[str, Any]) -> tuple:
+    """What a row is a value of."""
+    return tuple(row.get(key) for key in ("name", *SAME, "seed", "checkpoint_sha256"))
+
+
+def read(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run's evaluation.json; none where there is no such file. Raises ConfigError where it is damaged."""
+    path = run / FILE
+    if not path.is_file():
+        return []
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["results"]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: not an evaluation's results; move it away and evaluate again") from None
+
+
+def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:
+    """Mean and standard error over runs of one number, {run: row}; the error is nan for a single run.
+
+    Raises ConfigError where the rows do not say the same thing: another protocol, K, number of images, split or data.
+    """
+    (first, reference), *others = rows.items()
+    for run, row in others:
+        for key in SAME:
+            if row[key] != reference[key]:
+                raise ConfigError(
+                    f"{reference['name']}: {key} is {reference[key]} in {first} and {row[key]} in {run}; "
+                    "such numbers are never compared: evaluate both in the same way"
+                )
+    values = [row["value"] for row in rows.values()]
+    error = statistics.stdev(values) / math.sqrt(len(values)) if others else math.nan
+    return statistics.fmean(values), error
