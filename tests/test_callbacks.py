@@ -17,6 +17,7 @@ from vae_lightning.callbacks import (
     CurveLog,
     EpochWeights,
     LatentTraversal,
+    LatentUsage,
     Progress,
     ReconstructionGrid,
     RunRecord,
@@ -30,7 +31,13 @@ PICTURES = {
     "samples": lambda **options: SampleGrid("dream", num_images=4, columns=2, **options),
     "traversals": lambda **options: LatentTraversal(2, decode="to_image", size=5, **options),
 }
-OBSERVERS = [make for make in PICTURES.values()] + [CurveLog, EpochWeights, RunRecord, Progress]
+OBSERVERS = [make for make in PICTURES.values()] + [
+    CurveLog,
+    EpochWeights,
+    RunRecord,
+    Progress,
+    lambda: LatentUsage("to_latent"),
+]
 
 
 class PictureLogger(CSVLogger):
@@ -52,6 +59,7 @@ def test_every_callback_is_tested_here():
     assert set(callbacks.__all__) == {each.__name__ for each in OBSERVERS if isinstance(each, type)} | {
         "BetaAnnealing",
         "LatentTraversal",
+        "LatentUsage",
         "ReconstructionGrid",
         "SampleGrid",
     }
@@ -352,3 +360,53 @@ def test_progress_on_a_terminal_draws_over_one_line(foreign_fit, capsys, monkeyp
     assert "\r" in out
     assert "%" in out
     assert all(len(part) <= 80 for line in out.splitlines() for part in line.split("\r") if "folder" not in part)
+
+
+# --- latent usage ----------------------------------------------------------------------------------------------------
+
+
+class FadingVAE(ForeignVAE):
+    """Unit 2 is used until its time is over; unit 3 never is."""
+
+    def __init__(self, until: int = 2) -> None:
+        super().__init__(latent=3)
+        self.until = until
+
+    def to_latent(self, x):
+        mean, log_var = super().to_latent(x)
+        used = torch.tensor([1.0, float(self.current_epoch < self.until), 0.0])
+        return mean * used * 5, log_var * 0
+
+
+def read_csv(path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_dead_units_are_named_with_when_and_what_to_try(foreign_fit, tmp_path, capsys):
+    foreign_fit(LatentUsage("to_latent"), module=FadingVAE(), epochs=4, logger=CSVLogger(tmp_path, "log"))
+    said = [line for line in capsys.readouterr().out.splitlines() if "annealing" in line]
+    assert said[0].startswith("epoch 3: z2 died, active until epoch 2;")
+    assert said[1].startswith("2 of 3 latent units are not in use (z3 never; z2 since epoch 3);")
+    assert len(said) == 2
+    rows = read_csv(tmp_path / "curves" / "latent_usage.csv")
+    assert [row["active_units"] for row in rows] == ["2", "2", "1", "1"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[3]["kl_z3"]) == 0 < float(rows[3]["kl_z1"])
+    logged = [row["active_units"] for row in read_csv(tmp_path / "log/version_0/metrics.csv")]
+    assert [float(value) for value in logged if value] == [2, 2, 1, 1]
+
+
+def test_a_model_that_uses_every_unit_is_left_in_peace(foreign_fit, capsys):
+    _, trainer = foreign_fit(LatentUsage("to_latent"), module=FadingVAE(until=99), epochs=1)
+    assert trainer.callback_metrics["active_units"] == 2
+    again = LatentUsage("to_latent")
+    again.load_state_dict({"last_active": [1, 1, 0]})
+    assert again.state_dict() == {"last_active": [1, 1, 0]}
+
+
+def test_many_units_are_listed_shortly():
+    from vae_lightning.callbacks.latent_usage import listed
+
+    assert listed([0]) == "z1"
+    assert listed([0, 4, 2]) == "z1, z5 and z3"
+    assert listed(range(30)) == "z1, z2, z3, z4, z5, z6 and 24 more"

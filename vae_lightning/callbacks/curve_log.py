@@ -1,7 +1,5 @@
 """The learning curves: one CSV row per epoch, and a picture of them."""
 
-import csv
-import io
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae_lightning.callbacks.epoch_rows import EpochRows
 from vae_lightning.callbacks.metrics import NewMetrics
 from vae_lightning.callbacks.pictures import caption, run_dir, written_whole
 
@@ -34,39 +33,18 @@ class CurveLog(pl.Callback):
 
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
         self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
-        self._rows: list[dict[str, str]] = []
         self._metrics = NewMetrics()
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._folder = run_dir(trainer, self.dirpath) / "curves"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / "train_log.csv"
-        self._rows = [row for row in read_rows(path) if int(row["epoch"]) <= trainer.current_epoch]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["epoch", *self.columns], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        with written_whole(path) as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+        path = run_dir(trainer, self.dirpath) / "curves" / "train_log.csv"
+        self._log = EpochRows(path, list(self.columns), trainer.current_epoch)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = self._metrics.of(trainer.callback_metrics)
-        values = {name: f"{metrics[key]:.6g}" if key in metrics else "" for name, key in self.columns.items()}
-        row = {"epoch": str(trainer.current_epoch + 1), **values}
-        self._rows.append(row)
-        with (self._folder / "train_log.csv").open("a", encoding="utf-8") as file:
-            file.write(",".join(row.values()) + "\n")
-        draw(self._rows, caption(trainer, "nats per datapoint", trainer.current_epoch + 1), self._folder / "losses.png")
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The whole rows of a log; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if row["epoch"] and None not in row.values()]
+        epoch, metrics = trainer.current_epoch + 1, self._metrics.of(trainer.callback_metrics)
+        self._log.add(epoch, {name: metrics[key] for name, key in self.columns.items() if key in metrics})
+        draw(self._log.rows, caption(trainer, "nats per datapoint", epoch), self._log.path.with_name("losses.png"))
 
 
 PANELS = {

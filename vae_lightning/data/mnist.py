@@ -172,7 +172,7 @@ def subset_warning(title: str, problems: Sequence[str]) -> str:
     bar = "!" * 80
     tried = "\n".join(f"!!   {problem}" for problem in problems)
     return (
-        f"{bar}\n!! The full {title} could not be had. Training on the BUNDLED SUBSET:\n"
+        f"{bar}\n!! The full {title} could not be had. Using the BUNDLED SUBSET:\n"
         f"!! 5,000 training and 1,000 test digits. Results are NOT comparable with {title}'s.\n{tried}\n"
         f"!! To mend: put the four files into a folder and say data.dir=FOLDER.\n{bar}"
     )

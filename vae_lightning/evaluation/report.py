@@ -1,5 +1,6 @@
 """What a person sees of an evaluation: the table on the terminal, and three figures."""
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,15 +63,20 @@ def warnings(measured: Measured) -> Iterator[str]:
     samples, effective = measured["nll"].num_samples or 1, measured.importance.effective_samples
     few = float((effective < FEW).float().mean())
     if samples > FEW and few > 0.5:
-        yield (
-            f"warning: fewer than {FEW} effective samples on {few:.0%} of the images: the NLL is a loose upper\n"
-            "  bound; raise num_samples, or set ais.num_images=100 beside it"
+        yield from wrapped(
+            f"warning: fewer than {FEW} effective samples on {few:.0%} of the images: the NLL is a loose upper bound; "
+            "raise num_samples, or hold ais.num_images=100 against it"
         )
     if measured["mutual_information"].value > 0.9 * measured.surgery.most:
-        yield (
-            f"warning: I(x; z) is near log N: {len(effective):,} images cannot show more information; what is\n"
-            "  missing is counted in KL( q(z) || p(z) )"
+        yield from wrapped(
+            f"warning: I(x; z) is near log N, the most that {len(effective):,} images can show; what is beyond is "
+            "counted in KL( q(z) || p(z) )"
         )
+
+
+def wrapped(text: str) -> list[str]:
+    """In 80 columns."""
+    return textwrap.wrap(text, 79, subsequent_indent="  ")
 
 
 def figures(measured: Measured, folder: Path) -> None:

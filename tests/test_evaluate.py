@@ -1,0 +1,256 @@
+"""The evaluation of a run from its folder alone, and the comparison of several."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SHARED, command, config
+from PIL import Image
+
+from vae_lightning import compare as comparison
+from vae_lightning import evaluate as evaluation
+from vae_lightning import train as training
+from vae_lightning.bound import Elbo
+from vae_lightning.errors import ConfigError
+from vae_lightning.evaluation.result import SAME, average, merged
+
+FEW = ["num_images=30", "num_samples=20", "curve=[1,5]"]
+EVERYTHING = {"elbo", "recon", "kl", "nll", "iwae_1", "iwae_5", "iwae_20", "effective_samples", "active_units"}
+EVERYTHING |= {"kl_per_unit", "mutual_information", "marginal_kl"}
+
+
+@pytest.fixture
+def run(train):
+    return train("latent.dim=3", "~callbacks.latent_traversal")
+
+
+@pytest.fixture
+def ask(monkeypatch, capsys):
+    """A command in this process: its arguments -> (status, what it printed, what it said on stderr)."""
+
+    def run(main, *arguments):
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["vae", *map(str, arguments)])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def rows_of(run) -> dict:
+    return {row["name"]: row for row in json.loads((run / "evaluation.json").read_text())["results"]}
+
+
+def test_a_run_is_evaluated_from_its_folder_alone(ask, run):
+    status, out, err = ask(evaluation.main, f"run={run}", *FEW)
+    assert status == 0, err
+    rows = rows_of(run)
+    assert set(rows) == EVERYTHING
+    assert rows["elbo"]["value"] == pytest.approx(-(rows["recon"]["value"] + rows["kl"]["value"]))
+    assert rows["nll"]["value"] == -rows["iwae_20"]["value"]
+    assert rows["iwae_1"]["value"] < rows["iwae_5"]["value"] < rows["iwae_20"]["value"]
+    assert sum(rows["kl_per_unit"]["value"]) == pytest.approx(rows["kl"]["value"], rel=1e-5)
+    split = rows["mutual_information"]["value"] + rows["marginal_kl"]["value"]
+    assert split == pytest.approx(rows["kl"]["value"], rel=1e-4)
+    assert all(len(line) <= 80 for line in out.splitlines() if str(run) not in line)
+    for picture in ("bound_over_k", "kl_per_unit", "effective_samples"):
+        assert np.asarray(Image.open(run / "evaluation" / f"{picture}.png")).std() > 0
+
+
+def test_every_result_says_what_it_is(ask, run):
+    ask(evaluation.main, f"run={run}", *FEW)
+    for row in rows_of(run).values():
+        known = {"data": "mnist", "protocol": "grey", "subset": True, "split": "test", "num_images": 30, "seed": 0}
+        assert {key: row[key] for key in known} == known
+        assert (len(row["checkpoint_sha256"]), len(row["data_sha256"])) == (64, 64)
+        assert (row["checkpoint"], row["likelihood"]) == ("best.ckpt", "Bernoulli")
+    assert rows_of(run)["nll"]["num_samples"] == 20
+
+
+def test_the_elbo_is_that_of_the_test_loop(ask, train):
+    """The whole test set: the same mean, up to the noise of z."""
+    run = train("latent.dim=3")
+    tested = json.loads((run / "run_meta.json").read_text())["metrics"]
+    ask(evaluation.main, f"run={run}", "num_samples=50")
+    assert rows_of(run)["elbo"]["num_images"] == 1000
+    assert rows_of(run)["kl"]["value"] == pytest.approx(tested["test/kl"], rel=1e-5)
+    assert rows_of(run)["elbo"]["value"] == pytest.approx(tested["test/elbo"], abs=2)
+
+
+def test_another_evaluation_loses_nothing_and_the_same_one_stands_once(ask, run):
+    for arguments in (FEW, FEW, [*FEW, "num_samples=10"], [*FEW, "seed=1"]):
+        ask(evaluation.main, f"run={run}", *arguments)
+    rows = json.loads((run / "evaluation.json").read_text())["results"]
+    assert [(row["num_samples"], row["seed"]) for row in rows if row["name"] == "nll"] == [(20, 0), (10, 0), (20, 1)]
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_other_splits_and_the_dynamic_protocol(ask, train, split):
+    run = train("data.protocol=dynamic", "loss=bce_logits", "latent.dim=2")
+    assert ask(evaluation.main, f"run={run}", *FEW, f"split={split}")[0] == 0
+    assert rows_of(run)["nll"]["split"] == split
+    module = evaluation.load(run / "checkpoints" / "best.ckpt", "cpu")
+    from omegaconf import OmegaConf
+
+    from vae_lightning.run_folder import open_run
+
+    cfg = OmegaConf.create({"protocol": "dynamic", "data_dir": None, "split": split, "num_images": None})
+    x, _ = evaluation.images(cfg, open_run(run))
+    assert set(x.unique().tolist()) == {0.0, 1.0}
+    assert Elbo()(module.model, x[:2], torch.zeros(1, 2, 2), 1.0).bound.isfinite().all()
+
+
+def test_slower_estimates_and_the_exact_value(ask, tmp_path):
+    cfg = config("experiment=ppca", "data.sizes=[400,50,60]", "epochs=2", f"project_dir={tmp_path}")
+    training.train(cfg)
+    run = Path(cfg.run_dir)
+    slower = ["ais.num_images=5", "ais.num_temperatures=20", "appendix_d.num_images=60", "appendix_d.num_samples=100"]
+    status, out, _ = ask(evaluation.main, f"run={run}", *slower, "num_samples=200")
+    rows = rows_of(run)
+    assert status == 0
+    assert rows["nll"]["value"] == pytest.approx(-rows["exact_log_px"]["value"], abs=0.1)
+    assert rows["appendix_d"]["value"] == pytest.approx(rows["exact_log_px"]["value"], abs=0.1)
+    assert (rows["ais"]["num_images"], rows["ais"]["num_samples"]) == (5, 16)
+    assert "first 5 images" in out
+    assert "log p(x), exact" in out
+
+
+def test_a_mass_function_has_bits(ask, train):
+    run = train("loss=discretized_logistic", "latent.dim=2", "~callbacks.latent_traversal")
+    ask(evaluation.main, f"run={run}", *FEW)
+    rows = rows_of(run)
+    assert rows["bits_per_dimension"]["value"] == pytest.approx(rows["nll"]["value"] / (784 * np.log(2)))
+
+
+def test_mistakes_get_one_line_and_change_nothing(ask, run, tmp_path):
+    empty, cut, bare = tmp_path / "empty", tmp_path / "cut", tmp_path / "bare"
+    empty.mkdir()
+    shutil.copytree(run, cut)
+    (cut / "checkpoints" / "best.ckpt").write_bytes((run / "checkpoints" / "best.ckpt").read_bytes()[:1000])
+    shutil.copytree(run, bare)
+    shutil.rmtree(bare / "checkpoints")
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    (broken / "run_meta.json").write_text("{")
+    evil = tmp_path / "evil"
+    shutil.copytree(run, evil)
+    meta = json.loads((run / "run_meta.json").read_text())
+    meta["config"]["data"]["sources"] = {"x": {"_target_": "os.system", "command": f"touch {tmp_path / 'ran'}"}}
+    (evil / "run_meta.json").write_text(json.dumps(meta))
+    files = sorted(path.name for path in run.rglob("*"))
+    for arguments, says in {
+        f"run={tmp_path / 'none'}": "no such folder",
+        f"run={empty}": "not a run folder",
+        f"run={broken}": "run_meta.json is damaged",
+        f"run={bare}": "it holds no checkpoint",
+        f"run={cut}": "cannot be used",
+        f"run={evil}": "os.system is not a data set of this package",
+        f"run={run} checkpoint=missing.ckpt": "checkpoint=missing.ckpt: no such file",
+        f"run={run} num_samples=0": "num_samples=0: must be a whole number >= 1",
+        f"run={run} num_samples=1.5": "num_samples=1.5: must be",
+        f"run={run} curve=[0,10]": "curve=[0, 10]: must be whole numbers >= 1",
+        f"run={run} num_images=2000": "the test split has 1000",
+        f"run={run} split=tset": "did you mean test",
+        f"run={run} protocol=static": "was trained on grey",
+        f"run={run} data=mnist data.protocol=dynamic": "was trained on grey",
+        f"run={run} data=ppca": "its images are [1, 4, 4]",
+        f"run={run} appendix_d.num_images=-1": "appendix_d.num_images=-1: must be",
+        f"run={run} device=tpu": "device=tpu",
+    }.items():
+        status, _, err = ask(evaluation.main, *FEW, *arguments.split())
+        told = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert (arguments, status, len(told)) == (arguments, 2, 1), err
+        assert says in told[0], arguments
+        assert "Traceback" not in err
+    assert sorted(path.name for path in run.rglob("*")) == files
+    assert not (tmp_path / "ran").exists()
+
+
+def test_appendix_d_is_refused_for_larger_latent_spaces(ask, train):
+    run = train("latent.dim=5", "callbacks.latent_traversal.rows=2")
+    status, _, err = ask(evaluation.main, f"run={run}", *FEW, "appendix_d.num_images=2")
+    assert status == 2
+    assert "latent.dim=5: Appendix D needs 4 or fewer" in err
+    assert not (run / "evaluation.json").exists()
+
+
+def test_another_data_set_of_the_same_shape(ask, run):
+    if not (SHARED / "fashion-mnist").is_dir():
+        pytest.skip("Fashion-MNIST is not beside this checkout")
+    status, _, err = ask(
+        evaluation.main, f"run={run}", *FEW, "data=fashion_mnist", f"data.dir={SHARED / 'fashion-mnist'}"
+    )
+    assert (status, err) == (0, "")
+    assert rows_of(run)["nll"]["data"] == "fashion_mnist"
+
+
+def test_the_group_s_latest_and_a_process_of_its_own(train, tmp_path):
+    run = train("group=g", "latent.dim=2", "callbacks.latent_traversal.size=3")
+    done = command("vae_lightning.evaluate", f"run={run.parent / 'latest'}", *FEW, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"run folder: {run}" in done.stdout
+    assert {"nll", "elbo"} <= set(rows_of(run))
+
+
+# --- several runs ---------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_compared_and_averaged(ask, train):
+    runs = [train("latent.dim=2", f"seed={seed}", "callbacks.latent_traversal.size=3") for seed in (1, 2)]
+    for each in runs:
+        ask(evaluation.main, f"run={each}", *FEW)
+    status, out, _ = ask(comparison.main, f"runs=[{runs[0]},{runs[1]}]")
+    values = [rows_of(each)["nll"]["value"] for each in runs]
+    assert status == 0
+    (line,) = [line for line in out.splitlines() if line.startswith("nll")]
+    assert line.split()[1:4] == [f"{value:.2f}" for value in (*values, np.mean(values))]
+    assert float(line.split()[5]) == pytest.approx(np.std(values, ddof=1) / np.sqrt(2), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"), [("data.protocol=static", "protocol is grey"), ("num_samples=10", "num_samples is 20")]
+)
+def test_numbers_of_different_kinds_are_never_compared(ask, train, other, says):
+    runs = []
+    for seed, more in ((1, []), (2, [other])):
+        protocol = [each for each in more if each.startswith("data.")]
+        run = train("latent.dim=2", f"seed={seed}", *protocol, "callbacks.latent_traversal.size=3")
+        ask(evaluation.main, f"run={run}", *FEW, *(each for each in more if each not in protocol))
+        runs.append(run)
+    status, _, err = ask(comparison.main, f"runs=[{runs[0]},{runs[1]}]")
+    assert status == 2
+    assert says in err
+    assert "never compared" in err
+
+
+@pytest.mark.parametrize("key", SAME)
+def test_averages_refuse_every_difference(key):
+    row = {"name": "nll", "value": 90.0, **dict.fromkeys(SAME, 1)}
+    assert average({"a": row, "b": {**row, "value": 92.0}}) == (91.0, 1.0)
+    with pytest.raises(ConfigError, match=f"{key} is 1 in a and 2 in b"):
+        average({"a": row, "b": {**row, key: 2}})
+
+
+def test_merging_keeps_what_says_something_else():
+    row = {"name": "nll", "value": 1.0, "seed": 0, **dict.fromkeys(SAME, 1)}
+    other, again = {**row, "seed": 1}, {**row, "value": 2.0}
+    assert merged([row, other], [again]) == [other, again]
+
+
+def test_mistakes_of_the_comparison(ask, run, tmp_path):
+    for runs, says in {f"[{run}]": "has no evaluation.json", str(run): "must be a list"}.items():
+        status, _, err = ask(comparison.main, f"runs={runs}")
+        assert status == 2
+        assert says in err
+    (run / "evaluation.json").write_text("{}")
+    assert "not an evaluation's results" in ask(comparison.main, f"runs=[{run}]")[2]

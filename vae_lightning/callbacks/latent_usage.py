@@ -1,0 +1,97 @@
+"""Which latent units a model uses, and one sentence when it stops using some."""
+
+import sys
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities import rank_zero_only
+
+from vae_lightning.callbacks import pictures
+from vae_lightning.callbacks.epoch_rows import EpochRows
+from vae_lightning.equations import kl_standard_normal
+from vae_lightning.evaluation.latent_space import active_units
+
+ADVICE = "raise beta slowly (annealing), lower it, or give each unit free bits"
+
+
+class LatentUsage(pl.Callback):
+    """Writes `curves/latent_usage.csv`: after every epoch how many units are active, and the KL of each in nats.
+
+    A unit is active where the mean of q(z_j|x) varies over the first `num_images` held-out images by more than 0.01
+    (Burda et al. 2016). Logs `active_units`, and prints one sentence when units die and one at the end: which, since
+    when, what to try. `encode` maps x to (mean, log_var) or to an object with these attributes; a name or a function.
+    """
+
+    def __init__(
+        self,
+        encode: str | Callable[[Any], Any] = "encode",
+        num_images: int = 1000,
+        every_n_epochs: int = 1,
+        dirpath: str | PathLike | None = None,
+    ) -> None:
+        self.encode, self.num_images, self.every_n_epochs, self.dirpath = encode, num_images, every_n_epochs, dirpath
+        pictures.check_counts(self, num_images=num_images, every_n_epochs=every_n_epochs)
+        self._last_active: list[int] = []  # of each unit the last epoch in which it was active; 0: in none
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_active": self._last_active}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._last_active = list(state_dict["last_active"])
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._encode = pictures.method(pl_module, self, "encode", self.encode)
+        with pictures.looking(trainer, pl_module, seed=0):
+            self._images = pictures.held_out_images(trainer, self.num_images)
+            mean, _ = self._posterior()
+        self._last_active = self._last_active or [0] * mean.shape[1]
+        columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
+        path = pictures.run_dir(trainer, self.dirpath) / "curves" / "latent_usage.csv"
+        self._rows = EpochRows(path, columns, trainer.current_epoch)
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every_n_epochs:
+            return
+        with pictures.looking(trainer, pl_module, seed=0):
+            mean, log_var = self._posterior()
+            kl, active = kl_standard_normal(mean, log_var).mean(0).tolist(), active_units(mean).tolist()
+        pl_module.log("active_units", float(sum(active)), rank_zero_only=True)
+        self._rows.add(epoch, dict(zip(self._rows.columns[1:], [sum(active), *kl], strict=True)))
+        before = epoch - self.every_n_epochs
+        died = [unit for unit, last in enumerate(self._last_active) if last and last == before and not active[unit]]
+        if died:
+            say(f"epoch {epoch}: {listed(died)} died, active until epoch {before}; {ADVICE}")
+        self._last_active = [epoch if now else last for now, last in zip(active, self._last_active, strict=True)]
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        newest = max(self._last_active, default=0)
+        dead = [unit for unit, last in enumerate(self._last_active) if last < max(newest, 1)]
+        if dead:
+            never = [unit for unit in dead if not self._last_active[unit]]
+            since = [f"z{unit + 1} since epoch {self._last_active[unit] + 1}" for unit in dead if unit not in never]
+            which = "; ".join([f"{listed(never)} never" if never else "", *since]).strip("; ")
+            total = len(self._last_active)
+            say(f"{len(dead)} of {total} latent units are not in use ({which}); {ADVICE}")
+
+    def _posterior(self) -> tuple[Any, Any]:
+        found = self._encode(self._images)
+        return (found.mean, found.log_var) if hasattr(found, "log_var") else found
+
+
+def say(sentence: str) -> None:
+    """Prints it in a line of its own, over a progress bar that may stand there."""
+    print(f"\r{sentence:<78}" if sys.stdout.isatty() else sentence, flush=True)
+
+
+def listed(units: Sequence[int]) -> str:
+    """z1, z2 and z5; of many the first few."""
+    names = [f"z{unit + 1}" for unit in units]
+    if len(names) > 8:
+        return f"{', '.join(names[:6])} and {len(names) - 6} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
