@@ -18,6 +18,7 @@ from vae_lightning.callbacks import (
     EpochWeights,
     LatentTraversal,
     LatentUsage,
+    OutputBias,
     Progress,
     ReconstructionGrid,
     RunRecord,
@@ -60,6 +61,7 @@ def test_every_callback_is_tested_here():
         "BetaAnnealing",
         "LatentTraversal",
         "LatentUsage",
+        "OutputBias",
         "ReconstructionGrid",
         "SampleGrid",
     }
@@ -410,3 +412,37 @@ def test_many_units_are_listed_shortly():
     assert listed([0]) == "z1"
     assert listed([0, 4, 2]) == "z1, z5 and z3"
     assert listed(range(30)) == "z1, z2, z3, z4, z5, z6 and 24 more"
+
+
+# --- output bias -----------------------------------------------------------------------------------------------------
+
+
+class BiasedVAE(ForeignVAE):
+    """Nothing is learned: what the callback set stays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder[0].bias.requires_grad_(False)
+
+
+def test_the_decoder_starts_at_the_log_odds_of_the_mean_image(foreign_fit):
+    module, trainer = foreign_fit(OutputBias("decoder.0.bias"), module=BiasedVAE())
+    images = torch.cat([batch[0] for batch in trainer.val_dataloaders])  # the same images
+    torch.testing.assert_close(module.decoder[0].bias.sigmoid(), images.mean(0).flatten())
+
+
+def test_a_resumed_run_keeps_its_bias(foreign_fit):
+    callback, module = OutputBias("decoder.0.bias"), BiasedVAE()
+
+    class Resumed:
+        global_step = 3
+
+    before = module.decoder[0].bias.clone()
+    callback.on_train_start(Resumed(), module)
+    assert torch.equal(module.decoder[0].bias, before)
+
+
+@pytest.mark.parametrize("bias", ["decoder.9.bias", "encoder.bias", "kl_weight"])
+def test_a_bias_that_is_not_there_is_named_beside_those_that_are(foreign_fit, bias):
+    with pytest.raises(ConfigError, match=r"no such parameter of 16 numbers; it has: decoder\.0\.bias"):
+        foreign_fit(OutputBias(bias))

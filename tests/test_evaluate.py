@@ -110,7 +110,7 @@ def test_other_splits_and_the_dynamic_protocol(ask, train, split):
 
 
 def test_slower_estimates_and_the_exact_value(ask, tmp_path):
-    cfg = config("experiment=ppca", "data.sizes=[400,50,60]", "epochs=2", f"project_dir={tmp_path}")
+    cfg = config("experiment=ppca", "data.sizes=[400,50,60]", "epochs=20", "batch_size=20", f"project_dir={tmp_path}")
     training.train(cfg)
     run = Path(cfg.run_dir)
     slower = ["ais.num_images=5", "ais.num_temperatures=20", "appendix_d.num_images=60", "appendix_d.num_samples=100"]

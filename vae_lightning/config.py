@@ -58,8 +58,9 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
     """Group and name of the run, composed where they are empty: mnist-lat20-bce-beta1-none-mean and seed42."""
     protocol = cfg.data.get("protocol", "grey")  # results of two are never compared
     protocol = "" if protocol == "grey" else f"-{protocol}"
+    bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
     composed = (
         f"{choices['data']}{protocol}-lat{cfg.latent.dim}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
-        f"-{cfg.loss.reduction}"
+        f"-{cfg.loss.reduction}{bound}"
     )
     return str(cfg.group or composed), str(cfg.name or f"seed{cfg.seed}")

@@ -104,7 +104,7 @@ def bernoulli_log_px_z_from_logits(x: Float[Tensor, "B D"], logits: Float[Tensor
 
     Finite for every finite logit, which the form on probabilities is not.
     """
-    return (x * logits - softplus(logits)).sum(-1)
+    return -softplus(logits).addcmul_(x, logits, value=-1).sum(-1)  # in place: memory is what this costs most
 
 
 def gaussian_log_px_z(

@@ -8,6 +8,7 @@ from vae_lightning.callbacks.curve_log import CurveLog
 from vae_lightning.callbacks.epoch_weights import EpochWeights
 from vae_lightning.callbacks.latent_traversal import LatentTraversal
 from vae_lightning.callbacks.latent_usage import LatentUsage
+from vae_lightning.callbacks.output_bias import OutputBias
 from vae_lightning.callbacks.progress import Progress
 from vae_lightning.callbacks.reconstruction_grid import ReconstructionGrid
 from vae_lightning.callbacks.run_record import RunRecord
@@ -19,6 +20,7 @@ __all__ = [
     "EpochWeights",
     "LatentTraversal",
     "LatentUsage",
+    "OutputBias",
     "Progress",
     "ReconstructionGrid",
     "RunRecord",

@@ -33,6 +33,7 @@ class LatentUsage(pl.Callback):
     ) -> None:
         self.encode, self.num_images, self.every_n_epochs, self.dirpath = encode, num_images, every_n_epochs, dirpath
         pictures.check_counts(self, num_images=num_images, every_n_epochs=every_n_epochs)
+        self._advised = False
         self._last_active: list[int] = []  # of each unit the last epoch in which it was active; 0: in none
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class LatentUsage(pl.Callback):
         before = epoch - self.every_n_epochs
         died = [unit for unit, last in enumerate(self._last_active) if last and last == before and not active[unit]]
         if died:
-            say(f"epoch {epoch}: {listed(died)} died, active until epoch {before}; {ADVICE}")
+            say(f"epoch {epoch}: {listed(died)} died, active until epoch {before}{self._advice()}")
         self._last_active = [epoch if now else last for now, last in zip(active, self._last_active, strict=True)]
 
     @rank_zero_only
@@ -78,6 +79,11 @@ class LatentUsage(pl.Callback):
             which = "; ".join([f"{listed(never)} never" if never else "", *since]).strip("; ")
             total = len(self._last_active)
             say(f"{len(dead)} of {total} latent units are not in use ({which}); {ADVICE}")
+
+    def _advice(self) -> str:
+        """What to try, said once in a run and once more at its end."""
+        advised, self._advised = self._advised, True
+        return "" if advised else f"; {ADVICE}"
 
     def _posterior(self) -> tuple[Any, Any]:
         found = self._encode(self._images)

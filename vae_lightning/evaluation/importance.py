@@ -15,7 +15,7 @@ from tqdm import tqdm
 from vae_lightning.bound import Model
 from vae_lightning.noise import generator
 
-BLOCK = 1000  # samples whose noise is drawn at once
+BLOCK = 1000  # pairs of image and sample whose noise is drawn at once
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def importance_weighted(
     num_samples: int = 5000,
     curve: Sequence[int] = (),
     seed: int = 0,
-    rows: int = 1024,
+    rows: int = 512,
     progress: bool = False,
 ) -> ImportanceWeighted:
     """Follows Burda et al. (2016), Eq. (8): log 1/K sum_k p(x, z_k) / q(z_k|x), K = `num_samples` and those of `curve`.
@@ -75,7 +75,7 @@ def importance_weighted(
     its index): its value depends neither on the images beside it nor on `rows`.
     """
     counts = sorted({*(k for k in curve if k < num_samples), num_samples})
-    images = max(1, rows // min(num_samples, BLOCK))
+    images = max(1, BLOCK // num_samples)
     pairs = list(zip(torch.arange(len(x)).split(images), x.split(images), strict=True))
     parts = [
         one_pass(model, part, index, num_samples, counts, seed, rows)
@@ -97,14 +97,13 @@ def one_pass(
     squares = torch.full((len(x),), -math.inf, device=x.device)
     recon = torch.zeros(len(x), device=x.device)
     for eps in noise(model, index.tolist(), num_samples, seed, x.device):
-        for part in eps.split(max(1, rows // len(x))):
-            z = posterior.rsample(part)
-            log_px_z = model.log_px_z(x, z)
-            log_w = log_px_z + model.latent.log_pz(z) - posterior.log_qz_x(z)
-            for mean in means.values():
-                mean.add(log_w)
-            squares = torch.logaddexp(squares, (2 * log_w).logsumexp(0))
-            recon -= log_px_z.sum(0)
+        z = posterior.rsample(eps)
+        log_px_z = torch.cat([model.log_px_z(x, part) for part in z.split(max(1, rows // len(x)))])
+        log_w = log_px_z + model.latent.log_pz(z) - posterior.log_qz_x(z)
+        for mean in means.values():
+            mean.add(log_w)
+        squares = torch.logaddexp(squares, (2 * log_w).logsumexp(0))
+        recon -= log_px_z.sum(0)
     bounds = {k: mean.value() for k, mean in means.items()}
     log_sum = bounds[num_samples] + math.log(num_samples)
     return ImportanceWeighted(bounds, recon / num_samples, (2 * log_sum - squares).exp())

@@ -43,7 +43,7 @@ def measure(
     source: Source,
     num_samples: int = 5000,
     curve: Sequence[int] = (1, 10, 100, 1000),
-    rows: int = 1024,
+    rows: int = 512,
 ) -> Measured:
     """ELBO, its terms, the importance-weighted bounds, active units, information: what every model has."""
     checksum, images, seed = sha256(x), len(x), source.seed
