@@ -444,5 +444,5 @@ def test_a_resumed_run_keeps_its_bias(foreign_fit):
 
 @pytest.mark.parametrize("bias", ["decoder.9.bias", "encoder.bias", "kl_weight"])
 def test_a_bias_that_is_not_there_is_named_beside_those_that_are(foreign_fit, bias):
-    with pytest.raises(ConfigError, match=r"no such parameter of 16 numbers; it has: decoder\.0\.bias"):
+    with pytest.raises(ConfigError, match=r"no parameter of 16 numbers; it has: decoder\.0\.bias"):
         foreign_fit(OutputBias(bias))

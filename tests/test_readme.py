@@ -34,6 +34,11 @@ def code(cell: str) -> str:
 
 COMMANDS = [line for text in blocks(ENGLISH, "bash") for line in text.splitlines()]
 TRAIN = [line for line in COMMANDS if line.startswith("python -m vae_lightning.train") and " -m " not in line[10:]]
+EVALUATE = [
+    line
+    for line in COMMANDS
+    if line.startswith(("python -m vae_lightning.evaluate", "python -m vae_lightning.compare"))
+]
 PREDECESSOR = [(code(old), code(new)) for old, new in rows(ENGLISH, "Coming from the predecessor")]
 SNIPPETS = [text for text in blocks(ENGLISH, "python") if "vae_lightning.callbacks" in text]
 
@@ -46,7 +51,8 @@ def run_quickly(tmp_path, monkeypatch):
         from vae_lightning.train import train
 
         monkeypatch.chdir(tmp_path)
-        cfg = config(*overrides, *SMALL)
+        sources = "experiment=ppca" not in overrides
+        cfg = config(*overrides, *(each for each in SMALL if sources or not each.startswith("~data.sources")))
         train(cfg)
         return tmp_path / cfg.run_dir
 
@@ -67,7 +73,8 @@ def test_both_languages_have_the_same_tables():
 def test_there_is_something_to_run():
     assert len(TRAIN) >= 12
     assert len(PREDECESSOR) >= 30
-    assert len(SNIPPETS) == 8
+    assert len(SNIPPETS) == 10
+    assert len(EVALUATE) >= 6
 
 
 @pytest.mark.parametrize("line", TRAIN)
@@ -146,6 +153,25 @@ def test_every_montage_command_runs(run_quickly, monkeypatch, line):
     assert list(run.glob("*_montage.png"))
 
 
+@pytest.mark.parametrize("line", EVALUATE)
+def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
+    """On the folder of a quick run in place of the named one, with few samples of few images."""
+    from vae_lightning import compare, evaluate
+
+    experiment = "experiment=ppca" if "ppca" in line else "experiment=iwae" if "dynamic" in line else "latent.dim=3"
+    run = run_quickly([experiment])
+    few = ["num_images=20", "num_samples=12", "ais.num_chains=2", "ais.num_temperatures=3", "appendix_d.num_samples=50"]
+    for estimator in ("ais", "appendix_d"):
+        few += [f"{estimator}.num_images=5"] if f"{estimator}.num_images" in line else []
+    own = [each for each in shlex.split(line)[3:] if not each.startswith(("run", "num_", "ais.", "appendix_d."))]
+    monkeypatch.setattr("sys.argv", ["evaluate", f"run={run}", *own, *few])
+    evaluate.main()
+    if "compare" in line:
+        monkeypatch.setattr("sys.argv", ["compare", f"runs=[{run}]"])
+        compare.main()
+    assert (run / "evaluation.json").is_file()
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.split("import ")[1].split()[0])
 def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch, snippet):
     assert len([line for line in snippet.splitlines() if line]) <= 5
@@ -169,6 +195,9 @@ def test_the_snippet_for_after_training_runs(run_quickly):
     exec(snippet, names)
     assert names["again"].shape == (16, 1, 28, 28)
     assert names["posterior"].kl().shape == (16, 20)
+    (snippet,) = [text for text in blocks(ENGLISH, "python") if "evaluation import" in text]
+    exec(snippet, names)
+    assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
 
 @pytest.mark.parametrize(("paper", "function", "test"), rows(ENGLISH, "Paper and code"))

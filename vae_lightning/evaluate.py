@@ -62,7 +62,7 @@ def evaluate(cfg: DictConfig) -> None:
         Path(temporary).write_text(json.dumps({"results": rows}, indent=1) + "\n", encoding="utf-8")
     figures(measured, run.path / "evaluation")
     print(table(measured))
-    print(f"-> {run.path / FILE} and {run.path / 'evaluation'}/")
+    print(f"in the run folder: {FILE}, evaluation/*.png")
 
 
 def check(cfg: DictConfig) -> None:

@@ -41,7 +41,7 @@ class OutputBias(pl.Callback):
         if not isinstance(found, nn.Parameter) or found.shape != (pixels,):
             known = [name for name, each in pl_module.named_parameters() if each.shape == (pixels,)]
             raise ConfigError(
-                f"OutputBias(bias={self.bias!r}): {type(pl_module).__name__} has no such parameter of {pixels} numbers; it "
+                f"OutputBias(bias={self.bias!r}): {type(pl_module).__name__} has no parameter of {pixels} numbers; it "
                 f"has: {', '.join(known) or 'none'}"
             )
         return found

@@ -106,6 +106,8 @@ def draw_bounds(measured: Measured, axes) -> None:
         if name in measured and measured[name].num_images == measured["nll"].num_images:
             axes.axhline(measured[name].value, color="black", linestyle=":", label=label)
     axes.set(xscale="log", xlabel="K, importance samples", ylabel="nats per image")
+    axes.set_xticks(list(bounds), [f"{k:,}" for k in bounds], minor=False)
+    axes.set_xticks([], minor=True)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
 
