@@ -153,7 +153,7 @@ def test_mistakes_get_one_line_and_change_nothing(ask, run, tmp_path):
         f"run={broken}": "run_meta.json is damaged",
         f"run={bare}": "it holds no checkpoint",
         f"run={cut}": "cannot be used",
-        f"run={evil}": "os.system is not a data set of this package",
+        f"run={evil}": "sources.x._target_=os.system: not among",
         f"run={run} checkpoint=missing.ckpt": "checkpoint=missing.ckpt: no such file",
         f"run={run} num_samples=0": "num_samples=0: must be a whole number >= 1",
         f"run={run} num_samples=1.5": "num_samples=1.5: must be",
@@ -184,10 +184,10 @@ def test_appendix_d_is_refused_for_larger_latent_spaces(ask, train):
 
 
 def test_another_data_set_of_the_same_shape(ask, run):
-    if not (SHARED / "fashion-mnist").is_dir():
+    if not (SHARED / "fashion_mnist").is_dir():
         pytest.skip("Fashion-MNIST is not beside this checkout")
     status, _, err = ask(
-        evaluation.main, f"run={run}", *FEW, "data=fashion_mnist", f"data.dir={SHARED / 'fashion-mnist'}"
+        evaluation.main, f"run={run}", *FEW, "data=fashion_mnist", f"data.dir={SHARED / 'fashion_mnist'}"
     )
     assert (status, err) == (0, "")
     assert rows_of(run)["nll"]["data"] == "fashion_mnist"

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from vae_lightning import cli
 from vae_lightning.config import check_keys, whole
 from vae_lightning.errors import ConfigError, did_you_mean
+from vae_lightning.targets import check_targets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,8 +106,8 @@ def images(cfg: DictConfig, run: "Run") -> "tuple[Tensor, dict[str, Any]]":
     from vae_lightning.train import data_module
 
     asked = cfg.get("data")
+    check_targets(run.meta["config"]["data"], ["vae_lightning.data."])
     own: DictConfig = OmegaConf.create(dict(run.meta["config"]["data"]))
-    check_targets(own)
     node = OmegaConf.create(OmegaConf.to_container(asked, resolve=True)) if asked else own
     if cfg.data_dir is not None:
         node.dir = cfg.data_dir
@@ -130,21 +131,6 @@ def images(cfg: DictConfig, run: "Run") -> "tuple[Tensor, dict[str, Any]]":
     if not len(x):
         raise ConfigError(f"split={cfg.split}: it is empty in {run.path}; choose another")
     return x, data.describe()
-
-
-def check_targets(node: Any) -> None:
-    """Raises ConfigError where a run's record names a class that is not this package's."""
-    from omegaconf import DictConfig, ListConfig
-
-    if isinstance(node, DictConfig):
-        target = str(node.get("_target_", "vae_lightning.data."))
-        if not target.startswith("vae_lightning.data."):
-            raise ConfigError(f"run_meta.json: data._target_={target} is not a data set of this package")
-        for value in node.values():
-            check_targets(value)
-    elif isinstance(node, ListConfig):
-        for value in node:
-            check_targets(value)
 
 
 def about(cfg: DictConfig, run: "Run", path: "Path", facts: dict[str, Any]) -> "Source":

@@ -33,6 +33,7 @@ def rebuild(part: Any) -> Any:
         return part
     arguments = dict(part)
     module, _, name = str(arguments.pop("class", None)).rpartition(".")
-    if module not in MODULES:
+    kind = getattr(importlib.import_module(f"vae_lightning.{module}"), name, None) if module in MODULES else None
+    if not inspect.isclass(kind) or not kind.__module__.startswith("vae_lightning."):
         raise ConfigError(f"{module}.{name} is not a part of vae_lightning: pass the object itself when loading")
-    return getattr(importlib.import_module(f"vae_lightning.{module}"), name)(**arguments)
+    return kind(**arguments)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
+from vae_lightning.targets import ALLOWED, check_targets
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningDataModule, Trainer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def train(cfg: DictConfig) -> float:
     """Trains, tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
     config.check(cfg)
+    check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
     import lightning.pytorch as pl
     from hydra.core.hydra_config import HydraConfig
 

@@ -1,0 +1,95 @@
+"""What a configuration may name: our classes, Lightning's and a few of torch's; nothing that runs code of a file."""
+
+import importlib
+import json
+import shutil
+
+import pytest
+from conftest import NO_NETWORK, config
+from omegaconf import OmegaConf
+
+from vae_lightning.config import CONF
+from vae_lightning.errors import ConfigError
+from vae_lightning.parts import rebuild
+from vae_lightning.targets import check_targets, targets
+
+DANGEROUS = [
+    "os.system", "os.popen", "os.execv", "posix.system", "subprocess.run", "subprocess.Popen", "builtins.eval",
+    "subprocess.check_output", "builtins.exec", "builtins.__import__", "importlib.import_module", "runpy.run_path",
+    "pickle.loads",
+    "shutil.rmtree", "pathlib.Path.unlink", "torch.load", "torch.hub.load", "torch.utils.cpp_extension.load",
+    "vae_lightning.cli.os.system", "vae_lightning.train.cli.sys.exit", "torch.nn.modules.module.functools.partial",
+    "lightning.pytorch.trainer.call.signal.raise_signal", "hydra.utils.instantiate", "lightning_evil.Thing",
+]  # fmt: skip
+SLOTS = ["callbacks.x", "logger", "network", "loss", "latent", "bound", "schedule", "optimizer", "data", "trainer"]
+SLOTS += ["data.files", "data.sources.x"]
+
+
+@pytest.mark.parametrize("target", DANGEROUS)
+def test_dangerous_targets_are_refused_in_every_slot(tmp_path, monkeypatch, target):
+    from vae_lightning import train
+
+    monkeypatch.chdir(tmp_path)
+    original = config(*NO_NETWORK)
+    for slot in SLOTS:
+        cfg = original.copy()
+        OmegaConf.update(cfg, slot, {"_target_": target, "command": "touch ran"}, force_add=True)
+        with pytest.raises(ConfigError, match=r"_target_="):
+            train.train(cfg)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_imported_for_a_name_that_begins_wrong(tmp_path, monkeypatch):
+    (tmp_path / "evil_on_import.py").write_text("import pathlib\npathlib.Path('ran').touch()\nclass Thing: ...\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"a\.0\._target_=evil_on_import\.Thing: not among"):
+        check_targets({"a": [{"_target_": "evil_on_import.Thing"}]})
+    assert not (tmp_path / "ran").exists()
+    check_targets({"a": {"_target_": "evil_on_import.Thing"}}, ["evil_on_import."])  # named by the user
+
+
+@pytest.mark.parametrize(
+    "target", [None, 3, ["os.system"], "", "Thing", "vae_lightning.", "vae_lightning.nothing.Here"]
+)
+def test_what_is_no_class_is_refused(target):
+    with pytest.raises(ConfigError, match=r"x\._target_="):
+        check_targets({"x": {"_target_": target}})
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/**/*.yaml")), ids=lambda path: path.stem)
+def test_everything_in_conf_is_allowed(path):
+    check_targets(OmegaConf.to_container(OmegaConf.load(path)))
+
+
+def test_optimisers_and_layers_of_torch_are_allowed():
+    check_targets({"a": {"_target_": "torch.optim.SGD"}, "b": {"_target_": "torch.nn.Linear"}})
+
+
+@pytest.mark.parametrize(
+    "name", ["network.importlib", "network.stack", "loss.torch", "os.system", "network.", "nn.Linear"]
+)
+def test_a_checkpoint_builds_nothing_but_parts(name):
+    with pytest.raises(ConfigError, match="is not a part of vae_lightning"):
+        rebuild({"class": name})
+
+
+def test_the_walk_finds_targets_at_every_depth():
+    node = {"a": [{"_target_": "x"}, [{"b": {"_target_": "y"}}]], "_target_": "z"}
+    assert dict(targets(node)) == {"a.0._target_": "x", "a.1.0.b._target_": "y", "_target_": "z"}
+
+
+def test_a_saved_run_cannot_run_code(train, tmp_path, monkeypatch, capsys):
+    run = train("latent.dim=2", "callbacks.latent_traversal.size=3")
+    evil = tmp_path / "evil"
+    shutil.copytree(run, evil)
+    meta = json.loads((evil / "run_meta.json").read_text())
+    meta["config"]["data"]["files"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'ran'}"}
+    (evil / "run_meta.json").write_text(json.dumps(meta))
+    main = importlib.import_module("vae_lightning.evaluate").main
+    monkeypatch.setattr("sys.argv", ["evaluate", f"run={evil}"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "files._target_=os.system" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
