@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -15,7 +16,9 @@ from vae_lightning import callbacks
 from vae_lightning.callbacks import (
     BetaAnnealing,
     CurveLog,
+    DivergenceGuard,
     EpochWeights,
+    GracefulStop,
     LatentTraversal,
     LatentUsage,
     OutputBias,
@@ -24,7 +27,7 @@ from vae_lightning.callbacks import (
     RunRecord,
     SampleGrid,
 )
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, Diverged, Interrupted
 from vae_lightning.schedule import Linear
 
 PICTURES = {
@@ -37,7 +40,9 @@ OBSERVERS = [make for make in PICTURES.values()] + [
     EpochWeights,
     RunRecord,
     Progress,
+    GracefulStop,
     lambda: LatentUsage("to_latent"),
+    lambda: DivergenceGuard("to_latent"),
 ]
 
 
@@ -59,6 +64,7 @@ def weights(module) -> torch.Tensor:
 def test_every_callback_is_tested_here():
     assert set(callbacks.__all__) == {each.__name__ for each in OBSERVERS if isinstance(each, type)} | {
         "BetaAnnealing",
+        "DivergenceGuard",
         "LatentTraversal",
         "LatentUsage",
         "OutputBias",
@@ -446,3 +452,68 @@ def test_a_resumed_run_keeps_its_bias(foreign_fit):
 def test_a_bias_that_is_not_there_is_named_beside_those_that_are(foreign_fit, bias):
     with pytest.raises(ConfigError, match=r"no parameter of 16 numbers; it has: decoder\.0\.bias"):
         foreign_fit(OutputBias(bias))
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+class Signals(pl.Callback):
+    """Sends this process a signal in a given step."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("step", "ends"), [(2, 2), (5, 5), (10, 10)])  # within an epoch, at its end, at the run's end
+def test_a_signal_ends_the_run_after_the_batch(foreign_fit, tmp_path, number, step, ends):
+    module, before = ForeignVAE(), [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(Interrupted, match=f"stopped by {signal.Signals(number).name} after step {ends}") as stop:
+        foreign_fit(Signals(step, number), GracefulStop(), module=module)
+    assert stop.value.status == 128 + number
+    assert len(module.weights_seen) == ends
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file() == (step == 2)
+
+
+class Poisoned(ForeignVAE):
+    """Something goes wrong in the fourth step."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what, self.beta = what, 0.5
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        return loss * float("nan") if self.what == "loss" and self.global_step == 3 else loss
+
+    def on_after_backward(self):
+        if self.what == "gradient" and self.global_step == 3:
+            self.encoder.bias.grad[0] = float("inf")
+
+
+@pytest.mark.parametrize(("what", "says"), [("loss", "the loss is nan"), ("gradient", "the gradient of encoder.bias")])
+def test_a_number_that_is_not_finite_stops_before_the_step(foreign_fit, what, says):
+    module, after = Poisoned(what), {}
+
+    class Remember(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            after[trainer.global_step] = weights(pl_module).clone()
+
+    with pytest.raises(Diverged, match=f"diverged at step 3 \\(epoch 1, beta 0.5\\): {says}") as stop:
+        foreign_fit(Remember(), DivergenceGuard("to_latent"), module=module)
+    assert "log variances in [" in str(stop.value)
+    assert torch.equal(weights(module), after[3])
+    assert module.global_step == 3
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_without_the_guard_the_weights_are_lost(foreign_fit, what):
+    """The negative control: Lightning ends such a run well, with weights that are no numbers."""
+    module, trainer = foreign_fit(module=Poisoned(what))
+    assert trainer.state.finished
+    assert not weights(module).isfinite().all()

@@ -33,7 +33,7 @@ def code(cell: str) -> str:
 
 
 COMMANDS = [line for text in blocks(ENGLISH, "bash") for line in text.splitlines()]
-TRAIN = [line for line in COMMANDS if line.startswith("python -m vae_lightning.train") and " -m " not in line[10:]]
+TRAIN = [line for line in COMMANDS if re.match(r"python -m vae_lightning\.train (?!-m|resume)", f"{line} ")]
 EVALUATE = [
     line
     for line in COMMANDS
@@ -73,7 +73,7 @@ def test_both_languages_have_the_same_tables():
 def test_there_is_something_to_run():
     assert len(TRAIN) >= 12
     assert len(PREDECESSOR) >= 30
-    assert len(SNIPPETS) == 10
+    assert len(SNIPPETS) == 12
     assert len(EVALUATE) >= 6
 
 
@@ -151,6 +151,19 @@ def test_every_montage_command_runs(run_quickly, monkeypatch, line):
     monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
     main()
     assert list(run.glob("*_montage.png"))
+
+
+def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
+    from vae_lightning import status, train
+
+    run_quickly([])
+    (resume,) = [line for line in COMMANDS if "resume=outputs" in line]
+    (listing,) = [line for line in COMMANDS if "vae_lightning.status" in line]
+    for line, main, shown in ((resume, train.main, "nothing to do"), (listing, status.main, "completed")):
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
+        main()
+        assert shown in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("line", EVALUATE)

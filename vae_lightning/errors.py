@@ -22,10 +22,30 @@ class DataError(UserError):
     status = 3
 
 
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged, or of another model."""
+
+    status = 4
+
+
+class Diverged(UserError):
+    """A loss or gradient that is no longer a finite number."""
+
+    status = 5
+
+
 class FolderError(UserError):
     """A folder or disk that cannot take the results."""
 
     status = 6
+
+
+class Interrupted(UserError):
+    """The run was asked to stop by a signal, and saved what it had."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.status = 128 + signum
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

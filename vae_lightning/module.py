@@ -97,9 +97,13 @@ class VAE(pl.LightningModule):
         self._terms(batch, batch_idx, "test", step=batch_idx)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer, steps = self.optimizer(self.parameters()), self.trainer.estimated_stepping_batches
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.optimizer.decay(step / steps))
+        optimizer = self.optimizer(self.parameters())
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _decay(self, step: int) -> float:
+        """The learning rate as a multiple of the first one. Step 0 is asked before a resumed run knows where it is."""
+        return self.optimizer.decay(step / self.trainer.estimated_stepping_batches) if step else 1.0
 
     def _terms(self, batch: Any, batch_idx: int, stage: str, step: int) -> Terms:
         """The terms of the bound, added to the epoch's. Raises DataError on a first batch p(x|z) is not defined on."""
@@ -112,6 +116,16 @@ class VAE(pl.LightningModule):
         values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
         self._sums[stage].append(torch.stack(values).detach().sum(1))
         return terms
+
+    # --- a checkpoint within an epoch keeps the epoch's sums so far ---------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._sums["train"]:
+            checkpoint["epoch_sums"] = torch.stack(self._sums["train"]).cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._trainer is not None:
+            self._sums["train"] = list(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
 
     # --- metrics: sums over observations, divided by their count once per epoch --------------------------------------
 

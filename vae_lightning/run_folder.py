@@ -4,15 +4,22 @@ Claimed by a run that starts, opened by whatever looks at it afterwards.
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import ConfigError, FolderError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run which folder the first one claimed
 
@@ -109,6 +116,12 @@ class Run:
     path: Path
     meta: dict[str, Any]
 
+    @property
+    def score(self) -> float:
+        """The last validation ELBO, training ELBO where nothing was held out; nan where neither was reached."""
+        metrics = self.meta.get("metrics", {})
+        return float(metrics.get("val/elbo") or metrics.get("train/elbo") or math.nan)
+
     def checkpoint(self, asked: str | None = None) -> Path:
         """The file asked for, or the best checkpoint, or the last. Raises ConfigError where there is none."""
         known = [self.path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt")]
@@ -119,7 +132,7 @@ class Run:
         return found
 
 
-def open_run(folder: str | os.PathLike) -> Run:
+def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
     """Reads a run folder, or the one that a group's `latest` means. Raises ConfigError where it is not one."""
     path = Path(folder)
     pointer = path.with_name("latest.txt")
@@ -133,7 +146,62 @@ def open_run(folder: str | os.PathLike) -> Run:
             raise ValueError
     except OSError:
         what = "not a run folder, it has no run_meta.json" if path.is_dir() else "no such folder"
-        raise ConfigError(f"run={folder}: {what}; name a run's folder, or its group's latest") from None
+        raise ConfigError(f"{key}={folder}: {what}; name a run's folder, or its group's latest") from None
     except (ValueError, AttributeError):
-        raise ConfigError(f"run={folder}: run_meta.json is damaged, or not one of our command line's") from None
+        raise ConfigError(f"{key}={folder}: run_meta.json is damaged, or not one of our command line's") from None
     return Run(path, meta)
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """This process's folder until the block ends; what killed processes left half-written in it is removed."""
+    lock = Lock(folder)
+    lock.take()
+    try:
+        for leftover in (*folder.glob("**/.*.tmp"), *folder.glob("**/*.part")):
+            leftover.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+class Lock:
+    """Held by the process that trains in a folder, and let go by the system when it ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+        self._file: Any = None
+
+    def take(self) -> None:
+        """Raises ConfigError where another process has it. Without fcntl (Windows) there is no lock."""
+        file = self.path.open("a+", encoding="utf-8")
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                file.close()
+                raise ConfigError(f"{self.path.parent}: in use by process {pid}; wait for it, or stop it") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Lets it go; the file stays."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def held(self) -> bool:
+        """Whether a living process has it."""
+        if fcntl is None or not self.path.is_file():
+            return False
+        with self.path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False

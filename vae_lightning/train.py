@@ -3,6 +3,7 @@
 What can be wrong is found before the run folder is claimed; heavy imports wait until there is something to do.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningDataModule, Trainer
 
     from vae_lightning.module import VAE
+    from vae_lightning.run_folder import Run
 
 
 def train(cfg: DictConfig) -> float:
@@ -23,25 +25,44 @@ def train(cfg: DictConfig) -> float:
     import lightning.pytorch as pl
     from hydra.core.hydra_config import HydraConfig
 
-    from vae_lightning import logger, run_folder
+    from vae_lightning import resume, run_folder
 
     quiet()
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     hydra_cfg = HydraConfig.get()
     cfg.group, cfg.name = config.name_run(cfg, hydra_cfg.runtime.choices)
+    before = resume.find(cfg)
+    if before:
+        cfg = resume.configuration(before, list(hydra_cfg.overrides.task), cfg)
+        if resume.finished(before, cfg):
+            print(f"{before.path}: completed, nothing to do")
+            return before.score
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data, module = data_module(cfg), vae(cfg)
     rehearse(cfg, data)
-    cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+    if not before:
+        cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+    with run_folder.owned(Path(cfg.run_dir)):
+        return fit_and_test(cfg, data, module, before)
+
+
+def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", before: "Run | None") -> float:
+    """The run itself, in its folder, from the start or from where it was left."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from vae_lightning import logger, resume
+
+    start = resume.sound_checkpoint(before, fall_back=cfg.resume == resume.AUTO) if before else None
     try:
         trainer = make_trainer(cfg, data)
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
-        record(trainer, config=resolved, overrides=list(hydra_cfg.overrides.task))
+        overrides = before.meta["overrides"] if before else list(HydraConfig.get().overrides.task)
+        record(trainer, config=resolved, overrides=overrides, **(resume.history(before) if before else {}))
         for each in trainer.loggers:
             each.log_hyperparams(resolved)
-        trainer.fit(module, data)
-        score = trainer.callback_metrics.get("val/elbo", trainer.callback_metrics["train/elbo"])
-        trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False)
-        return float(score)
+        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        score = trainer.callback_metrics.get("val/elbo", trainer.callback_metrics.get("train/elbo"))
+        trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
+        return before.score if score is None and before else float(score or 0.0)
     finally:
         logger.finish()
 
@@ -71,11 +92,14 @@ def make_trainer(cfg: DictConfig, data: "LightningDataModule") -> "Trainer":
 
     What monitors validation is left out where there is no validation set.
     """
+    from vae_lightning.checkpoint import WholeCheckpointIO
+
     callbacks: list[Callback] = [build(part) for part in cfg.callbacks.values()]
     if data.val_size == 0:  # type: ignore[attr-defined]
         callbacks = [each for each in callbacks if not str(getattr(each, "monitor", "")).startswith("val/")]
     loggers = [build(part) for part in ([cfg.logger] if "_target_" in cfg.logger else cfg.logger.values())]
-    return build(cfg.trainer, default_root_dir=cfg.run_dir, callbacks=callbacks, logger=loggers or False)
+    more = {"callbacks": callbacks, "logger": loggers or False, "plugins": [WholeCheckpointIO()]}
+    return build(cfg.trainer, default_root_dir=cfg.run_dir, **more)
 
 
 def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
@@ -143,6 +167,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
     warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module sums over processes itself
+    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run was left
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
 

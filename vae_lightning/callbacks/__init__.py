@@ -5,7 +5,9 @@ None of them imports Hydra, or this package's module or data: they ask the train
 
 from vae_lightning.callbacks.beta_annealing import BetaAnnealing
 from vae_lightning.callbacks.curve_log import CurveLog
+from vae_lightning.callbacks.divergence_guard import DivergenceGuard
 from vae_lightning.callbacks.epoch_weights import EpochWeights
+from vae_lightning.callbacks.graceful_stop import GracefulStop
 from vae_lightning.callbacks.latent_traversal import LatentTraversal
 from vae_lightning.callbacks.latent_usage import LatentUsage
 from vae_lightning.callbacks.output_bias import OutputBias
@@ -17,7 +19,9 @@ from vae_lightning.callbacks.sample_grid import SampleGrid
 __all__ = [
     "BetaAnnealing",
     "CurveLog",
+    "DivergenceGuard",
     "EpochWeights",
+    "GracefulStop",
     "LatentTraversal",
     "LatentUsage",
     "OutputBias",

@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.pictures import run_dir, written_whole
+from vae_lightning.errors import Diverged, Interrupted
 
 PACKAGES = (
     "vae-lightning",
@@ -34,8 +35,8 @@ PACKAGES = (
 class RunRecord(pl.Callback):
     """Writes `run_meta.json`: status, times, device, versions, git revision, seed, data, final metrics.
 
-    The status is `running`, `completed`, `interrupted` or `failed`. Data comes from the data module's `describe()`,
-    where it has one. `add` puts in whatever else belongs to the record, such as the configuration.
+    The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. Data comes from the data module's
+    `describe()`, where it has one. `add` puts in whatever else belongs to the record, such as the configuration.
     """
 
     def __init__(self, dirpath: str | PathLike | None = None) -> None:
@@ -80,7 +81,8 @@ class RunRecord(pl.Callback):
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self.record["error"] = f"{type(exception).__name__}: {exception}"
-        self._end(trainer, "interrupted" if isinstance(exception, KeyboardInterrupt) else "failed")
+        stopped = isinstance(exception, KeyboardInterrupt | Interrupted)
+        self._end(trainer, "interrupted" if stopped else "diverged" if isinstance(exception, Diverged) else "failed")
 
     def _end(self, trainer: pl.Trainer, status: str) -> None:
         ended = now()

@@ -1,7 +1,9 @@
 """Images in memory as one uint8 tensor: a batch is one index operation."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -32,10 +34,13 @@ def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 class EpochShuffle(Sampler[int]):
-    """A permutation that is a function of (seed, epoch) alone; Lightning calls `set_epoch`."""
+    """A permutation that is a function of (seed, epoch) alone; Lightning calls `set_epoch`.
 
-    def __init__(self, size: int, seed: int, epoch: int = 0) -> None:
-        self.size, self.seed, self.epoch = size, seed, epoch
+    Its first epoch leaves the first `skip` images out: those a resumed run has seen.
+    """
+
+    def __init__(self, size: int, seed: int, epoch: int = 0, skip: int = 0) -> None:
+        self.size, self.seed, self.epoch, self.skip = size, seed, epoch, skip
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -45,4 +50,16 @@ class EpochShuffle(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         order = torch.randperm(self.size, generator=generator("cpu", "order", self.seed, self.epoch))
-        return iter(order.tolist())
+        skip, self.skip = self.skip, 0
+        return iter(order.tolist()[skip:])
+
+
+def seen_of_epoch(trainer: pl.Trainer | None, batch_size: int) -> tuple[int, int]:
+    """(epoch, images of it that a resumed run has seen already); (0, 0) at the start of a run, or without a trainer."""
+    if trainer is None:
+        return 0, 0
+    loop = trainer.fit_loop
+    epochs: Any = loop.epoch_progress.current
+    batches: Any = loop.epoch_loop.batch_progress.current
+    within = loop.restarting and epochs.started != epochs.processed
+    return epochs.processed, batches.processed * batch_size if within else 0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is
+from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is, seen_of_epoch
 from vae_lightning.data.files import IdxFiles
 from vae_lightning.data.protocol import PROTOCOLS
 from vae_lightning.data.sources import Found, Source, declared_files, declared_sources, obtain
@@ -93,8 +93,8 @@ class MNISTDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         # the epoch is given here too, since workers start before Lightning calls set_epoch
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch))
+        epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
+        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch, seen))
 
     def val_dataloader(self) -> DataLoader | list:
         return self._loader("val") if self.val_size else []

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is
+from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is, seen_of_epoch
 from vae_lightning.errors import ConfigError
 from vae_lightning.linear_gaussian import LinearGaussian
 from vae_lightning.noise import generator
@@ -61,8 +61,8 @@ class PPCADataModule(pl.LightningDataModule):
                 self._splits[split] = ImagesInMemory(x.view(-1, *self.image_shape), torch.zeros(size).long())
 
     def train_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        return self._loader("train", EpochShuffle(self.sizes[0], self.seed, epoch))
+        epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
+        return self._loader("train", EpochShuffle(self.sizes[0], self.seed, epoch, seen))
 
     def val_dataloader(self) -> DataLoader:
         return self._loader("val")

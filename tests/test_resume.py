@@ -1,0 +1,347 @@
+"""A run that was stopped goes on as if it had not been: same weights, optimiser, rows and counts, bit for bit."""
+
+import json
+import shutil
+import signal
+from functools import partial
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from conftest import NO_NETWORK, command
+
+from vae_lightning import callbacks, checkpoint, run_folder
+from vae_lightning.errors import CheckpointError
+from vae_lightning.train import main
+
+RUN = ["epochs=3", "hidden_dim=16", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
+RUN += ["optimizer.final_lr=1e-4", "project_dir=o", "group=g", *NO_NETWORK]
+BATCHES = 36  # 4,500 training images of the subset in batches of 128
+
+
+@pytest.fixture
+def ask(monkeypatch, capsys, tmp_path):
+    """The main job in this process: overrides -> (status, what it printed, what it said on stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["train", *overrides])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Sends the process a signal in the given training steps, one per run."""
+
+    def arrange(*steps: int, number: int = signal.SIGTERM) -> None:
+        left = list(steps)
+        start = callbacks.GracefulStop.on_train_batch_end
+
+        def raising(self, trainer, *arguments):
+            if left and trainer.global_step >= left[0]:
+                left.pop(0)
+                signal.raise_signal(number)
+            start(self, trainer, *arguments)
+
+        monkeypatch.setattr(callbacks.GracefulStop, "on_train_batch_end", raising)
+
+    return arrange
+
+
+def tensors(node, path: str = "") -> dict[str, torch.Tensor | float | str]:
+    """Everything in a checkpoint that training produced, flat."""
+    if isinstance(node, dict):
+        return {k: v for key, value in node.items() for k, v in tensors(value, f"{path}.{key}").items()}
+    if isinstance(node, list | tuple):
+        return {k: v for i, value in enumerate(node) for k, v in tensors(value, f"{path}.{i}").items()}
+    return {path: node}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Weights, optimiser, schedulers and counts of the last checkpoint; the curves; the final metrics."""
+    first, second = (checkpoint.load(run / "checkpoints" / "last.ckpt") for run in (one, other))
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
+        flat, again = tensors({part: first[part]}), tensors({part: second[part]})
+        assert list(flat) == list(again)
+        for key, value in flat.items():
+            assert torch.equal(value, again[key]) if isinstance(value, torch.Tensor) else value == again[key], key
+    for curve in ("train_log.csv", "latent_usage.csv"):
+        assert (one / "curves" / curve).read_text() == (other / "curves" / curve).read_text()
+    metrics = [json.loads((run / "run_meta.json").read_text())["metrics"] for run in (one, other)]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.fixture
+def whole(ask, tmp_path) -> Path:
+    """The same run, never stopped."""
+    assert ask(*RUN, "name=whole", "date_prefix=false")[0] == 0
+    return tmp_path / "o" / "g" / "whole"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(5,), (BATCHES,), (BATCHES + 1,), (3 * BATCHES - 1,), (3 * BATCHES,), (4, 20, 50), (BATCHES, 2 * BATCHES, 80)],
+    ids=str,
+)
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(ask, whole, stop_at, tmp_path, steps):
+    stop_at(*steps)
+    status, _, err = ask(*RUN, "name=stopped", "date_prefix=false")
+    run = tmp_path / "o" / "g" / "stopped"
+    for k, _ in enumerate(steps):
+        assert status == 143
+        assert "stopped by SIGTERM after step" in err
+        meta = json.loads((run / "run_meta.json").read_text())
+        assert meta["status"] == "interrupted"
+        assert len(meta.get("attempts", [])) == k
+        status, _, err = ask(f"resume={run}")
+    assert status == 0
+    assert json.loads((run / "run_meta.json").read_text())["status"] == "completed"
+    assert_same_run(whole, run)
+
+
+def test_ctrl_c_is_130_and_auto_takes_the_unfinished_run(ask, whole, stop_at, tmp_path):
+    stop_at(40, number=signal.SIGINT)
+    assert ask(*RUN, "name=stopped")[0] == 130
+    (run,) = (tmp_path / "o" / "g").glob("*-stopped")
+    status, out, _ = ask(*RUN, "resume=auto")
+    assert status == 0
+    assert f"run folder: {run.relative_to(tmp_path)}" in out
+    assert_same_run(whole, run)
+
+
+def test_auto_begins_anew_where_nothing_is_unfinished(ask, tmp_path):
+    status, _, _ = ask(*RUN, "epochs=1", "resume=auto", "name=first")
+    assert status == 0
+    assert len(list((tmp_path / "o" / "g").glob("*-first"))) == 1
+
+
+def test_a_finished_run_has_nothing_to_do(ask, whole):
+    files = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    status, out, _ = ask(f"resume={whole}")
+    assert (status, out.strip().endswith("completed, nothing to do")) == (0, True)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == files
+
+
+def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
+    """Without a schedule or decay over the run, four epochs in two parts are four epochs."""
+    plain = ["schedule=none", "optimizer.final_lr=null", "date_prefix=false"]
+    assert ask(*RUN, *plain, "epochs=4", "name=long")[0] == 0
+    assert ask(*RUN, *plain, "epochs=2", "name=short")[0] == 0
+    short = tmp_path / "o" / "g" / "short"
+    status, _, err = ask(f"resume={short}", "epochs=4")
+    assert status == 2
+    assert "epochs: 2 -> 4" in err
+    assert "allow_drift=[epochs" in err
+    assert ask(f"resume={short}", "epochs=4", "allow_drift=[epochs]")[0] == 0
+    assert_same_run(tmp_path / "o" / "g" / "long", short)
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ("beta=4", "beta: 1.0 -> 4"),
+        ("lr=0.1", "lr: 0.001 -> 0.1"),
+        ("seed=7", "seed: 42 -> 7"),
+        ("loss=mse", "SquaredError"),
+        ("schedule=linear", "Linear"),
+        ("data.protocol=grey", "data.protocol: dynamic -> grey"),
+        ("latent.dim=8", "latent.dim: 3 -> 8"),
+    ],
+)
+def test_another_run_is_refused_with_what_differs(ask, whole, changed, shown):
+    status, _, err = ask(f"resume={whole}", changed)
+    assert status == 2
+    assert shown in err
+    assert "allow_drift=[" in err
+    assert err.count("\n") == 1
+
+
+def test_checkpoints_that_cannot_be_used(ask, stop_at, tmp_path):
+    """Cut, with a hole, with one bit flipped: never loaded; `auto` falls back on the one before, with a warning."""
+    stop_at(2 * BATCHES + 5)
+    assert ask(*RUN, "name=stopped")[0] == 143
+    (run,) = (tmp_path / "o" / "g").glob("*-stopped")
+    last = run / "checkpoints" / "last.ckpt"
+    content = last.read_bytes()
+    half = len(content) // 2
+    flipped = bytearray(content)
+    flipped[half] ^= 1
+    damaged = {
+        "empty": b"",
+        "one byte": content[:1],
+        "half": content[:half],
+        "almost whole": content[: int(0.99 * len(content))],
+        "a hole": content[:half] + bytes(4096) + content[half + 4096 :],
+        "a flipped bit": bytes(flipped),
+    }
+    before = (run / "run_meta.json").read_bytes()
+    for what, data in damaged.items():
+        last.write_bytes(data)
+        status, _, err = ask(f"resume={run}")
+        assert (what, status) == (what, 4)
+        assert "damaged, its SHA-256 is not the one in last.ckpt.sha256" in err
+        assert (run / "run_meta.json").read_bytes() == before
+    status, _, err = ask(*RUN, "resume=auto")
+    assert status == 0
+    assert "going on from the one before it" in err
+    assert json.loads((run / "run_meta.json").read_text())["status"] == "completed"
+
+
+def test_the_one_before_leads_to_the_same_end(ask, whole, stop_at, tmp_path):
+    stop_at(2 * BATCHES + 5)
+    ask(*RUN, "name=stopped")
+    (run,) = (tmp_path / "o" / "g").glob("*-stopped")
+    (run / "checkpoints" / "last.ckpt").write_bytes(b"cut")
+    assert ask(*RUN, "resume=auto")[0] == 0
+    assert_same_run(whole, run)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"", b"PK\x03\x04 not really"])
+def test_what_is_no_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: not a checkpoint"):
+        checkpoint.load(path)
+    torch.save({"weight": torch.ones(2)}, path)
+    with pytest.raises(CheckpointError, match="not a checkpoint of a run"):
+        checkpoint.load(path)
+    with pytest.raises(CheckpointError, match="no such file"):
+        checkpoint.load(tmp_path / "missing.ckpt")
+
+
+def test_runs_that_cannot_be_resumed(ask, whole, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for resume, status, says in (
+        ("nowhere", 2, "resume=nowhere: no such folder"),
+        ("empty", 2, "not a run folder"),
+    ):
+        assert (resume, ask(f"resume={resume}")[0]) == (resume, status)
+        assert says in ask(f"resume={resume}")[2]
+    meta = json.loads((whole / "run_meta.json").read_text())
+    newer = tmp_path / "newer"
+    shutil.copytree(whole, newer)
+    (newer / "run_meta.json").write_text(json.dumps({**meta, "versions": {"vae-lightning": "99.1"}}))
+    status, _, err = ask(f"resume={newer}")
+    assert status == 4
+    assert "made by version 99.1" in err
+
+
+def test_a_run_that_is_still_running_is_not_resumed(ask, whole):
+    meta = json.loads((whole / "run_meta.json").read_text())
+    (whole / "run_meta.json").write_text(json.dumps({**meta, "status": "running", "epochs_done": 1}))
+    with run_folder.owned(whole):
+        status, _, err = ask(f"resume={whole}")
+        assert status == 2
+        assert "in use by process" in err
+    assert not run_folder.Lock(whole).held
+
+
+def test_a_run_folder_may_move(ask, whole, stop_at, tmp_path):
+    stop_at(50)
+    ask(*RUN, "name=stopped", "date_prefix=false")
+    moved = tmp_path / "elsewhere"
+    shutil.move(tmp_path / "o" / "g" / "stopped", moved)
+    assert ask(f"resume={moved}")[0] == 0
+    assert_same_run(whole, moved)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_kill_in_the_middle_of_an_epoch(whole, tmp_path, workers):
+    """SIGKILL in a process of its own: the last whole epoch is there, and the end is the same."""
+    (tmp_path / "kill.py").write_text(
+        "import os, signal, sys\n"
+        "from vae_lightning import callbacks\n"
+        "from vae_lightning.train import main\n"
+        "def die(self, trainer, *_):\n"
+        "    if trainer.global_step == 50: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "callbacks.GracefulStop.on_train_batch_end = die\n"
+        "main()\n"
+    )
+    arguments = [*RUN, f"data.num_workers={workers}", "name=killed", "date_prefix=false"]
+    data = {"VAE_LIGHTNING_DATA": str(tmp_path / "none")}
+    assert command("kill", *arguments, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{pl_root()}", **data).returncode == -9
+    run = tmp_path / "o" / "g" / "killed"
+    assert json.loads((run / "run_meta.json").read_text())["status"] == "running"
+    assert not run_folder.Lock(run).held
+    done = command("vae_lightning.train", f"resume={run}", cwd=tmp_path, **data)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(whole, run)
+
+
+def pl_root() -> str:
+    from conftest import ROOT
+
+    return str(ROOT)
+
+
+def test_stock_lightning_would_not_have_noticed_a_flipped_bit(tmp_path):
+    """The negative control of the checksum: torch reads the damaged file without a word."""
+    path = tmp_path / "last.ckpt"
+    io = checkpoint.WholeCheckpointIO()
+    io.save_checkpoint({"pytorch-lightning_version": "2.6.6", "x": torch.zeros(10_000)}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert torch.load(path, weights_only=True)["x"].abs().sum() != 0
+    with pytest.raises(CheckpointError, match="damaged"):
+        io.load_checkpoint(path)
+
+
+class Killed(BaseException):
+    """As little a mistake of the program as a signal is."""
+
+
+def test_a_checkpoint_and_its_digest_fit_at_every_moment(tmp_path, monkeypatch):
+    """Stopped after any of the system calls of a save: what is there can be loaded, and is the old one or the new."""
+    path = tmp_path / "last.ckpt"
+    real = {name: getattr(checkpoint.os, name) for name in ("replace", "link", "fsync")}
+
+    def content(step: int) -> dict:
+        return {"pytorch-lightning_version": "2.6.6", "step": step}
+
+    def killed_at(moment, calls, function, *arguments):
+        if next(calls) == moment:
+            raise Killed
+        return function(*arguments)
+
+    moments = 0
+    for moment in range(60):
+        for each in tmp_path.iterdir():
+            each.unlink()
+        checkpoint.WholeCheckpointIO().save_checkpoint(content(1), path)
+        checkpoint.WholeCheckpointIO().save_checkpoint(content(2), path)
+        with monkeypatch.context() as patch:
+            calls = iter(range(1000))
+            for name in real:
+                patch.setattr(checkpoint.os, name, partial(killed_at, moment, calls, real[name]))
+            try:
+                checkpoint.WholeCheckpointIO().save_checkpoint(content(3), path)
+            except Killed:
+                moments += 1
+            else:
+                break
+        assert checkpoint.load(path)["step"] in (2, 3)
+        assert checkpoint.load(checkpoint.previous_of(path))["step"] in (1, 2)
+    assert moments > 8
+    assert checkpoint.load(path)["step"] == 3
+
+
+def test_a_trainer_of_ones_own_can_use_it(tmp_path, foreign_fit):
+    path = tmp_path / "own.ckpt"
+    module, trainer = foreign_fit(plugins=[checkpoint.WholeCheckpointIO()])
+    trainer.save_checkpoint(path)
+    assert checkpoint.load(path)["state_dict"].keys() == module.state_dict().keys()
+    assert isinstance(trainer, pl.Trainer)
+    trainer.strategy.checkpoint_io.remove_checkpoint(path)
+    assert list(tmp_path.glob("own*")) == []

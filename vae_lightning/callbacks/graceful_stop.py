@@ -1,0 +1,74 @@
+"""Ctrl-C, kill and a scheduler's time limit: finish the batch, save, and say so with the exit status."""
+
+import os
+import signal
+import threading
+from os import PathLike
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+
+from vae_lightning.callbacks.pictures import run_dir
+from vae_lightning.errors import Interrupted
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class GracefulStop(pl.Callback):
+    """On SIGTERM or SIGINT the running batch is finished, `checkpoints/last.ckpt` written, and Interrupted raised.
+
+    A second signal ends the process at once; the checkpoint is then the one of the last whole epoch. Only the main
+    thread can do this; in any other the callback does nothing. In the last batch of an epoch the epoch is finished.
+    """
+
+    def __init__(self, filename: str = "last.ckpt", dirpath: str | PathLike | None = None) -> None:
+        self.filename, self.dirpath = filename, dirpath
+        self._received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._received = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._received is not None and not trainer.is_last_batch:
+            folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / "checkpoints"
+            trainer.save_checkpoint(folder / self.filename)
+            self._stop(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._received is not None:  # the last batch is behind us, and the epoch's checkpoint written
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._received is not None:
+            self._stop(trainer)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._received is not None:
+            os._exit(128 + number)
+        self._received = number
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        number = self._received or signal.SIGTERM
+        raise Interrupted(
+            number,
+            f"stopped by {signal.Signals(number).name} after step {trainer.global_step}, in epoch "
+            f"{trainer.current_epoch + 1}; saved: go on with resume={trainer.default_root_dir}",
+        )
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

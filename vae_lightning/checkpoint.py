@@ -1,0 +1,166 @@
+"""Checkpoint files: written whole, with their SHA-256 beside them. The one place that writes and reads them."""
+
+import errno
+import hashlib
+import os
+import pickle
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from vae_lightning.errors import CheckpointError, FolderError
+
+UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
+
+
+class WholeCheckpointIO(CheckpointIO):
+    """Writes beside the target, syncs, replaces, syncs the folder: a kill at any moment leaves the old file or the new.
+
+    NAME.sha256 beside it is what `sha256sum --check` reads. Of the names in `keep` the file that is replaced stays as
+    NAME.previous. Reads tensors and plain values only (`weights_only=True`). Raises FolderError where a file cannot be
+    written, CheckpointError where one cannot be read or is not what was written.
+    """
+
+    def __init__(self, keep: Sequence[str] = ("last.ckpt",)) -> None:
+        self.keep = tuple(keep)
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_for(path)
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                sync(file.fileno())
+            digest = sha256(temporary)
+            if path.name in self.keep and path.is_file():
+                self._keep_previous(path)
+            write_digests(path, [digest, *read_digests(path)])  # either file is right until the last line
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+            write_digests(path, [digest])
+        except (OSError, RuntimeError) as error:
+            raise cannot_write(path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        return load(Path(path), map_location)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        for each in (Path(path), digest_file(Path(path))):
+            each.unlink(missing_ok=True)
+
+    def _keep_previous(self, path: Path) -> None:
+        previous, temporary = previous_of(path), temporary_for(previous_of(path))
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, temporary)
+        write_digests(previous, [*read_digests(path), *read_digests(previous)])
+        os.replace(temporary, previous)
+        write_digests(previous, read_digests(path))
+
+
+def load(path: Path, map_location: Any = None) -> dict[str, Any]:
+    """The content of a checkpoint, checked against its SHA-256 where that is known. Raises CheckpointError."""
+    check(path)
+    try:
+        content = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise CheckpointError(f"checkpoint={path}: not a checkpoint, or a damaged one ({first_line(error)})") from error
+    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
+        raise CheckpointError(f"checkpoint={path}: not a checkpoint of a run; runs keep theirs in RUN/checkpoints")
+    return content
+
+
+def check(path: Path) -> None:
+    """Raises CheckpointError where the file is missing, or is not the one whose SHA-256 was written down."""
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint={path}: no such file; runs keep best.ckpt and last.ckpt in RUN/checkpoints")
+    known = read_digests(path)
+    if known and sha256(path) not in known:
+        raise CheckpointError(f"checkpoint={path}: damaged, its SHA-256 is not the one in {digest_file(path).name}")
+
+
+def previous_of(path: Path) -> Path:
+    """last.ckpt -> last.ckpt.previous."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def digest_file(path: Path) -> Path:
+    """last.ckpt -> last.ckpt.sha256."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def read_digests(path: Path) -> list[str]:
+    """The digests that the file may have; none where none was written."""
+    try:
+        return [line.split()[0] for line in digest_file(path).read_text(encoding="utf-8").splitlines() if line]
+    except FileNotFoundError:
+        return []
+
+
+def write_digests(path: Path, digests: Sequence[str]) -> None:
+    """NAME.sha256, whole or not at all."""
+    target = digest_file(path)
+    temporary = temporary_for(target)
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(f"{digest}  {path.name}\n" for digest in dict.fromkeys(digests))
+        file.flush()
+        sync(file.fileno())
+    os.replace(temporary, target)
+    sync_folder(path.parent)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else digest_of(file)
+
+
+def digest_of(file: Any) -> str:
+    """`hashlib.file_digest` for Python 3.10."""
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def temporary_for(path: Path) -> Path:
+    """Hidden, beside it, this process's own."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def sync(descriptor: int) -> None:
+    """Onto the disk, where the file system can."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """The folder's entries onto the disk; not needed, and not possible, on Windows."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def cannot_write(path: Path, error: BaseException) -> FolderError:
+    """torch reports a full disk as a RuntimeError; the OSError is somewhere behind it, or nowhere."""
+    free = shutil.disk_usage(path.parent).free / 2**20
+    return FolderError(f"{path}: cannot be written ({first_line(error)}), {free:.0f} MiB free; make room and resume")
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

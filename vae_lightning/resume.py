@@ -1,0 +1,127 @@
+"""Going on with a run: which one, with which configuration, from which checkpoint.
+
+`python -m vae_lightning.train resume=DIR` takes the configuration the run was started with. Whatever is said beside it
+must not change the run, unless its key is named in `allow_drift`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.run_folder import Run, open_run
+from vae_lightning.targets import ALLOWED, check_targets
+
+AUTO = "auto"
+NOT_THE_RUN = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name")
+NOT_THE_RUN += ("date_prefix", "save_dir")
+
+
+def find(cfg: DictConfig) -> Run | None:
+    """The run that `resume` names; with `auto` the group's newest that is not completed. None: a new run."""
+    if cfg.resume is None:
+        return None
+    if cfg.resume != AUTO:
+        return open_run(cfg.resume, key="resume")
+    folders = sorted((Path(cfg.project_dir) / cfg.group).glob("*/run_meta.json"), key=lambda path: path.parent.name)
+    for path in reversed(folders):
+        try:
+            run = open_run(path.parent)
+        except ConfigError:
+            continue  # a record that was never finished: there is nothing to go on with
+        if run.meta.get("status") != "completed" and (run.path / "checkpoints" / "last.ckpt").is_file():
+            return run
+    return None
+
+
+def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfig:
+    """The run's own configuration, changed where the command line (`said`, composed: `asked`) says so and may.
+
+    Raises ConfigError for a change that was not allowed by name, CheckpointError for a run of a newer version.
+    """
+    import importlib.metadata
+
+    from hydra import compose
+
+    made_by = run.meta.get("versions", {}).get("vae-lightning")
+    here = importlib.metadata.version("vae-lightning")
+    if made_by and version(made_by) > version(here):
+        raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {here}; update first")
+    saved = run.meta["config"]
+    cfg = compose("train", list(dict.fromkeys([*run.meta.get("overrides", []), *said])))
+    cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
+    check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
+    new: Any = OmegaConf.to_container(cfg, resolve=True)
+    changed = [key for key in differences(saved, new) if not ignored(key, saved, new)]
+    derived = {"epochs": "trainer.max_epochs", "batch_size": "data.batch_size", "lr": "optimizer.lr"}
+    allowed = [*asked.allow_drift, *(derived[key] for key in asked.allow_drift if key in derived)]
+    refused = [key for key in changed if not any(key == each or key.startswith(f"{each}.") for each in allowed)]
+    if refused:
+        shown = ", ".join(f"{key}: {at(saved, key)} -> {at(new, key)}" for key in refused[:5])
+        raise ConfigError(
+            f"resume={run.path}: it would not be the same run ({shown}); leave that away, or allow it by name: "
+            f"allow_drift=[{','.join(refused)}]"
+        )
+    return cfg
+
+
+def ignored(key: str, saved: Any, new: Any) -> bool:
+    """Where the run is, rather than what it is: the folder itself may have moved."""
+    return key.split(".")[0] in NOT_THE_RUN or saved["run_dir"] in str(at(saved, key))
+
+
+def finished(run: Run, cfg: DictConfig) -> bool:
+    """Whether there is nothing left to do."""
+    return run.meta.get("status") == "completed" and run.meta.get("epochs_done", 0) >= cfg.epochs
+
+
+def history(run: Run) -> dict[str, Any]:
+    """What the record of a resumed run keeps of the attempts before."""
+    attempt = {key: run.meta.get(key) for key in ("started", "ended", "status", "epochs_done", "seconds")}
+    return {"attempts": [*run.meta.get("attempts", []), attempt], "metrics": run.meta.get("metrics", {})}
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Dotted keys at which two trees of plain values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif json.dumps(old) != json.dumps(new):
+        yield path
+
+
+def at(tree: Any, path: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def version(text: str) -> tuple[int, ...]:
+    """1.10.2 -> (1, 10, 2)."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def sound_checkpoint(run: Run, fall_back: bool) -> Path:
+    """The last checkpoint, once its SHA-256 is right; where it is damaged the one before it, if `fall_back`.
+
+    Raises CheckpointError where there is none.
+    """
+    import sys
+
+    from vae_lightning import checkpoint
+
+    last = run.path / "checkpoints" / "last.ckpt"
+    try:
+        checkpoint.load(last)
+        return last
+    except CheckpointError as error:
+        previous = checkpoint.previous_of(last)
+        if not fall_back or not previous.is_file():
+            raise
+        print(f"warning: {error}; going on from the one before it", file=sys.stderr, flush=True)
+        checkpoint.load(previous)
+        return previous

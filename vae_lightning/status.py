@@ -1,0 +1,74 @@
+"""The runs of a folder, a line each: `python -m vae_lightning.status [DIR]`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vae_lightning.run_folder import Lock
+
+COLUMNS = "{status:<12} {epochs:>9} {elbo:>11}   {run}"
+
+
+def lines(folder: Path) -> Iterator[str]:
+    """Status, epochs done and planned, best validation ELBO (nats), and the folder of every run, oldest first."""
+    found = sorted(folder.rglob("run_meta.json"), key=lambda path: str(path.parent))
+    runs = [
+        path for path in found if not any(parent.is_symlink() for parent in path.parents)
+    ]  # `latest` is one of them
+    if not runs:
+        yield f"{folder}: no runs"
+        return
+    yield COLUMNS.format(status="status", epochs="epochs", elbo="best ELBO", run="run folder")
+    for path in runs:
+        yield COLUMNS.format(**summary(path))
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """What a run's record says of it; one that still says `running` while nobody runs was killed."""
+    run = path.parent
+    try:
+        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8") or "{}")
+    except ValueError:
+        meta = {"status": "damaged"}
+    status = meta.get("status") or "killed"
+    if status == "running" and not Lock(run).held:
+        status = "killed"
+    planned = meta.get("config", {}).get("epochs", "?")
+    best = best_elbo(run)
+    return {
+        "status": status,
+        "epochs": f"{meta.get('epochs_done', 0)}/{planned}",
+        "elbo": "-" if best is None else f"{best:.2f}",
+        "run": run,
+    }
+
+
+def best_elbo(run: Path) -> float | None:
+    """The highest validation ELBO of the curve (training ELBO where nothing was held out); None before the first."""
+    import csv
+
+    path = run / "curves" / "train_log.csv"
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    values = [row.get("val_elbo") or row.get("elbo") for row in rows]
+    return max((float(value) for value in values if value), default=None)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
+        print("usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, or everything (default: outputs)")
+        sys.exit(0 if arguments[0] in ("-h", "--help") else 2)
+    folder = Path(arguments[0] if arguments else "outputs")
+    if not folder.is_dir():
+        print(f"error: {folder}: no such folder; name a run, a group, or a project_dir", file=sys.stderr)
+        sys.exit(2)
+    print("\n".join(lines(folder)))
+
+
+if __name__ == "__main__":
+    main()
