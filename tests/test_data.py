@@ -11,6 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -409,7 +410,8 @@ def test_the_order_is_a_function_of_seed_and_epoch():
 def test_the_first_order_after_a_resume_is_that_of_its_epoch(module):
     data = module()
     first = next(iter(data.train_dataloader()))[0]
-    data.trainer = type("Trainer", (), {"current_epoch": 3})()
+    data.trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    data.trainer.fit_loop.epoch_progress.current.processed = 3
     resumed = next(iter(data.train_dataloader()))[0]
     sampler = EpochShuffle(56, data.seed)
     sampler.set_epoch(3)

@@ -25,8 +25,10 @@ def test_the_run_folder(train, capsys):
     assert os.readlink(run.parent / "latest") == run.name
     for folder in ("reconstructions", "samples", "traversals"):
         assert sorted(path.name for path in (run / folder).iterdir()) == [f"epoch_000{i}.png" for i in range(3)]
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
-    assert sorted(path.name for path in (run / "curves").iterdir()) == ["losses.png", "train_log.csv"]
+    names = sorted(path.name for path in (run / "checkpoints").iterdir() if "previous" not in path.name)
+    assert names == ["best.ckpt", "best.ckpt.sha256", "last.ckpt", "last.ckpt.sha256"]
+    curves = sorted(path.name for path in (run / "curves").iterdir())
+    assert curves == ["latent_usage.csv", "losses.png", "train_log.csv"]
     assert not list(run.rglob("*=*")) + list(run.rglob("*.part"))
     out = capsys.readouterr().out
     for said in ("best epoch", "test ELBO -", str(run), "MNIST subset (5,000 + 1,000), grey"):
@@ -93,7 +95,7 @@ def test_best_is_chosen_by_the_unweighted_elbo(train):
 
 def test_without_validation_nothing_is_selected_by_it(train):
     run = train("data.val_size=0")
-    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")) == ["last.ckpt"]
     assert meta(run)["data"]["sizes"]["train"] == 5000
 
 

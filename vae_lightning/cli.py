@@ -4,6 +4,7 @@ Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,15 +19,46 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.config import CONF
-from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean
+from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError, did_you_mean
+
+FLAGS = {
+    "--epochs": "epochs=VALUE",
+    "--batch-size": "batch_size=VALUE",
+    "--latent-dim": "latent.dim=VALUE",
+    "--loss": "loss=VALUE",
+    "--reduction": "loss.reduction=VALUE",
+    "--beta": "beta=VALUE",
+    "--beta-schedule": "schedule=VALUE (its cyclic is schedule=triangle)",
+    "--lr": "lr=VALUE",
+    "--device": "trainer.accelerator=VALUE",
+    "--seed": "seed=VALUE",
+    "--project-dir": "project_dir=VALUE",
+    "--group": "group=VALUE",
+    "--name": "name=VALUE",
+    "--no-date-prefix": "date_prefix=false",
+    "--save-dir": "save_dir=VALUE",
+    "--save-weights": "save_weights=true",
+    "--wandb": "logger=wandb",
+    "--wandb-mode": "logger.mode=VALUE",
+    "--wandb-project": "logger.project=VALUE",
+    "--wandb-entity": "logger.entity=VALUE",
+    "--wandb-run-name": "logger.name=VALUE",
+    "--wandb-tags": "logger.tags=[VALUE]",
+}  # of the script repository this one succeeds
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`, once or once per job of a sweep."""
+    if (answer := predecessor(sys.argv[1:])) is not None:
+        print(f"error: {answer}", file=sys.stderr)
+        sys.exit(ConfigError.status)
     asked = os.environ.get("HYDRA_FULL_ERROR", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and leaving with 1
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(told(task))()
+    except KeyboardInterrupt:  # before or after training; within it, GracefulStop answers
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         mistake = as_user_error(error, sys.argv[1:])
         if mistake is None or asked == "1":
@@ -54,10 +86,40 @@ def told(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             print(f"error: {mistake}", file=sys.stderr, flush=True)
             if hydra_cfg.mode == RunMode.RUN:
                 sys.exit(mistake.status)
+            if isinstance(mistake, Interrupted):  # whoever stops a job means the sweep
+                print(not_started(hydra_cfg.job.num), file=sys.stderr, flush=True)
+                sys.exit(mistake.status)
             mistake.was_told = True  # type: ignore[attr-defined]
             raise mistake from None
 
     return telling
+
+
+def not_started(job: int) -> str:
+    """Which jobs of this sweep never began, as far as the command line says how many there are."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    params = HydraConfig.get().sweeper.get("params") or {}
+    asked = OverridesParser.create().parse_overrides([arg for arg in sys.argv[1:] if "=" in arg])
+    swept = [each for each in asked if each.is_sweep_override()]
+    named = {each.key_or_group for each in swept}
+    declared = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items() if k not in named])
+    total = 1
+    for each in (*swept, *(each for each in declared if each.is_sweep_override())):
+        total *= len(list(each.sweep_string_iterator()))
+    left = range(job + 1, total)
+    return f"the sweep ends here; not started: {', '.join(f'job {k}' for k in left)}" if left else "the sweep ends here"
+
+
+def predecessor(arguments: list[str]) -> str | None:
+    """The answer to flags of the script repository: `--latent-dim 2` is `latent.dim=2`. None where there are none."""
+    old, new = [], []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, _, value = argument.partition("=")
+        if flag in FLAGS:
+            old.append(flag)
+            new.append(FLAGS[flag].replace("VALUE", value or following))
+    return f"{' '.join(old)}: flags became key=value; here it is {' '.join(new)}" if old else None
 
 
 def as_user_error(error: BaseException, overrides: list[str]) -> UserError | None:

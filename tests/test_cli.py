@@ -1,0 +1,85 @@
+"""How commands end: the predecessor's flags, signals in a sweep, Ctrl-C outside of training."""
+
+import signal
+
+import pytest
+from conftest import NO_NETWORK
+from test_readme import PREDECESSOR
+
+from vae_lightning import callbacks, cli, train
+
+TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "callbacks.latent_traversal.rows=2", "latent.dim=3", *NO_NETWORK]
+
+
+@pytest.fixture
+def ask(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["train", *overrides])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        try:
+            train.main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("old", [old for old, _ in PREDECESSOR if old.startswith("--")])
+def test_every_flag_of_the_predecessor_is_answered_with_its_new_form(ask, tmp_path, old):
+    flags = " ".join(word for word in old.split() if word.startswith("--"))
+    value = next((word for word in old.split() if not word.startswith("--")), "")
+    status, _, err = ask(*old.split())
+    assert status == 2
+    assert err.startswith(f"error: {flags}: flags became key=value; here it is ")
+    assert value in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flag_with_an_equals_sign(ask):
+    assert "here it is latent.dim=2\n" in ask("--latent-dim=2")[2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_sweep_ends_it_and_says_what_never_began(ask, monkeypatch, tmp_path, number):
+    jobs = []
+
+    def raising(self, trainer, *_):
+        if trainer.global_step == 3:
+            jobs.append(trainer.default_root_dir)
+            signal.raise_signal(number)
+        original(self, trainer, *_)
+
+    original = callbacks.GracefulStop.on_train_batch_end
+    monkeypatch.setattr(callbacks.GracefulStop, "on_train_batch_end", raising)
+    status, out, err = ask("-m", *TINY, "seed=1,2", "beta=1,4")
+    assert status == 128 + number
+    assert len(jobs) == 1
+    assert "not started: job 1, job 2, job 3" in err
+    assert "job 1:" not in out
+
+
+def test_the_last_job_of_a_declared_sweep(monkeypatch):
+    class Declared:
+        sweeper = {"params": {"loss": "bce,mse", "schedule": "none,linear,cyclic"}}  # noqa: RUF012
+
+    monkeypatch.setattr(cli.HydraConfig, "get", lambda: Declared)
+    monkeypatch.setattr("sys.argv", ["train", "-m", "experiment=mnist_grid", "loss=bce"])
+    assert cli.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
+    assert cli.not_started(5) == "the sweep ends here"
+
+
+def test_ctrl_c_before_training_is_130(ask, monkeypatch, tmp_path):
+    def interrupted(cfg):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "data_module", interrupted)
+    status, _, err = ask(*TINY)
+    assert (status, err) == (130, "error: interrupted\n")
+    assert not (tmp_path / "o").exists()
