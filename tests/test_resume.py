@@ -145,6 +145,7 @@ def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
     assert "allow_drift=[epochs" in err
     assert ask(f"resume={short}", "epochs=4", "allow_drift=[epochs]")[0] == 0
     assert_same_run(tmp_path / "o" / "g" / "long", short)
+    assert "nothing to do" in ask(f"resume={short}")[1]  # the longer run is now the run
 
 
 @pytest.mark.parametrize(
@@ -235,6 +236,18 @@ def test_runs_that_cannot_be_resumed(ask, whole, tmp_path):
     status, _, err = ask(f"resume={newer}")
     assert status == 4
     assert "made by version 99.1" in err
+
+
+def test_other_data_are_refused(ask, stop_at, tmp_path, monkeypatch):
+    stop_at(5)
+    ask(*RUN, "name=stopped", "date_prefix=false")
+    run = tmp_path / "o" / "g" / "stopped"
+    meta = json.loads((run / "run_meta.json").read_text())
+    meta["data"]["sha256"] = {"train_images": "another"}
+    (run / "run_meta.json").write_text(json.dumps(meta))
+    status, _, err = ask(f"resume={run}")
+    assert status == 4
+    assert "with other checksums" in err
 
 
 def test_a_run_that_is_still_running_is_not_resumed(ask, whole):

@@ -51,7 +51,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     if made_by and version(made_by) > version(here):
         raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {here}; update first")
     saved = run.meta["config"]
-    cfg = compose("train", list(dict.fromkeys([*run.meta.get("overrides", []), *said])))
+    cfg = compose("train", overrides(run, said))
     cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
     new: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -66,6 +66,21 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
             f"allow_drift=[{','.join(refused)}]"
         )
     return cfg
+
+
+def overrides(run: Run, said: Sequence[str]) -> list[str]:
+    """What the run was started with and what is said now, each once."""
+    return list(dict.fromkeys([*run.meta.get("overrides", []), *said]))
+
+
+def check_data(run: Run, data: Any) -> None:
+    """Raises CheckpointError where the data are not those of the run, such as the bundled subset in place of MNIST."""
+    before, now = ((found or {}).get("sha256") for found in (run.meta.get("data"), data.describe()))
+    if before != now:
+        raise CheckpointError(
+            f"resume={run.path}: its data were {run.meta['data'].get('source')}, those found now are "
+            f"{data.describe().get('source')}, with other checksums; put the run's data where data.dir points"
+        )
 
 
 def ignored(key: str, saved: Any, new: Any) -> bool:

@@ -39,7 +39,9 @@ def train(cfg: DictConfig) -> float:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data, module = data_module(cfg), vae(cfg)
     rehearse(cfg, data)
-    if not before:
+    if before:
+        resume.check_data(before, data)
+    else:
         cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     with run_folder.owned(Path(cfg.run_dir)):
         return fit_and_test(cfg, data, module, before)
@@ -55,8 +57,9 @@ def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", be
     try:
         trainer = make_trainer(cfg, data)
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
-        overrides = before.meta["overrides"] if before else list(HydraConfig.get().overrides.task)
-        record(trainer, config=resolved, overrides=overrides, **(resume.history(before) if before else {}))
+        said = list(HydraConfig.get().overrides.task)
+        record(trainer, config=resolved, overrides=resume.overrides(before, said) if before else said)
+        record(trainer, **(resume.history(before) if before else {}))
         for each in trainer.loggers:
             each.log_hyperparams(resolved)
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
