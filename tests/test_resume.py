@@ -83,15 +83,28 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.fixture
-def whole(ask, tmp_path) -> Path:
-    """The same run, never stopped."""
-    assert ask(*RUN, "name=whole", "date_prefix=false")[0] == 0
-    return tmp_path / "o" / "g" / "whole"
+def whole(ask, tmp_path, tmp_path_factory, monkeypatch) -> Path:
+    """The same run, never stopped: trained once, copied for each test."""
+    kept, own = tmp_path_factory.getbasetemp() / "never-stopped", tmp_path / "o" / "g" / "whole"
+    if not kept.exists():
+        assert ask(*RUN, "name=whole", "date_prefix=false")[0] == 0
+        shutil.copytree(own, kept)
+    else:
+        shutil.copytree(kept, own)
+    return own
 
 
 @pytest.mark.parametrize(
     "steps",
-    [(5,), (BATCHES,), (BATCHES + 1,), (3 * BATCHES - 1,), (3 * BATCHES,), (4, 20, 50), (BATCHES, 2 * BATCHES, 80)],
+    [
+        (5,),
+        (BATCHES,),
+        (4, 20, 50),
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in [(BATCHES + 1,), (3 * BATCHES - 1,), (3 * BATCHES,), (BATCHES, 2 * BATCHES, 80)]
+        ),
+    ],
     ids=str,
 )
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(ask, whole, stop_at, tmp_path, steps):
@@ -269,7 +282,7 @@ def test_a_run_folder_may_move(ask, whole, stop_at, tmp_path):
     assert_same_run(whole, moved)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_kill_in_the_middle_of_an_epoch(whole, tmp_path, workers):
     """SIGKILL in a process of its own: the last whole epoch is there, and the end is the same."""
     (tmp_path / "kill.py").write_text(

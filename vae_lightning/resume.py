@@ -17,7 +17,7 @@ from vae_lightning.targets import ALLOWED, check_targets
 
 AUTO = "auto"
 NOT_THE_RUN = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name")
-NOT_THE_RUN += ("date_prefix", "save_dir")
+NOT_THE_RUN += ("date_prefix", "save_dir", "data.dir", "data.sources", "data.num_workers")  # data by their checksums
 
 
 def find(cfg: DictConfig) -> Run | None:
@@ -55,7 +55,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
     new: Any = OmegaConf.to_container(cfg, resolve=True)
-    changed = [key for key in differences(saved, new) if not ignored(key, saved, new)]
+    changed = [key for key in differences(saved, new) if not ignored(key, saved)]
     derived = {"epochs": "trainer.max_epochs", "batch_size": "data.batch_size", "lr": "optimizer.lr"}
     allowed = [*asked.allow_drift, *(derived[key] for key in asked.allow_drift if key in derived)]
     refused = [key for key in changed if not any(key == each or key.startswith(f"{each}.") for each in allowed)]
@@ -83,9 +83,10 @@ def check_data(run: Run, data: Any) -> None:
         )
 
 
-def ignored(key: str, saved: Any, new: Any) -> bool:
-    """Where the run is, rather than what it is: the folder itself may have moved."""
-    return key.split(".")[0] in NOT_THE_RUN or saved["run_dir"] in str(at(saved, key))
+def ignored(key: str, saved: Any) -> bool:
+    """Where the run and its data are, rather than what they are: folders may move."""
+    named = any(key == each or key.startswith(f"{each}.") for each in NOT_THE_RUN)
+    return named or saved["run_dir"] in str(at(saved, key))
 
 
 def finished(run: Run, cfg: DictConfig) -> bool:
