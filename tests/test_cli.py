@@ -42,6 +42,12 @@ def test_every_flag_of_the_predecessor_is_answered_with_its_new_form(ask, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_flags_are_no_mistake():
+    assert cli.predecessor([]) is None
+    assert cli.predecessor(["--help"]) is None
+    assert cli.predecessor(["loss=bce", "-m", "seed=1,2"]) is None
+
+
 def test_a_flag_with_an_equals_sign(ask):
     assert "here it is latent.dim=2\n" in ask("--latent-dim=2")[2]
 

@@ -114,7 +114,7 @@ def not_started(job: int) -> str:
 def predecessor(arguments: list[str]) -> str | None:
     """The answer to flags of the script repository: `--latent-dim 2` is `latent.dim=2`. None where there are none."""
     old, new = [], []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         flag, _, value = argument.partition("=")
         if flag in FLAGS:
             old.append(flag)
