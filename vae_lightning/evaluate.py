@@ -34,6 +34,7 @@ def evaluate(cfg: DictConfig) -> None:
 
     from vae_lightning.callbacks.pictures import written_whole
     from vae_lightning.evaluation import ais_log_px, appendix_d_log_px
+    from vae_lightning.evaluation.appendix_d import check_dims
     from vae_lightning.evaluation.measure import estimated, measure
     from vae_lightning.evaluation.report import figures, table
     from vae_lightning.evaluation.result import FILE, merged, read
@@ -43,6 +44,8 @@ def evaluate(cfg: DictConfig) -> None:
     path = run.checkpoint(cfg.checkpoint)
     old = read(run.path)
     module = load(path, cfg.device)
+    if cfg.appendix_d.num_images:
+        check_dims(module.latent.dim)
     x, facts = images(cfg, run)
     source = about(cfg, run, path, facts)
     x = x[: cfg.num_images].to(module.device)
@@ -79,23 +82,28 @@ def check(cfg: DictConfig) -> None:
 
 
 def load(path: "Path", device: str) -> "VAE":
-    """The model of a checkpoint, ready to be measured. Raises ConfigError where the file does not hold one."""
-    import pickle
+    """The model of a checkpoint, ready to be measured.
 
+    Raises CheckpointError where the file is damaged or of another model, ConfigError where there is no such device.
+    """
     import torch
 
+    from vae_lightning import checkpoint
+    from vae_lightning.errors import CheckpointError
     from vae_lightning.module import VAE
 
+    checkpoint.load(path)
     if device == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
         device = found.type if found else "cpu"
     try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={device}: {checkpoint.first_line(error)}; use device=auto") from None
+    try:
         return VAE.load_from_checkpoint(path, map_location=torch.device(device), weights_only=True).eval()
-    except ConfigError:
-        raise
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"checkpoint={path}: cannot be used on device={device}: {what}") from error
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"checkpoint={path}: not one of a VAE ({checkpoint.first_line(error)})") from error
 
 
 def images(cfg: DictConfig, run: "Run") -> "tuple[Tensor, dict[str, Any]]":

@@ -36,10 +36,7 @@ def appendix_d_log_px(
     start at draws of the encoder; their steps are tuned to an acceptance of 90 % first, and stay. Raises ConfigError
     for 5 or more latent dimensions, where the estimate is known to be unreliable.
     """
-    if model.latent.dim > MOST_DIMS:
-        raise ConfigError(
-            f"latent.dim={model.latent.dim}: Appendix D needs {MOST_DIMS} or fewer; use annealed importance sampling"
-        )
+    check_dims(model.latent.dim)
     draws = math.ceil(num_samples / num_chains)
     estimates = []
     for start, part in enumerate(
@@ -51,6 +48,12 @@ def appendix_d_log_px(
         log_p = model.latent.log_pz(ours) + model.log_px_z(part, ours)
         estimates.append(math.log(len(ours)) - (log_q - log_p).logsumexp(0))
     return torch.cat(estimates).float()
+
+
+def check_dims(dim: int) -> None:
+    """Raises ConfigError where the latent space is too large for this estimator."""
+    if dim > MOST_DIMS:
+        raise ConfigError(f"latent.dim={dim}: Appendix D needs {MOST_DIMS} or fewer; use annealed importance sampling")
 
 
 def posterior_samples(
