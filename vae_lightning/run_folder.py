@@ -31,7 +31,7 @@ def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, sav
     `date_prefix` the folder is project_dir/group/name; with `save_dir` it is that folder and there is no `latest`.
     Raises ConfigError where that folder holds a run already or a name is not one, FolderError where it cannot be made.
     """
-    if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+    if not is_first_process():
         return Path(os.environ.get(JOINED, project_dir))  # the first process claims, and it alone writes
     try:
         if save_dir:
@@ -45,6 +45,11 @@ def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, sav
         raise FolderError(f"{error.filename}: {error.strerror}; choose another project_dir or save_dir") from error
     os.environ[JOINED] = str(folder.resolve())
     return folder
+
+
+def is_first_process() -> bool:
+    """Whether this is the one process of a distributed run that claims folders and writes."""
+    return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def numbered(parent: Path, name: str) -> Path:
@@ -154,7 +159,13 @@ def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """This process's folder until the block ends; what killed processes left half-written in it is removed."""
+    """This process's folder until the block ends; what killed processes left half-written in it is removed.
+
+    The other processes of a distributed run share it with the first, which alone holds the lock.
+    """
+    if not is_first_process():
+        yield
+        return
     lock = Lock(folder)
     lock.take()
     try:
@@ -183,6 +194,8 @@ class Lock:
                 pid = file.read().strip() or "unknown"
                 file.close()
                 raise ConfigError(f"{self.path.parent}: in use by process {pid}; wait for it, or stop it") from None
+            except OSError:  # a file system without locks
+                pass
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
