@@ -392,7 +392,7 @@ def read_csv(path) -> list[dict[str, str]]:
 
 def test_dead_units_are_named_with_when_and_what_to_try(foreign_fit, tmp_path, capsys):
     foreign_fit(LatentUsage("to_latent"), module=FadingVAE(), epochs=4, logger=CSVLogger(tmp_path, "log"))
-    said = [line for line in capsys.readouterr().out.splitlines() if "annealing" in line]
+    said = [line for line in capsys.readouterr().out.splitlines() if "died" in line or "not in use" in line]
     assert said[0].startswith("epoch 3: z2 died, active until epoch 2;")
     assert said[1].startswith("2 of 3 latent units are not in use (z3 never; z2 since epoch 3);")
     assert len(said) == 2

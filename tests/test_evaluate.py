@@ -248,9 +248,15 @@ def test_merging_keeps_what_says_something_else():
 
 
 def test_mistakes_of_the_comparison(ask, run, tmp_path):
-    for runs, says in {f"[{run}]": "has no evaluation.json", str(run): "must be a list"}.items():
+    for runs, says in {f"[{run}]": "has no evaluation; python -m", str(run): "must be a list"}.items():
         status, _, err = ask(comparison.main, f"runs={runs}")
         assert status == 2
         assert says in err
+    assert "runs: it must be given, such as runs=[" in ask(comparison.main)[2]
+    assert "run: it must be given, such as run=outputs" in ask(evaluation.main)[2]
+    ask(evaluation.main, f"run={run}", *FEW)
+    with (run / "checkpoints" / "best.ckpt").open("ab") as file:
+        file.write(b"more")
+    assert "was trained further since it was evaluated" in ask(comparison.main, f"runs=[{run}]")[2]
     (run / "evaluation.json").write_text("{}")
     assert "not an evaluation's results" in ask(comparison.main, f"runs=[{run}]")[2]

@@ -146,6 +146,10 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     if options and "/" in missing:
         group, _, option = missing.rpartition("/")
         return f"{group}={option}: no such option; {did_you_mean(option, options)}"
+    if type(error).__name__ == "MissingMandatoryValue":
+        key = str(error).rpartition(": ")[2].split()[0]
+        folder = "outputs/GROUP/latest"
+        return f"{key}: it must be given, such as {key}={f'[{folder}]' if key.endswith('s') else folder}"
     lines = [str(error), str(error.__cause__ or "")]
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
     if "is not in struct" in text:

@@ -52,15 +52,12 @@ def evaluate(cfg: DictConfig) -> None:
     module.loss.check(x)
     print(f"run folder: {run.path}", flush=True)
     measured = measure(module.model, x, source, cfg.num_samples, list(cfg.curve), cfg.rows)
-    for name, estimator, samples in (
-        ("ais", ais_log_px, "num_chains"),
-        ("appendix_d", appendix_d_log_px, "num_samples"),
-    ):
+    for name, estimator in (("ais", ais_log_px), ("appendix_d", appendix_d_log_px)):
         settings = dict(cfg[name])
         n = settings.pop("num_images")
         if n:
             ready = partial(estimator, **settings, seed=cfg.seed, progress=True)
-            measured.results.append(estimated(name, ready, module.model, x[:n], source, settings[samples]))
+            measured.results.append(estimated(name, ready, module.model, x[:n], source, settings))
     rows = merged(old, [result.row() for result in measured.results])
     with written_whole(run.path / FILE) as temporary:
         Path(temporary).write_text(json.dumps({"results": rows}, indent=1) + "\n", encoding="utf-8")

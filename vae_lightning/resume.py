@@ -51,21 +51,39 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     if made_by and version(made_by) > version(here):
         raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {here}; update first")
     saved = run.meta["config"]
-    cfg = compose("train", overrides(run, said))
-    cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
-    check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
-    new: Any = OmegaConf.to_container(cfg, resolve=True)
-    changed = [key for key in differences(saved, new) if not ignored(key, saved)]
-    derived = {"epochs": "trainer.max_epochs", "batch_size": "data.batch_size", "lr": "optimizer.lr"}
-    allowed = [*asked.allow_drift, *(derived[key] for key in asked.allow_drift if key in derived)]
-    refused = [key for key in changed if not any(key == each or key.startswith(f"{each}.") for each in allowed)]
-    if refused:
-        shown = ", ".join(f"{key}: {at(saved, key)} -> {at(new, key)}" for key in refused[:5])
+    allowed = [each for each in said if key_of(each) in (*asked.allow_drift, *NOT_THE_RUN)]
+
+    def composed(more: Sequence[str]) -> DictConfig:
+        cfg = compose("train", overrides(run, more))
+        cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
+        check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
+        return cfg
+
+    cfg, may_be = composed(said), plain(composed(allowed))
+    changed = {key: (at(may_be, key), at(plain(cfg), key)) for key in differences(may_be, plain(cfg))}
+    if not allowed:  # then the program's own defaults must be those of the run, too
+        changed |= {key: (at(saved, key), at(may_be, key)) for key in differences(saved, may_be)}
+    changed = {key: values for key, values in changed.items() if not ignored(key, saved)}
+    if changed:
+        shown = ", ".join(f"{key}: {old} -> {new}" for key, (old, new) in list(changed.items())[:3])
+        named = ",".join(key_of(each) for each in said if each not in allowed) or ",".join(changed)
         raise ConfigError(
             f"resume={run.path}: it would not be the same run ({shown}); leave that away, or allow it by name: "
-            f"allow_drift=[{','.join(refused)}]"
+            f"allow_drift=[{named}]"
         )
+    if cfg.epochs < run.meta.get("epochs_done", 0):
+        raise ConfigError(f"epochs={cfg.epochs}: {run.path} has done {run.meta['epochs_done']} already; ask for more")
     return cfg
+
+
+def key_of(override: str) -> str:
+    """+loss.variance=0.1 -> loss.variance."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def plain(cfg: DictConfig) -> Any:
+    """Its resolved values."""
+    return OmegaConf.to_container(cfg, resolve=True)
 
 
 def overrides(run: Run, said: Sequence[str]) -> list[str]:
@@ -136,8 +154,10 @@ def sound_checkpoint(run: Run, fall_back: bool) -> Path:
         return last
     except CheckpointError as error:
         previous = checkpoint.previous_of(last)
-        if not fall_back or not previous.is_file():
+        if not previous.is_file():
             raise
+        if not fall_back:
+            raise CheckpointError(f"{error}; resume=auto goes on from {previous.name}") from error
         print(f"warning: {error}; going on from the one before it", file=sys.stderr, flush=True)
         checkpoint.load(previous)
         return previous

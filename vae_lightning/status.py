@@ -35,27 +35,25 @@ def summary(path: Path) -> dict[str, Any]:
     status = meta.get("status") or "killed"
     if status == "running" and not Lock(run).held:
         status = "killed"
-    planned = meta.get("config", {}).get("epochs", "?")
-    best = best_elbo(run)
+    elbos = curve(run)
     return {
         "status": status,
-        "epochs": f"{meta.get('epochs_done', 0)}/{planned}",
-        "elbo": "-" if best is None else f"{best:.2f}",
+        "epochs": f"{len(elbos)}/{meta.get('config', {}).get('epochs', '?')}",
+        "elbo": f"{max(elbos):.2f}" if elbos else "-",
         "run": run,
     }
 
 
-def best_elbo(run: Path) -> float | None:
-    """The highest validation ELBO of the curve (training ELBO where nothing was held out); None before the first."""
+def curve(run: Path) -> list[float]:
+    """The validation ELBO of every epoch done, or the training ELBO where nothing was held out."""
     import csv
 
     path = run / "curves" / "train_log.csv"
     if not path.is_file():
-        return None
+        return []
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    values = [row.get("val_elbo") or row.get("elbo") for row in rows]
-    return max((float(value) for value in values if value), default=None)
+        values = [row.get("val_elbo") or row.get("elbo") for row in csv.DictReader(file)]
+    return [float(value) for value in values if value]
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Which latent units a model uses, and one sentence when it stops using some."""
 
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -92,7 +93,8 @@ class LatentUsage(pl.Callback):
 
 def say(sentence: str) -> None:
     """Prints it in a line of its own, over a progress bar that may stand there."""
-    print(f"\r{sentence:<78}" if sys.stdout.isatty() else sentence, flush=True)
+    text = textwrap.fill(sentence, 79, subsequent_indent="  ")
+    print(f"\r{text:<78}" if sys.stdout.isatty() else text, flush=True)
 
 
 def listed(units: Sequence[int]) -> str:

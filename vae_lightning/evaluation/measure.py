@@ -81,9 +81,10 @@ def measure(
 
 
 def estimated(
-    name: str, estimator: Estimator, model: Model, x: Float[Tensor, "N C H W"], source: Source, num_samples: int
+    name: str, estimator: Estimator, model: Model, x: Float[Tensor, "N C H W"], source: Source, settings: dict[str, int]
 ) -> Result:
-    """One more estimate of log p(x) of these images."""
+    """One more estimate of log p(x) of these images, with the settings of its Markov chains."""
     values = estimator(model, x)
     value, error = float(values.double().mean()), bootstrap(values, source.seed)
-    return Result(name, value, error, "nats", num_samples, len(x), sha256(x), source)
+    samples = settings.get("num_samples", settings["num_chains"])
+    return Result(name, value, error, "nats", samples, len(x), sha256(x), source, settings)

@@ -61,8 +61,8 @@ def same_images(measured: Measured, result: Result) -> str:
 def warnings(measured: Measured) -> Iterator[str]:
     """What a reader must know before quoting a number."""
     samples, effective = measured["nll"].num_samples or 1, measured.importance.effective_samples
-    few = float((effective < FEW).float().mean())
-    if samples > FEW and few > 0.5:
+    few = float(((effective < FEW) & (effective < samples / 2)).float().mean())
+    if few > 0.5:
         yield from wrapped(
             f"warning: fewer than {FEW} effective samples on {few:.0%} of the images: the NLL is a loose upper bound; "
             "raise num_samples, or hold ais.num_images=100 against it"

@@ -5,7 +5,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 
 SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit")
+SAME += ("settings",)
 FILE = "evaluation.json"
 
 
@@ -46,11 +47,13 @@ class Result:
     num_images: int
     data_sha256: str
     source: Source
+    settings: dict[str, int] = field(default_factory=dict)  # of a slower estimate: chains, temperatures, leapfrog steps
 
     def row(self) -> dict[str, Any]:
         """Flat plain values, for JSON."""
         row = asdict(self)
-        return {**row, **row.pop("source")}
+        source = row.pop("source")
+        return {**row, **source}
 
 
 def bootstrap(values: Float[Tensor, " N"], seed: int = 0, resamples: int = 1000) -> float:
@@ -74,7 +77,7 @@ def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -
 
 def identity(row: Mapping[str, Any]) -> tuple:
     """What a row is a value of."""
-    return tuple(row.get(key) for key in ("name", *SAME, "seed", "checkpoint_sha256"))
+    return tuple(str(row.get(key)) for key in ("name", *SAME, "seed", "checkpoint_sha256"))
 
 
 def read(run: Path) -> list[dict[str, Any]]:
@@ -96,9 +99,9 @@ def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:
     (first, reference), *others = rows.items()
     for run, row in others:
         for key in SAME:
-            if row[key] != reference[key]:
+            if row.get(key) != reference.get(key):
                 raise ConfigError(
-                    f"{reference['name']}: {key} is {reference[key]} in {first} and {row[key]} in {run}; "
+                    f"{reference['name']}: {key} is {reference.get(key)} in {first} and {row.get(key)} in {run}; "
                     "such numbers are never compared: evaluate both in the same way"
                 )
     values = [row["value"] for row in rows.values()]
