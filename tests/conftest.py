@@ -67,6 +67,25 @@ def train(tmp_path) -> Callable[..., Path]:
     return run
 
 
+@pytest.fixture
+def answer(monkeypatch, capsys):
+    """A command in this process: its arguments -> (status, what it printed, what it said on stderr)."""
+
+    def run(main, *arguments):
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["vae", *map(str, arguments)])
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
 def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m ...` as a user would type it, in a process of its own."""
     return subprocess.run(

@@ -1,6 +1,7 @@
 """How commands end: the predecessor's flags, signals in a sweep, Ctrl-C outside of training."""
 
 import signal
+from functools import partial
 
 import pytest
 from conftest import NO_NETWORK
@@ -12,22 +13,10 @@ TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "callbacks.latent_traversal
 
 
 @pytest.fixture
-def ask(monkeypatch, capsys, tmp_path):
+def ask(answer, monkeypatch, tmp_path):
+    """The main job in this process: overrides -> (status, what it printed, what it said on stderr)."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*overrides: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["train", *overrides])
-        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        try:
-            train.main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return partial(answer, train.main)
 
 
 @pytest.mark.parametrize("old", [old for old, _ in PREDECESSOR if old.startswith("--")])

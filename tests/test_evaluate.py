@@ -27,31 +27,12 @@ def run(train):
     return train("latent.dim=3", "~callbacks.latent_traversal")
 
 
-@pytest.fixture
-def ask(monkeypatch, capsys):
-    """A command in this process: its arguments -> (status, what it printed, what it said on stderr)."""
-
-    def run(main, *arguments):
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["vae", *map(str, arguments)])
-        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
 def rows_of(run) -> dict:
     return {row["name"]: row for row in json.loads((run / "evaluation.json").read_text())["results"]}
 
 
-def test_a_run_is_evaluated_from_its_folder_alone(ask, run):
-    status, out, err = ask(evaluation.main, f"run={run}", *FEW)
+def test_a_run_is_evaluated_from_its_folder_alone(answer, run):
+    status, out, err = answer(evaluation.main, f"run={run}", *FEW)
     assert status == 0, err
     rows = rows_of(run)
     assert set(rows) == EVERYTHING
@@ -66,8 +47,8 @@ def test_a_run_is_evaluated_from_its_folder_alone(ask, run):
         assert np.asarray(Image.open(run / "evaluation" / f"{picture}.png")).std() > 0
 
 
-def test_every_result_says_what_it_is(ask, run):
-    ask(evaluation.main, f"run={run}", *FEW)
+def test_every_result_says_what_it_is(answer, run):
+    answer(evaluation.main, f"run={run}", *FEW)
     for row in rows_of(run).values():
         known = {"data": "mnist", "protocol": "grey", "subset": True, "split": "test", "num_images": 30, "seed": 0}
         assert {key: row[key] for key in known} == known
@@ -76,27 +57,27 @@ def test_every_result_says_what_it_is(ask, run):
     assert rows_of(run)["nll"]["num_samples"] == 20
 
 
-def test_the_elbo_is_that_of_the_test_loop(ask, train):
+def test_the_elbo_is_that_of_the_test_loop(answer, train):
     """The whole test set: the same mean, up to the noise of z."""
     run = train("latent.dim=3")
     tested = json.loads((run / "run_meta.json").read_text())["metrics"]
-    ask(evaluation.main, f"run={run}", "num_samples=50")
+    answer(evaluation.main, f"run={run}", "num_samples=50")
     assert rows_of(run)["elbo"]["num_images"] == 1000
     assert rows_of(run)["kl"]["value"] == pytest.approx(tested["test/kl"], rel=1e-5)
     assert rows_of(run)["elbo"]["value"] == pytest.approx(tested["test/elbo"], abs=2)
 
 
-def test_another_evaluation_loses_nothing_and_the_same_one_stands_once(ask, run):
+def test_another_evaluation_loses_nothing_and_the_same_one_stands_once(answer, run):
     for arguments in (FEW, FEW, [*FEW, "num_samples=10"], [*FEW, "seed=1"]):
-        ask(evaluation.main, f"run={run}", *arguments)
+        answer(evaluation.main, f"run={run}", *arguments)
     rows = json.loads((run / "evaluation.json").read_text())["results"]
     assert [(row["num_samples"], row["seed"]) for row in rows if row["name"] == "nll"] == [(20, 0), (10, 0), (20, 1)]
 
 
 @pytest.mark.parametrize("split", ["val", "train"])
-def test_other_splits_and_the_dynamic_protocol(ask, train, split):
+def test_other_splits_and_the_dynamic_protocol(answer, train, split):
     run = train("data.protocol=dynamic", "loss=bce_logits", "latent.dim=2")
-    assert ask(evaluation.main, f"run={run}", *FEW, f"split={split}")[0] == 0
+    assert answer(evaluation.main, f"run={run}", *FEW, f"split={split}")[0] == 0
     assert rows_of(run)["nll"]["split"] == split
     module = evaluation.load(run / "checkpoints" / "best.ckpt", "cpu")
     from omegaconf import OmegaConf
@@ -109,12 +90,12 @@ def test_other_splits_and_the_dynamic_protocol(ask, train, split):
     assert Elbo()(module.model, x[:2], torch.zeros(1, 2, 2), 1.0).bound.isfinite().all()
 
 
-def test_slower_estimates_and_the_exact_value(ask, tmp_path):
+def test_slower_estimates_and_the_exact_value(answer, tmp_path):
     cfg = config("experiment=ppca", "data.sizes=[400,50,60]", "epochs=20", "batch_size=20", f"project_dir={tmp_path}")
     training.train(cfg)
     run = Path(cfg.run_dir)
     slower = ["ais.num_images=5", "ais.num_temperatures=20", "appendix_d.num_images=60", "appendix_d.num_samples=100"]
-    status, out, _ = ask(evaluation.main, f"run={run}", *slower, "num_samples=200")
+    status, out, _ = answer(evaluation.main, f"run={run}", *slower, "num_samples=200")
     rows = rows_of(run)
     assert status == 0
     assert rows["nll"]["value"] == pytest.approx(-rows["exact_log_px"]["value"], abs=0.1)
@@ -124,14 +105,14 @@ def test_slower_estimates_and_the_exact_value(ask, tmp_path):
     assert "log p(x), exact" in out
 
 
-def test_a_mass_function_has_bits(ask, train):
+def test_a_mass_function_has_bits(answer, train):
     run = train("loss=discretized_logistic", "latent.dim=2", "~callbacks.latent_traversal")
-    ask(evaluation.main, f"run={run}", *FEW)
+    answer(evaluation.main, f"run={run}", *FEW)
     rows = rows_of(run)
     assert rows["bits_per_dimension"]["value"] == pytest.approx(rows["nll"]["value"] / (784 * np.log(2)))
 
 
-def test_mistakes_get_one_line_and_change_nothing(ask, run, tmp_path):
+def test_mistakes_get_one_line_and_change_nothing(answer, run, tmp_path):
     empty, cut, bare = tmp_path / "empty", tmp_path / "cut", tmp_path / "bare"
     empty.mkdir()
     shutil.copytree(run, cut)
@@ -166,7 +147,7 @@ def test_mistakes_get_one_line_and_change_nothing(ask, run, tmp_path):
         f"run={run} appendix_d.num_images=-1": "appendix_d.num_images=-1: must be",
         f"run={run} device=tpu": "device=tpu",
     }.items():
-        status, _, err = ask(evaluation.main, *FEW, *arguments.split())
+        status, _, err = answer(evaluation.main, *FEW, *arguments.split())
         told = [line for line in err.splitlines() if line.startswith("error: ")]
         assert (arguments, status, len(told)) == (arguments, 4 if "SHA-256" in says else 2, 1), err
         assert says in told[0], arguments
@@ -175,18 +156,18 @@ def test_mistakes_get_one_line_and_change_nothing(ask, run, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_appendix_d_is_refused_for_larger_latent_spaces(ask, train):
+def test_appendix_d_is_refused_for_larger_latent_spaces(answer, train):
     run = train("latent.dim=5", "callbacks.latent_traversal.rows=2")
-    status, _, err = ask(evaluation.main, f"run={run}", *FEW, "appendix_d.num_images=2")
+    status, _, err = answer(evaluation.main, f"run={run}", *FEW, "appendix_d.num_images=2")
     assert status == 2
     assert "latent.dim=5: Appendix D needs 4 or fewer" in err
     assert not (run / "evaluation.json").exists()
 
 
-def test_another_data_set_of_the_same_shape(ask, run):
+def test_another_data_set_of_the_same_shape(answer, run):
     if not (SHARED / "fashion_mnist").is_dir():
         pytest.skip("Fashion-MNIST is not beside this checkout")
-    status, _, err = ask(
+    status, _, err = answer(
         evaluation.main, f"run={run}", *FEW, "data=fashion_mnist", f"data.dir={SHARED / 'fashion_mnist'}"
     )
     assert (status, err) == (0, "")
@@ -205,11 +186,11 @@ def test_the_group_s_latest_and_a_process_of_its_own(train, tmp_path):
 # --- several runs ---------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_compared_and_averaged(ask, train):
+def test_runs_are_compared_and_averaged(answer, train):
     runs = [train("latent.dim=2", f"seed={seed}", "callbacks.latent_traversal.size=3") for seed in (1, 2)]
     for each in runs:
-        ask(evaluation.main, f"run={each}", *FEW)
-    status, out, _ = ask(comparison.main, f"runs=[{runs[0]},{runs[1]}]")
+        answer(evaluation.main, f"run={each}", *FEW)
+    status, out, _ = answer(comparison.main, f"runs=[{runs[0]},{runs[1]}]")
     values = [rows_of(each)["nll"]["value"] for each in runs]
     assert status == 0
     (line,) = [line for line in out.splitlines() if line.startswith("nll")]
@@ -220,14 +201,14 @@ def test_runs_are_compared_and_averaged(ask, train):
 @pytest.mark.parametrize(
     ("other", "says"), [("data.protocol=static", "protocol is grey"), ("num_samples=10", "num_samples is 20")]
 )
-def test_numbers_of_different_kinds_are_never_compared(ask, train, other, says):
+def test_numbers_of_different_kinds_are_never_compared(answer, train, other, says):
     runs = []
     for seed, more in ((1, []), (2, [other])):
         protocol = [each for each in more if each.startswith("data.")]
         run = train("latent.dim=2", f"seed={seed}", *protocol, "callbacks.latent_traversal.size=3")
-        ask(evaluation.main, f"run={run}", *FEW, *(each for each in more if each not in protocol))
+        answer(evaluation.main, f"run={run}", *FEW, *(each for each in more if each not in protocol))
         runs.append(run)
-    status, _, err = ask(comparison.main, f"runs=[{runs[0]},{runs[1]}]")
+    status, _, err = answer(comparison.main, f"runs=[{runs[0]},{runs[1]}]")
     assert status == 2
     assert says in err
     assert "never compared" in err
@@ -247,16 +228,16 @@ def test_merging_keeps_what_says_something_else():
     assert merged([row, other], [again]) == [other, again]
 
 
-def test_mistakes_of_the_comparison(ask, run, tmp_path):
+def test_mistakes_of_the_comparison(answer, run, tmp_path):
     for runs, says in {f"[{run}]": "has no evaluation; python -m", str(run): "must be a list"}.items():
-        status, _, err = ask(comparison.main, f"runs={runs}")
+        status, _, err = answer(comparison.main, f"runs={runs}")
         assert status == 2
         assert says in err
-    assert "runs: it must be given, such as runs=[" in ask(comparison.main)[2]
-    assert "run: it must be given, such as run=outputs" in ask(evaluation.main)[2]
-    ask(evaluation.main, f"run={run}", *FEW)
+    assert "runs: it must be given, such as runs=[" in answer(comparison.main)[2]
+    assert "run: it must be given, such as run=outputs" in answer(evaluation.main)[2]
+    answer(evaluation.main, f"run={run}", *FEW)
     with (run / "checkpoints" / "best.ckpt").open("ab") as file:
         file.write(b"more")
-    assert "was trained further since it was evaluated" in ask(comparison.main, f"runs=[{run}]")[2]
+    assert "was trained further since it was evaluated" in answer(comparison.main, f"runs=[{run}]")[2]
     (run / "evaluation.json").write_text("{}")
-    assert "not an evaluation's results" in ask(comparison.main, f"runs=[{run}]")[2]
+    assert "not an evaluation's results" in answer(comparison.main, f"runs=[{run}]")[2]

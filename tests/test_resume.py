@@ -21,23 +21,10 @@ BATCHES = 36  # 4,500 training images of the subset in batches of 128
 
 
 @pytest.fixture
-def ask(monkeypatch, capsys, tmp_path):
+def ask(answer, monkeypatch, tmp_path):
     """The main job in this process: overrides -> (status, what it printed, what it said on stderr)."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*overrides: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["train", *overrides])
-        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return partial(answer, main)
 
 
 @pytest.fixture

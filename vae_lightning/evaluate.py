@@ -140,7 +140,8 @@ def images(cfg: DictConfig, run: "Run") -> "tuple[Tensor, dict[str, Any]]":
 
 def about(cfg: DictConfig, run: "Run", path: "Path", facts: dict[str, Any]) -> "Source":
     """What every result says of itself."""
-    from vae_lightning.evaluation.result import Source, sha256
+    from vae_lightning.checkpoint import sha256
+    from vae_lightning.evaluation.result import Source
 
     likelihood = str(run.meta["config"]["loss"]["_target_"]).rpartition(".")[2]
     return Source(

@@ -58,6 +58,5 @@ class DivergenceGuard(pl.Callback):
         if not callable(encode):
             return ""
         with pictures.looking(trainer, pl_module, seed=0):
-            posterior: Any = encode(pictures.first_tensor(self._batch))
-            log_var = posterior.log_var if hasattr(posterior, "log_var") else posterior[1]
+            _, log_var = pictures.mean_and_log_var(encode(pictures.first_tensor(self._batch)))
         return f", log variances in [{float(log_var.min()):.3g}, {float(log_var.max()):.3g}]"

@@ -84,8 +84,7 @@ class LatentTraversal(pl.Callback):
         return Walk(z, self.size, 1, what)
 
     def _rows(self) -> "Walk":
-        posterior = self._encode(self._images)
-        mean, log_var = (posterior.mean, posterior.log_var) if hasattr(posterior, "log_var") else posterior
+        mean, log_var = pictures.mean_and_log_var(self._encode(self._images))
         kl, units = kl_standard_normal(mean, log_var).mean(0).sort(descending=True)
         kl, units = kl[: self.rows].tolist(), units[: self.rows].tolist()
         z = mean[0].repeat(len(units), COLUMNS, 1)

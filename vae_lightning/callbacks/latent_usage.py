@@ -48,7 +48,7 @@ class LatentUsage(pl.Callback):
         self._encode = pictures.method(pl_module, self, "encode", self.encode)
         with pictures.looking(trainer, pl_module, seed=0):
             self._images = pictures.held_out_images(trainer, self.num_images)
-            mean, _ = self._posterior()
+            mean, _ = pictures.mean_and_log_var(self._encode(self._images))
         self._last_active = self._last_active or [0] * mean.shape[1]
         columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
         path = pictures.run_dir(trainer, self.dirpath) / "curves" / "latent_usage.csv"
@@ -60,7 +60,7 @@ class LatentUsage(pl.Callback):
         if epoch % self.every_n_epochs:
             return
         with pictures.looking(trainer, pl_module, seed=0):
-            mean, log_var = self._posterior()
+            mean, log_var = pictures.mean_and_log_var(self._encode(self._images))
             kl, active = kl_standard_normal(mean, log_var).mean(0).tolist(), active_units(mean).tolist()
         pl_module.log("active_units", float(sum(active)), rank_zero_only=True)
         self._rows.add(epoch, dict(zip(self._rows.columns[1:], [sum(active), *kl], strict=True)))
@@ -85,10 +85,6 @@ class LatentUsage(pl.Callback):
         """What to try, said once in a run and once more at its end."""
         advised, self._advised = self._advised, True
         return "" if advised else f"; {ADVICE}"
-
-    def _posterior(self) -> tuple[Any, Any]:
-        found = self._encode(self._images)
-        return (found.mean, found.log_var) if hasattr(found, "log_var") else found
 
 
 def say(sentence: str) -> None:

@@ -75,6 +75,11 @@ def first_tensor(batch: Any) -> Tensor:
     return batch
 
 
+def mean_and_log_var(posterior: Any) -> tuple[Tensor, Tensor]:
+    """What an encoder returned: an object with these attributes, or the two themselves."""
+    return (posterior.mean, posterior.log_var) if hasattr(posterior, "log_var") else posterior
+
+
 def grid(images: Tensor, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
     """[N, C, H, W] in [0, 1] -> one [rows * H', columns * W', 3] picture of bytes, row by row on white."""
     pixels = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu().numpy()

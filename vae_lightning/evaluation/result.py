@@ -63,10 +63,9 @@ def bootstrap(values: Float[Tensor, " N"], seed: int = 0, resamples: int = 1000)
     return float(torch.stack(draws).std())
 
 
-def sha256(thing: Path | Tensor) -> str:
-    """Of a file's bytes, or of a tensor's."""
-    data = thing.read_bytes() if isinstance(thing, Path) else thing.contiguous().cpu().numpy().tobytes()
-    return hashlib.sha256(data).hexdigest()
+def sha256(values: Tensor) -> str:
+    """Of a tensor's bytes."""
+    return hashlib.sha256(values.contiguous().cpu().numpy().tobytes()).hexdigest()
 
 
 def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
