@@ -134,11 +134,70 @@ MISTAKES = {
     "beta=-1": (2, "beta=-1: must be"),
     "beta=nan": (2, "beta=nan: must be"),
     "beta=abc": (2, "beta=abc: must be"),
+    "beta=inf": (2, "beta=inf: must be"),
+    "+bta=1": (2, "did you mean beta?"),
+    "scheduler=cyclic": (2, "did you mean schedule?"),
+    "loss=bce,mse": (2, "--multirun"),
+    "loss=null": (2, "group=option"),
+    "beta": (2, "neither key=value nor group=option"),
+    "=1": (2, "key=value"),
+    "name=~root": (2, "quote the value"),
     "latent.dim=0": (2, "latent.dim=0: must be"),
+    "latent.dim=-3": (2, "latent.dim=-3: must be"),
+    "latent.dim=2.5": (2, "latent.dim=2.5: must be"),
+    "latent.dim=1e9": (2, "latent.dim=1000000000.0: must be a whole number"),
+    "latent.dim=1000000000": (2, "GiB for the weights alone"),
+    "hidden_dim=1000000000": (2, "GiB for the weights alone"),
+    "schedule=cyclic schedule.cycles=0": (2, "schedule.cycles=0: must be"),
+    "schedule=cyclic schedule.cycles=1000000": (2, "more than the 720 steps"),
+    "schedule=cyclic schedule.ratio=1.5": (2, "schedule.ratio=1.5: must be"),
+    "schedule=cyclic schedule.ratio=nan": (2, "schedule.ratio=nan: must be"),
+    "batch_size=0": (2, "batch_size=0: must be"),
+    "batch_size=-1": (2, "batch_size=-1: must be"),
+    "batch_size=100000": (2, "more than the 4500 training images"),
     "epochs=0": (2, "epochs=0: must be"),
+    "trainer.max_epochs=0": (2, "trainer.max_epochs=0: must be"),
+    "+trainer.max_steps=0": (2, "nothing would be trained"),
+    "+trainer.limit_train_batches=0": (2, "nothing would be trained"),
     "lr=0": (2, "lr=0: must be"),
+    "lr=-1": (2, "lr=-1: must be"),
+    "lr=nan": (2, "lr=nan: must be"),
+    "optimizer.lr=abc": (2, "optimizer.lr=abc: must be"),
+    "data.num_workers=-1": (2, "data.num_workers=-1: must be"),
+    "data.num_workers=10000": (2, "8 for each core"),
+    "data.val_size=0.5": (2, "data.val_size=0.5: must be"),
+    "data.dir=file": (3, "is a file"),
     "seed=-1": (2, "seed=-1: must be"),
+    "seed=18446744073709551616": (2, "must be a whole number"),
+    "seed=abc": (2, "seed=abc: must be"),
     "hidden_dim=0": (2, "hidden_dim=0: must be"),
+    "trainer.precision=foo": (2, "must be one of 32-true"),
+    "trainer.devices=0": (2, "trainer.devices=0"),
+    "trainer.devices=4096": (2, "trainer.devices=4096: this machine has"),
+    "name=../../x": (2, "must be one folder's name"),
+    "name=/abs": (2, "must be one folder's name"),
+    "name=.": (2, "must be one folder's name"),
+    "name=''": (2, "must not be empty"),
+    "group=''": (2, "must not be empty"),
+    f"name={'x' * 300}": (2, "300 bytes long; must be at most 200"),
+    f"name={'é' * 120}": (2, "240 bytes long"),
+    "name='a\x1b[31mb'": (2, "name=a\\x1b[31mb: must be one folder's name"),
+    "name='a\x00b'": (2, "name=a\\x00b: must be one folder's name"),
+    "name='a\nb'": (2, "must be one folder's name"),
+    "name='${oc.env:HOME}'": (2, "name=${oc.env:HOME}: an environment variable may name a folder only"),
+    "loss.reduction=${oc.env:HOME}": (2, "loss.reduction=${oc.env:HOME}: an environment variable"),
+    "hydra.run.dir=/elsewhere": (2, "Hydra makes no folders here"),
+    "+hydra.run.dir=../elsewhere": (2, "Hydra makes no folders here"),
+    "hydra.run={dir:../elsewhere}": (2, "Hydra makes no folders here"),
+    "hydra={run:{dir:../elsewhere}}": (2, "Hydra makes no folders here"),
+    "hydra.sweep.subdir=same": (2, "Hydra makes no folders here"),
+    "hydra.output_subdir=.hydra": (2, "Hydra makes no folders here"),
+    "hydra/launcher=ray": (2, "not installed; pip install hydra-ray-launcher"),
+    "hydra/sweeper=optuna": (2, "not installed; pip install hydra-optuna-sweeper"),
+    "project_dir=null": (2, "project_dir=None: must be a folder"),
+    "allow_targets=3": (2, "must be a list"),
+    "resume=nowhere": (4, "no such folder"),
+    "resume=file": (4, "no such folder"),
     "loss.reduction=none": (2, "784 times"),
     "data.protocol=gray": (2, "did you mean grey"),
     "group=../../x": (2, "must be one folder's name"),
@@ -146,8 +205,8 @@ MISTAKES = {
     "callbacks.sample_grid.every_n_epochs=0": (2, "every_n_epochs=0"),
     "trainer.accelerator=nope": (2, "nope"),
     "logger=wandb": (2, "no W&B key"),
-    "trainer.precision=16-true": (2, "use 32-true or a mixed one"),
-    "trainer.limit_val_batches=2": (2, "+key=value adds one"),
+    "trainer.precision=16-true": (2, "must be one of 32-true, bf16-mixed"),
+    "trainer.limit_val_batches=2": (2, "trainer.limit_val_batches=2: no such key"),
     "data.allow_subset=false": (3, "VAE_LIGHTNING_DATA"),
     "project_dir=file": (6, "choose another project_dir"),
 }
@@ -160,7 +219,8 @@ def test_mistakes_get_one_line_a_status_and_no_folder(tmp_path, capsys, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     for mistake, (status, says) in MISTAKES.items():
-        monkeypatch.setattr("sys.argv", ["vae-train", *mistake.split(), *NO_NETWORK])
+        arguments = [mistake] if "'" in mistake else mistake.split()
+        monkeypatch.setattr("sys.argv", ["vae-train", *arguments, *NO_NETWORK])
         monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
         with pytest.raises(SystemExit) as stop:
             main()
@@ -168,6 +228,8 @@ def test_mistakes_get_one_line_a_status_and_no_folder(tmp_path, capsys, monkeypa
         told = [line for line in err.splitlines() if line.startswith("error: ")]
         assert (mistake, stop.value.code) == (mistake, status)
         assert len(told) == 1, mistake
+        assert all(each.isprintable() for each in told[0]), mistake
+        assert str(Path.home()) not in told[0], mistake
         assert says in told[0], mistake
         assert "Traceback" not in err
         assert [path.name for path in tmp_path.iterdir()] == ["file"], mistake

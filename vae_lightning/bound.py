@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from vae_lightning import equations
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, check_whole
 from vae_lightning.latent import DiagonalGaussian, Posterior
 from vae_lightning.loss import Likelihood
 from vae_lightning.network import Network
@@ -282,8 +282,6 @@ def importance_weighted_terms(draw: Draw, log_ratio: Float[Tensor, "L B"], beta:
     return Terms(recon, kl, bound(draw.log_px_z + log_ratio), -bound(draw.log_px_z + beta * log_ratio))
 
 
-def check_counts(**counts: int | None) -> None:
+def check_counts(chunk: int | None, **counts: int) -> None:
     """Raises ConfigError unless every count is a whole number >= 1; `chunk` may be None."""
-    for name, value in counts.items():
-        if (value is None and name != "chunk") or (value is not None and (type(value) is not int or value < 1)):
-            raise ConfigError(f"bound.{name}={value}: must be a whole number >= 1")
+    check_whole("bound", **counts, **({} if chunk is None else {"chunk": chunk}))

@@ -1,6 +1,5 @@
 """Checkpoint files: written whole, with their SHA-256 beside them. The one place that writes and reads them."""
 
-import errno
 import hashlib
 import os
 import pickle
@@ -13,6 +12,7 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from vae_lightning.errors import CheckpointError, FolderError
+from vae_lightning.whole import written_whole
 
 UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
 
@@ -31,22 +31,16 @@ class WholeCheckpointIO(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_for(path)
         try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                sync(file.fileno())
-            digest = sha256(temporary)
-            if path.name in self.keep and path.is_file():
-                self._keep_previous(path)
-            write_digests(path, [digest, *read_digests(path)])  # either file is right until the last line
-            os.replace(temporary, path)
-            sync_folder(path.parent)
+            with written_whole(path, durable=True) as temporary:
+                torch.save(checkpoint, temporary)
+                digest = sha256(temporary)
+                if path.name in self.keep and path.is_file():
+                    self._keep_previous(path)
+                write_digests(path, [digest, *read_digests(path)])  # either file is right until the last line
             write_digests(path, [digest])
         except (OSError, RuntimeError) as error:
             raise cannot_write(path, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         return load(Path(path), map_location)
@@ -56,13 +50,13 @@ class WholeCheckpointIO(CheckpointIO):
             each.unlink(missing_ok=True)
 
     def _keep_previous(self, path: Path) -> None:
-        previous, temporary = previous_of(path), temporary_for(previous_of(path))
-        try:
-            os.link(path, temporary)
-        except OSError:  # a file system without links
-            shutil.copyfile(path, temporary)
-        write_digests(previous, [*read_digests(path), *read_digests(previous)])
-        os.replace(temporary, previous)
+        previous = previous_of(path)
+        with written_whole(previous, durable=True) as temporary:
+            try:
+                os.link(path, temporary)
+            except OSError:  # a file system without links
+                shutil.copyfile(path, temporary)
+            write_digests(previous, [*read_digests(path), *read_digests(previous)])
         write_digests(previous, read_digests(path))
 
 
@@ -107,14 +101,9 @@ def read_digests(path: Path) -> list[str]:
 
 def write_digests(path: Path, digests: Sequence[str]) -> None:
     """NAME.sha256, whole or not at all."""
-    target = digest_file(path)
-    temporary = temporary_for(target)
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(f"{digest}  {path.name}\n" for digest in dict.fromkeys(digests))
-        file.flush()
-        sync(file.fileno())
-    os.replace(temporary, target)
-    sync_folder(path.parent)
+    text = "".join(f"{digest}  {path.name}\n" for digest in dict.fromkeys(digests))
+    with written_whole(digest_file(path), durable=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
@@ -131,28 +120,19 @@ def digest_of(file: Any) -> str:
     return digest.hexdigest()
 
 
-def temporary_for(path: Path) -> Path:
-    """Hidden, beside it, this process's own."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def sync(descriptor: int) -> None:
-    """Onto the disk, where the file system can."""
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-
-
-def sync_folder(folder: Path) -> None:
-    """The folder's entries onto the disk; not needed, and not possible, on Windows."""
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            sync(descriptor)
-        finally:
-            os.close(descriptor)
+def check_fits(content: dict[str, Any], module: torch.nn.Module, path: Path) -> None:
+    """Raises CheckpointError where the checkpoint's tensors are not those of the module, with both shapes."""
+    theirs = {name: list(tensor.shape) for name, tensor in content["state_dict"].items()}
+    ours = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+    wrong = [
+        name for name in [*theirs, *(each for each in ours if each not in theirs)] if theirs.get(name) != ours.get(name)
+    ]
+    if wrong:
+        first = wrong[0]
+        raise CheckpointError(
+            f"checkpoint={path}: of another architecture: {first} is {theirs.get(first, 'missing')} there and "
+            f"{ours.get(first, 'missing')} here ({len(wrong)} differ); leave the architecture as the run has it"
+        )
 
 
 def cannot_write(path: Path, error: BaseException) -> FolderError:

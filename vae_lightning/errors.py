@@ -48,8 +48,26 @@ class Interrupted(UserError):
         self.status = 128 + signum
 
 
+def check_whole(owner: str, least: int = 1, **values: object) -> None:
+    """Raises ConfigError for the first of the owner's values that is not a whole number >= `least`."""
+    for name, value in values.items():
+        if type(value) is not int or value < least:
+            raise ConfigError(f"{owner}.{name}={shown(value)}: must be a whole number >= {least}")
+
+
+def shown(value: object) -> str:
+    """A value inside an error line: short, and without the characters that move a terminal's cursor."""
+    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(value))
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of an error line: the nearest of `known`, then all of them."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return (f"did you mean {near[0]}? " if near else "") + f"({', '.join(known)})"
+    return nearest(word, known) + f"({', '.join(known)})"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean ...? `, or nothing where none of `known` is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -32,13 +32,13 @@ def evaluate(cfg: DictConfig) -> None:
     from functools import partial
     from pathlib import Path
 
-    from vae_lightning.callbacks.pictures import written_whole
     from vae_lightning.evaluation import ais_log_px, appendix_d_log_px
     from vae_lightning.evaluation.appendix_d import check_dims
     from vae_lightning.evaluation.measure import estimated, measure
     from vae_lightning.evaluation.report import figures, table
     from vae_lightning.evaluation.result import FILE, merged, read
     from vae_lightning.run_folder import open_run
+    from vae_lightning.whole import written_whole
 
     run = open_run(cfg.run)
     path = run.checkpoint(cfg.checkpoint)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning import equations
+from vae_lightning.errors import check_whole
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,13 @@ class Posterior:
 class DiagonalGaussian:
     """The paper's latent space: prior N(0, I), posterior a Gaussian with diagonal covariance (Sec. 3).
 
-    Raises ValueError where `dim` is not a whole number >= 1.
+    Raises ConfigError where `dim` is not a whole number >= 1.
     """
 
     dim: int = 20
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dim, int) or self.dim < 1:
-            raise ValueError(f"latent.dim={self.dim}: must be a whole number >= 1")
+        check_whole("latent", dim=self.dim)
 
     @property
     def num_parameters(self) -> int:

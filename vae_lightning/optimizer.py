@@ -22,6 +22,9 @@ class Adam:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ConfigError(f"optimizer.{name}={value}: must be a number")
         final = self.lr if self.final_lr is None else self.final_lr
         if not (0 <= final <= self.lr and math.isfinite(self.lr)) or (final == 0 < self.lr):
             raise ConfigError(f"optimizer.lr={self.lr}, optimizer.final_lr={self.final_lr}: must be lr >= final_lr > 0")

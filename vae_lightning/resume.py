@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.config import check
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.run_folder import Run, open_run
 from vae_lightning.targets import ALLOWED, check_targets
@@ -25,7 +26,10 @@ def find(cfg: DictConfig) -> Run | None:
     if cfg.resume is None:
         return None
     if cfg.resume != AUTO:
-        return open_run(cfg.resume, key="resume")
+        try:
+            return open_run(cfg.resume, key="resume")
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from None
     folders = sorted((Path(cfg.project_dir) / cfg.group).glob("*/run_meta.json"), key=lambda path: path.parent.name)
     for path in reversed(folders):
         try:
@@ -40,7 +44,8 @@ def find(cfg: DictConfig) -> Run | None:
 def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfig:
     """The run's own configuration, changed where the command line (`said`, composed: `asked`) says so and may.
 
-    Raises ConfigError for a change that was not allowed by name, CheckpointError for a run of a newer version.
+    Raises CheckpointError for a change that was not allowed by name and for a run of a newer version, ConfigError for
+    values that cannot work.
     """
     import importlib.metadata
 
@@ -56,6 +61,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     def composed(more: Sequence[str]) -> DictConfig:
         cfg = compose("train", overrides(run, more))
         cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
+        check(cfg)
         check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
         return cfg
 
@@ -67,7 +73,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     if changed:
         shown = ", ".join(f"{key}: {old} -> {new}" for key, (old, new) in list(changed.items())[:3])
         named = ",".join(key_of(each) for each in said if each not in allowed) or ",".join(changed)
-        raise ConfigError(
+        raise CheckpointError(
             f"resume={run.path}: it would not be the same run ({shown}); leave that away, or allow it by name: "
             f"allow_drift=[{named}]"
         )
@@ -139,10 +145,10 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def sound_checkpoint(run: Run, fall_back: bool) -> Path:
+def sound_checkpoint(run: Run, module: Any, fall_back: bool) -> Path:
     """The last checkpoint, once its SHA-256 is right; where it is damaged the one before it, if `fall_back`.
 
-    Raises CheckpointError where there is none.
+    Raises CheckpointError where there is none, or where its tensors are not the module's.
     """
     import sys
 
@@ -150,8 +156,7 @@ def sound_checkpoint(run: Run, fall_back: bool) -> Path:
 
     last = run.path / "checkpoints" / "last.ckpt"
     try:
-        checkpoint.load(last)
-        return last
+        content = checkpoint.load(last)
     except CheckpointError as error:
         previous = checkpoint.previous_of(last)
         if not previous.is_file():
@@ -159,5 +164,6 @@ def sound_checkpoint(run: Run, fall_back: bool) -> Path:
         if not fall_back:
             raise CheckpointError(f"{error}; resume=auto goes on from {previous.name}") from error
         print(f"warning: {error}; going on from the one before it", file=sys.stderr, flush=True)
-        checkpoint.load(previous)
-        return previous
+        last, content = previous, checkpoint.load(previous)
+    checkpoint.check_fits(content, module, last)
+    return last

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.errors import ConfigError, FolderError
+from vae_lightning.errors import CheckpointError, ConfigError, FolderError, shown
+from vae_lightning.whole import written_whole
 
 try:
     import fcntl
@@ -22,6 +24,7 @@ except ImportError:  # Windows
     fcntl = None
 
 JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run which folder the first one claimed
+LONGEST = 200  # bytes of a name: file systems take 255, and the date and number come before it
 
 
 def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, save_dir: str | None = None) -> Path:
@@ -97,20 +100,25 @@ def claim_whole(folder: Path, named: str) -> Path:
 
 def point_latest(parent: Path, target: str) -> None:
     """parent/latest -> target, swapped in one step; latest.txt with the name where links are not allowed."""
-    temporary = parent / f".latest.{os.getpid()}"
     try:
-        temporary.symlink_to(target, target_is_directory=True)
-        os.replace(temporary, parent / "latest")
+        with written_whole(parent / "latest") as temporary:
+            temporary.unlink(missing_ok=True)  # of a killed process that had our number
+            temporary.symlink_to(target, target_is_directory=True)
     except OSError:
-        temporary.unlink(missing_ok=True)
-        temporary.write_text(target + "\n", encoding="utf-8")
-        os.replace(temporary, parent / "latest.txt")
+        with written_whole(parent / "latest.txt") as temporary:
+            temporary.write_text(target + "\n", encoding="utf-8")
 
 
 def check_name(key: str, value: str) -> str:
-    """Raises ConfigError unless `value` can be one folder's name."""
-    if not value or value.startswith((".", "-")) or re.search(r"[/\\\x00-\x1f=]", value) or len(value.encode()) > 200:
-        raise ConfigError(f"{key}={value!r}: must be one folder's name: no slash, no '=', not starting with '.' or '-'")
+    """Raises ConfigError unless `value` can be one folder's name, on any file system."""
+    unseen = any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in value)
+    if not value or value.startswith((".", "-")) or value.endswith((".", " ")) or re.search(r"[/\\=]", value) or unseen:
+        raise ConfigError(
+            f"{key}={shown(value)}: must be one folder's name: no slash, no '=', no control characters, not starting "
+            "with '.' or '-', not ending with '.' or a space"
+        )
+    if len(value.encode()) > LONGEST:
+        raise ConfigError(f"{key}={shown(value)}: {len(value.encode())} bytes long; must be at most {LONGEST}")
     return value
 
 
@@ -169,7 +177,7 @@ def owned(folder: Path) -> Iterator[None]:
     lock = Lock(folder)
     lock.take()
     try:
-        for leftover in (*folder.glob("**/.*.tmp"), *folder.glob("**/*.part")):
+        for leftover in folder.glob("**/.*.tmp"):
             leftover.unlink(missing_ok=True)
         yield
     finally:
@@ -184,7 +192,7 @@ class Lock:
         self._file: Any = None
 
     def take(self) -> None:
-        """Raises ConfigError where another process has it. Without fcntl (Windows) there is no lock."""
+        """Raises CheckpointError where another process has it. Without fcntl (Windows) there is no lock."""
         file = self.path.open("a+", encoding="utf-8")
         if fcntl is not None:
             try:
@@ -193,7 +201,7 @@ class Lock:
                 file.seek(0)
                 pid = file.read().strip() or "unknown"
                 file.close()
-                raise ConfigError(f"{self.path.parent}: in use by process {pid}; wait for it, or stop it") from None
+                raise CheckpointError(f"{self.path.parent}: in use by process {pid}; wait for it, or stop it") from None
             except OSError:  # a file system without locks
                 pass
         file.truncate(0)

@@ -133,6 +133,9 @@ def in_fractions(schedule: AnySchedule, steps: float, epochs: float) -> AnySched
             f"schedule.length={length:g} {unit}: ends after the run, which has {whole:g}; "
             "shorten the schedule or train longer"
         )
+    cycles = getattr(schedule, "cycles", 1)
+    if cycles > steps * length / whole:
+        raise ConfigError(f"schedule.cycles={cycles}: more than the {steps * length / whole:g} steps of its length")
     return dataclasses.replace(schedule, length=length / whole, unit="fraction")  # type: ignore[type-var]
 
 

@@ -6,12 +6,14 @@ What can be wrong is found before the run folder is claimed; heavy imports wait 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
 from vae_lightning.targets import ALLOWED, check_targets
 
 if TYPE_CHECKING:
+    import torch
     from lightning.pytorch import Callback, LightningDataModule, Trainer
 
     from vae_lightning.module import VAE
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 def train(cfg: DictConfig) -> float:
     """Trains, tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
     config.check(cfg)
+    config.check_added(HydraConfig.get().overrides.task)
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
     import lightning.pytorch as pl
-    from hydra.core.hydra_config import HydraConfig
 
     from vae_lightning import resume, run_folder
 
@@ -49,11 +51,9 @@ def train(cfg: DictConfig) -> float:
 
 def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", before: "Run | None") -> float:
     """The run itself, in its folder, from the start or from where it was left."""
-    from hydra.core.hydra_config import HydraConfig
-
     from vae_lightning import logger, resume
 
-    start = resume.sound_checkpoint(before, fall_back=cfg.resume == resume.AUTO) if before else None
+    start = resume.sound_checkpoint(before, module, fall_back=cfg.resume == resume.AUTO) if before else None
     try:
         trainer = make_trainer(cfg, data)
         resolved: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -80,13 +80,17 @@ def data_module(cfg: DictConfig) -> "LightningDataModule":
 
 def vae(cfg: DictConfig) -> "VAE":
     """The module of a configuration: its parts fit each other because each is told only the sizes it needs."""
+    import torch
     from hydra.utils import get_class
 
     from vae_lightning.module import VAE
 
     latent, loss, bound = build(cfg.latent), build(cfg.loss), build(cfg.bound)
     image_shape = get_class(cfg.data._target_).image_shape  # type: ignore[attr-defined]
-    network = build(cfg.network, image_shape=image_shape, latent_dim=latent.dim, num_parameters=loss.num_parameters)
+    sizes = {"image_shape": image_shape, "latent_dim": latent.dim, "num_parameters": loss.num_parameters}
+    with torch.device("meta"):  # its size, without its memory
+        check_memory(cfg, build(cfg.network, **sizes))
+    network = build(cfg.network, **sizes)
     return VAE(network, latent, loss, bound, build(cfg.optimizer), beta=cfg.beta, seed=cfg.seed)
 
 
@@ -108,6 +112,7 @@ def make_trainer(cfg: DictConfig, data: "LightningDataModule") -> "Trainer":
 def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
     """Raises ConfigError for whatever would be found wrong only in a claimed folder, without claiming one."""
     import math
+    import os
 
     from vae_lightning.errors import ConfigError
     from vae_lightning.schedule import in_fractions
@@ -120,8 +125,29 @@ def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
         cfg.epochs * steps_per_epoch if trainer.max_steps < 0 else min(cfg.epochs * steps_per_epoch, trainer.max_steps)
     )
     in_fractions(build(cfg.schedule), steps, steps / steps_per_epoch)
-    if str(trainer.precision).endswith("-true") and trainer.precision != "32-true":
-        raise ConfigError(f"trainer.precision={trainer.precision}: densities need float32; use 32-true or a mixed one")
+    cores = os.cpu_count() or 1
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
+        raise ConfigError(f"trainer.devices={trainer.num_devices}: this machine has {cores} cores")
+    if trainer.limit_train_batches == 0 or trainer.max_steps == 0:
+        raise ConfigError("trainer.limit_train_batches=0 or trainer.max_steps=0: nothing would be trained")
+
+
+def check_memory(cfg: DictConfig, network: "torch.nn.Module") -> None:
+    """Raises ConfigError where weights, gradients and Adam's two moments would not fit into the machine's memory."""
+    import os
+
+    from vae_lightning.errors import ConfigError
+
+    needed = 4 * sum(each.numel() * each.element_size() for each in network.parameters())
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    if needed > there:
+        raise ConfigError(
+            f"latent.dim={cfg.latent.dim}, hidden_dim={cfg.hidden_dim}: training takes {needed / 2**30:,.0f} GiB for "
+            f"the weights alone, this machine has {there / 2**30:,.0f}; make them smaller"
+        )
 
 
 def build(part: DictConfig, **more: Any) -> Any:
@@ -130,7 +156,7 @@ def build(part: DictConfig, **more: Any) -> Any:
     from hydra.utils import instantiate
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from vae_lightning.errors import ConfigError, UserError
+    from vae_lightning.errors import ConfigError, UserError, shown
 
     try:
         return instantiate(part, _convert_="all", **more)
@@ -138,7 +164,11 @@ def build(part: DictConfig, **more: Any) -> Any:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, ValueError | TypeError | MisconfigurationException):
-            raise ConfigError(" ".join(str(error.__cause__).split())) from error
+            asked = {key: part[key] for key in ("accelerator", "devices") if key in part}
+            named = "".join(f"trainer.{key}={shown(value)}, " for key, value in asked.items())
+            raise ConfigError(
+                f"{named[:-2]}: {error.__cause__}; auto and 1 always work" if named else str(error.__cause__)
+            ) from error
         raise
 
 

@@ -9,7 +9,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.epoch_rows import EpochRows
 from vae_lightning.callbacks.metrics import NewMetrics
-from vae_lightning.callbacks.pictures import caption, run_dir, written_whole
+from vae_lightning.callbacks.pictures import caption, run_dir
+from vae_lightning.whole import written_whole
 
 COLUMNS = {
     "beta": "beta",

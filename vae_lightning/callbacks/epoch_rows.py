@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vae_lightning.callbacks.pictures import written_whole
+from vae_lightning.whole import written_whole
 
 
 class EpochRows:

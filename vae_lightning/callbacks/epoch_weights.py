@@ -5,7 +5,9 @@ from os import PathLike
 import lightning.pytorch as pl
 import torch
 
-from vae_lightning.callbacks.pictures import check_counts, run_dir
+from vae_lightning.callbacks.pictures import run_dir
+from vae_lightning.errors import check_whole
+from vae_lightning.whole import written_whole
 
 
 class EpochWeights(pl.Callback):
@@ -17,7 +19,7 @@ class EpochWeights(pl.Callback):
     def __init__(
         self, every_n_epochs: int = 1, enabled: bool = True, prefix: str = "vae", dirpath: str | PathLike | None = None
     ) -> None:
-        check_counts(self, every_n_epochs=every_n_epochs)
+        check_whole(type(self).__name__, every_n_epochs=every_n_epochs)
         self.every_n_epochs, self.enabled = every_n_epochs, enabled
         self.prefix, self.dirpath = prefix, dirpath
 
@@ -32,4 +34,5 @@ class EpochWeights(pl.Callback):
         if self.enabled and trainer.is_global_zero and epoch % self.every_n_epochs == 0:
             path = run_dir(trainer, self.dirpath) / f"{self.prefix}_epoch_{epoch:04d}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(pl_module.state_dict(), path)
+            with written_whole(path) as temporary:
+                torch.save(pl_module.state_dict(), temporary)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_lightning.callbacks import pictures
 from vae_lightning.equations import kl_standard_normal
-from vae_lightning.errors import ConfigError, did_you_mean
+from vae_lightning.errors import ConfigError, check_whole, did_you_mean
 
 SPANS = ("icdf", "linear")
 COLUMNS = 11
@@ -45,7 +45,7 @@ class LatentTraversal(pl.Callback):
         self.latent_dim, self.decode, self.encode = latent_dim, decode, encode
         self.span, self.limit, self.size, self.rows = span, limit, size, rows
         self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
-        pictures.check_counts(self, latent_dim=latent_dim, size=size, rows=rows, every_n_epochs=every_n_epochs)
+        check_whole(type(self).__name__, latent_dim=latent_dim, size=size, rows=rows, every_n_epochs=every_n_epochs)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae_lightning.callbacks import pictures
 from vae_lightning.callbacks.epoch_rows import EpochRows
 from vae_lightning.equations import kl_standard_normal
+from vae_lightning.errors import check_whole
 from vae_lightning.evaluation.latent_space import active_units
 
 ADVICE = "raise beta slowly (annealing), lower it, or give each unit free bits"
@@ -33,7 +34,7 @@ class LatentUsage(pl.Callback):
         dirpath: str | PathLike | None = None,
     ) -> None:
         self.encode, self.num_images, self.every_n_epochs, self.dirpath = encode, num_images, every_n_epochs, dirpath
-        pictures.check_counts(self, num_images=num_images, every_n_epochs=every_n_epochs)
+        check_whole(type(self).__name__, num_images=num_images, every_n_epochs=every_n_epochs)
         self._advised = False
         self._last_active: list[int] = []  # of each unit the last epoch in which it was active; 0: in none
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vae_lightning.errors import ConfigError
+from vae_lightning.whole import written_whole
 
 
 @contextmanager
@@ -109,14 +110,6 @@ def captioned(canvas: np.ndarray, text: str, row_labels: list[str] | None = None
     return image
 
 
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its place when the block ends well: whole or not at all."""
-    temporary = path.with_suffix(".part")
-    yield temporary
-    os.replace(temporary, path)
-
-
 def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epoch: int) -> None:
     """`folder/epoch_XXXX.png`, whole or not at all, and the same picture to every logger that takes images."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,10 +134,3 @@ def caption(trainer: pl.Trainer, what: str, epoch: int) -> str:
 def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
     """`dirpath`, or the trainer's `default_root_dir`."""
     return Path(trainer.default_root_dir if dirpath is None else dirpath)
-
-
-def check_counts(owner: object, **counts: int) -> None:
-    """Raises ConfigError unless each is a whole number >= 1."""
-    for name, value in counts.items():
-        if type(value) is not int or value < 1:
-            raise ConfigError(f"{type(owner).__name__}.{name}={value}: must be a whole number >= 1")

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from vae_lightning.callbacks import pictures
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, check_whole
 
 
 class ReconstructionGrid(pl.Callback):
@@ -32,7 +32,7 @@ class ReconstructionGrid(pl.Callback):
     ) -> None:
         self.reconstruct, self.images, self.num_images, self.columns = reconstruct, images, num_images, columns
         self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
-        pictures.check_counts(self, num_images=num_images, columns=columns, every_n_epochs=every_n_epochs)
+        check_whole(type(self).__name__, num_images=num_images, columns=columns, every_n_epochs=every_n_epochs)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

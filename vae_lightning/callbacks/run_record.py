@@ -16,8 +16,9 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks.pictures import run_dir, written_whole
+from vae_lightning.callbacks.pictures import run_dir
 from vae_lightning.errors import Diverged, Interrupted
+from vae_lightning.whole import written_whole
 
 PACKAGES = (
     "vae-lightning",

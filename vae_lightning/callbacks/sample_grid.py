@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from vae_lightning.callbacks import pictures
+from vae_lightning.errors import check_whole
 
 
 class SampleGrid(pl.Callback):
@@ -28,7 +29,7 @@ class SampleGrid(pl.Callback):
     ) -> None:
         self.sample, self.num_images, self.columns, self.seed = sample, num_images, columns, seed
         self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
-        pictures.check_counts(self, num_images=num_images, columns=columns, every_n_epochs=every_n_epochs)
+        check_whole(type(self).__name__, num_images=num_images, columns=columns, every_n_epochs=every_n_epochs)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

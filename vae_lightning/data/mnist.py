@@ -1,5 +1,6 @@
 """MNIST and Fashion-MNIST as LightningDataModules. <-> conf/data/"""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is, s
 from vae_lightning.data.files import IdxFiles
 from vae_lightning.data.protocol import PROTOCOLS
 from vae_lightning.data.sources import Found, Source, declared_files, declared_sources, obtain
-from vae_lightning.errors import ConfigError, did_you_mean
+from vae_lightning.errors import ConfigError, DataError, check_whole, did_you_mean
 from vae_lightning.noise import generator
 
 
@@ -47,13 +48,10 @@ class MNISTDataModule(pl.LightningDataModule):
         super().__init__()
         if protocol not in PROTOCOLS:
             raise ConfigError(f"data.protocol={protocol}: {did_you_mean(protocol, PROTOCOLS)}")
-        for key, value, least in (
-            ("val_size", val_size, 0),
-            ("batch_size", batch_size, 1),
-            ("num_workers", num_workers, 0),
-        ):
-            if not isinstance(value, int) or value < least:
-                raise ConfigError(f"data.{key}={value}: must be a whole number >= {least}")
+        check_whole("data", 0, val_size=val_size, num_workers=num_workers)
+        check_whole("data", batch_size=batch_size)
+        if num_workers > (most := 8 * (os.cpu_count() or 1)):
+            raise ConfigError(f"data.num_workers={num_workers}: must be at most {most}, 8 for each core")
         self.files = files or declared_files(str(self.name))
         self.sources = sources or declared_sources(str(self.name))
         self.root = Path(dir).expanduser()
@@ -74,6 +72,7 @@ class MNISTDataModule(pl.LightningDataModule):
         if self._splits:
             return
         found = self._find()
+        check_images(found.tensors, self.image_shape, str(self.name))
         train, test = (self._images(found, part) for part in ("train", "test"))
         if found.subset:
             self.val_size = min(self.val_size, len(train.images) // 10)
@@ -134,6 +133,8 @@ class MNISTDataModule(pl.LightningDataModule):
         return {**facts, "sizes": sizes, "split_seed": self.split_seed, "sha256": dict(found.sha256)}
 
     def _find(self) -> Found:
+        if self.root.exists() and not self.root.is_dir():
+            raise DataError(f"data.dir={self.root}: is a file; name the folder that holds the four idx files")
         if self._found is None:
             self._found = obtain(self.sources, self.files, self.root, str(self.name), self.allow_subset)
             if self._found.subset:
@@ -160,6 +161,20 @@ class FashionMNISTDataModule(MNISTDataModule):
 
     name = "fashion_mnist"
     title = "Fashion-MNIST"
+
+
+def check_images(tensors: Mapping[str, Tensor], image_shape: Sequence[int], name: str) -> None:
+    """Raises DataError unless both splits are images of that shape, each with a label from 0 to 9."""
+    for split in ("train", "test"):
+        images, labels = tensors[f"{split}_images"], tensors[f"{split}_labels"]
+        if not len(images) or images.shape[1:] != torch.Size(image_shape[1:]):
+            expected = "x".join(map(str, image_shape[1:]))
+            raise DataError(f"{name}: its {split} images are {list(images.shape)}, must be [N, {expected}] with N >= 1")
+        if labels.shape != images.shape[:1]:
+            raise DataError(f"{name}: {len(labels)} labels for {len(images)} {split} images; take files that fit")
+        if labels.max() > 9:
+            first = int((labels > 9).nonzero()[0])
+            raise DataError(f"{name}: {split} label {first} is {int(labels[first])}, must be 0 to 9")
 
 
 def unsqueezed(images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is, seen_of_epoch
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, check_whole
 from vae_lightning.linear_gaussian import LinearGaussian
 from vae_lightning.noise import generator
 
@@ -35,10 +35,7 @@ class PPCADataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        counts = {"latent_dim": latent_dim, "batch_size": batch_size, "sizes": min(sizes)}
-        for key, value in counts.items():
-            if type(value) is not int or value < 1:
-                raise ConfigError(f"data.{key}={value}: must be a whole number >= 1")
+        check_whole("data", latent_dim=latent_dim, batch_size=batch_size, sizes=min(sizes))
         if not variance > 0:
             raise ConfigError(f"data.variance={variance}: must be a number > 0")
         self.sizes, self.data_seed, self.batch_size, self.seed = tuple(sizes), data_seed, batch_size, seed

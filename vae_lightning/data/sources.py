@@ -8,7 +8,6 @@ and two processes that prepare the same folder both succeed.
 
 import gzip
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
@@ -28,6 +27,7 @@ from torch import Tensor
 from vae_lightning.config import CONF
 from vae_lightning.data.files import NAMES, IdxFiles
 from vae_lightning.errors import DataError
+from vae_lightning.whole import written_whole
 
 SUBSET = Path(__file__).parent / "subset"
 
@@ -185,13 +185,5 @@ def store(content: bytes, sha256: str, path: Path) -> None:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{path.name}: wrong checksum ({len(content)} bytes)")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written_whole(path, durable=True) as temporary:
+        temporary.write_bytes(content)

@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from vae_lightning.callbacks.pictures import written_whole
 from vae_lightning.evaluation.measure import Measured
 from vae_lightning.evaluation.result import Result
+from vae_lightning.whole import written_whole
 
 FEW = 10  # effective samples, below which a bound is carried by a handful of draws
 

@@ -1,0 +1,94 @@
+"""The mistake behind an exception, in one line: Hydra's and Lightning's words, a full disk, a killed worker."""
+
+import re
+from collections.abc import Iterator
+from errno import EACCES, EDQUOT, EFBIG, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
+
+EXTRAS = {
+    "joblib": "'vae-lightning[sweep]'",
+    "optuna": "hydra-optuna-sweeper",
+    "ax": "hydra-ax-sweeper",
+    "nevergrad": "hydra-nevergrad-sweeper",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}  # what brings an option of hydra/launcher and hydra/sweeper
+FOLDER_ERRORS = (EACCES, EDQUOT, EFBIG, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
+
+
+def as_user_error(error: BaseException, overrides: list[str]) -> UserError | None:
+    """The mistake behind an exception as one line, or None where it is not the user's."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error.__cause__, UserError):
+        return error.__cause__
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return ConfigError(explain(error, overrides))
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's; importing it here would cost seconds
+        return ConfigError(" ".join(str(error).split()))
+    if isinstance(error, ValueError | TypeError) and raised_in(error) in ("hydra", "omegaconf", "antlr4", "yaml"):
+        return ConfigError(f"{explain(error, overrides)}; the command line is made of key=value and group=option")
+    text = str(error)
+    if any(isinstance(each, RuntimeError) and "DataLoader worker" in str(each) for each in chain(error)):
+        return UserError(
+            "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
+            "batch_size, and go on with resume=auto"
+        )
+    if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
+        return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
+    for each in chain(error):
+        if isinstance(each, OSError) and each.errno in FOLDER_ERRORS:
+            place = each.filename or "the run folder"
+            return FolderError(f"{place}: {each.strerror}; make room, or choose another folder")
+    return None
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those it was raised from or while handling."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def raised_in(error: BaseException) -> str:
+    """The package whose code raised it."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0] if step else ""
+
+
+def explain(error: BaseException, overrides: list[str]) -> str:
+    """Hydra's and OmegaConf's messages in one line, with the nearest option where an option was not found."""
+    options = list(getattr(error, "options", None) or [])
+    missing = str(getattr(error, "missing_cfg_file", None) or "")
+    if options and "/" in missing:
+        group, _, option = missing.rpartition("/")
+        if group.startswith("hydra/") and option in EXTRAS:
+            return f"{group}={option}: not installed; pip install {EXTRAS[option]} (installed: {', '.join(options)})"
+        return f"{group}={shown(option)}: no such option; {did_you_mean(option, options)}"
+    if override := getattr(error, "override", None):  # it could not be parsed
+        key, _, value = str(override).partition("=")
+        if not value:
+            return f"{shown(override)}: neither key=value nor group=option; --cfg job shows all keys"
+        return f"{shown(override)}: cannot be read; quote the value for Hydra and the shell: \"{key}='VALUE'\""
+    if type(error).__name__ == "MissingMandatoryValue":
+        key = str(error).rpartition(": ")[2].split()[0]
+        folder = "outputs/GROUP/latest"
+        return f"{key}: it must be given, such as {key}={f'[{folder}]' if key.endswith('s') else folder}"
+    lines = [str(error), str(error.__cause__ or "")]
+    text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
+    if "is not in struct" in text:
+        key = text.partition("Key '")[2].partition("'")[0]
+        used = next((o for o in overrides if o.lstrip("+~").partition("=")[0].split(".")[-1] == key), key)
+        here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
+        near = nearest(key, [str(each) for each in here]) if here is not None else ""
+        return f"{shown(used)}: no such key; {near}--cfg job shows all, and +key=value adds one that its class takes"
+    return text.partition(" full_key:")[0] or type(error).__name__
