@@ -56,7 +56,7 @@ def test_random_command_lines(ask, tmp_path, count):
         assert {path.name for path in tmp_path.iterdir()} <= {"outputs", "名", "a b", "1"}, line
         seen[status] = seen.get(status, 0) + 1
     assert seen[2] > count / 2
-    assert seen[0] > 0
+    assert count < 200 or seen[0] > 3
 
 
 @pytest.mark.parametrize("name", ["実験", "with space", "emoji🙂", "ä%b", "'x,y'"])

@@ -3,7 +3,11 @@
 import csv
 import json
 import os
+import socket
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,8 @@ import torch
 from conftest import QUICK, ROOT, SHARED, command, config
 
 from vae_lightning import VAE
+from vae_lightning.errors import ConfigError
+from vae_lightning.train import main
 from vae_lightning.train import train as task
 
 
@@ -145,6 +151,44 @@ def test_two_wandb_jobs_in_one_process_are_two_runs(train):
     runs = [train("logger=wandb", "logger.mode=offline") for _ in range(2)]
     ids = {path.name.rsplit("-", 1)[1] for run in runs for path in (run / "wandb").glob("offline-run-*")}
     assert len(ids) == 2
+
+
+def test_a_resumed_run_goes_on_with_its_wandb_run(answer, train, tmp_path):
+    run = train("logger=wandb", "logger.mode=offline", "name=n", "group=g", "date_prefix=false")
+    assert answer(main, f"resume={run}", "epochs=2", "allow_drift=[epochs]")[0] == 0
+    ids = [path.name.rsplit("-", 1)[1] for path in (run / "wandb").glob("offline-run-*")]
+    assert len(ids) >= 1
+    assert len(set(ids)) == 1
+    assert (run / "curves" / "train_log.csv").read_text().count("\n") == 3
+
+
+def test_a_wandb_server_that_does_not_answer_is_left(monkeypatch):
+    """Refused at once, and after the timeout where nobody picks up; a server that knows us not is an answer."""
+    from vae_lightning import logger
+
+    monkeypatch.setattr(logger, "TIMEOUT", 0.5)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(ConfigError, match="does not answer"):
+            logger.check_server(f"http://127.0.0.1:{closed.getsockname()[1]}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(ConfigError, match=r"does not answer .*timed out.*; use logger\.mode=offline"):
+            logger.check_server(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - begun < 10
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as answering:
+        threading.Thread(target=answering.handle_request, daemon=True).start()
+        logger.check_server(f"http://127.0.0.1:{answering.server_port}")
+
+
+@pytest.mark.slow
+def test_an_unreachable_wandb_server_ends_the_command_before_a_folder_is_made(tmp_path):
+    """Seen to take two minutes, and to leave a folder behind, without the question beforehand."""
+    environment = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "a" * 40}
+    done = command("vae_lightning.train", *QUICK, "logger=wandb", cwd=tmp_path, **environment)
+    assert done.returncode == 2
+    assert "http://127.0.0.1:9 does not answer" in done.stderr
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_a_sweep_gives_each_job_a_folder_and_goes_on_after_a_failure(tmp_path):

@@ -2,7 +2,10 @@
 
 import importlib.util
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
@@ -10,13 +13,15 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from vae_lightning.errors import ConfigError, did_you_mean
 
 MODES = ("online", "offline", "disabled")
+TIMEOUT = 20  # seconds that W&B's server has to answer
 PREDECESSOR = {"train/recon": "loss/recon", "train/kl": "loss/kl", "train/loss": "loss/total"}
 
 
 class Wandb(WandbLogger):
     """Weights & Biases, with the predecessor's scalars (loss/recon, loss/kl, loss/total) beside ours.
 
-    Raises ConfigError for an unknown mode, and for `online` without a key.
+    In the folder of a W&B run it goes on with that run. Raises ConfigError for an unknown mode, and for `online`
+    without a key or without an answer from the server.
     """
 
     def __init__(
@@ -33,9 +38,17 @@ class Wandb(WandbLogger):
             raise ConfigError(f"logger.mode={mode}: {did_you_mean(mode, MODES)}")
         if mode == "online" and not has_key():
             raise ConfigError("logger.mode=online: no W&B key; set WANDB_API_KEY, or use logger.mode=offline")
+        import wandb
+
+        if mode == "online":
+            check_server(str(wandb.setup().settings.base_url))
+
         labels = tags.split(",") if isinstance(tags, str) else list(tags)
-        more = {"entity": entity, "group": group, "tags": labels, "mode": mode}
-        super().__init__(name=name, save_dir=save_dir, project=project, offline=mode == "offline", **more)
+        more = {"entity": entity, "group": group, "tags": labels, "mode": mode, "resume": "allow"}
+        more["settings"] = wandb.Settings(init_timeout=TIMEOUT)
+        super().__init__(
+            name=name, save_dir=save_dir, project=project, id=run_id(save_dir), offline=mode == "offline", **more
+        )
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         aliases = {name: metrics[key] for key, name in PREDECESSOR.items() if key in metrics}
@@ -56,6 +69,25 @@ def has_key() -> bool:
     import wandb
 
     return wandb.login(prompt=False, verify=False)
+
+
+def check_server(url: str) -> None:
+    """Raises ConfigError where W&B's server does not answer; any answer will do."""
+    try:
+        urllib.request.urlopen(url, timeout=TIMEOUT).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise ConfigError(
+            f"logger.mode=online: {url} does not answer ({reason}); use logger.mode=offline, and `wandb sync` later"
+        ) from error
+
+
+def run_id(save_dir: str) -> str | None:
+    """The id of the W&B run whose files are in the folder: wandb/offline-run-20261124_120000-ID."""
+    folders = sorted(Path(save_dir, "wandb").glob("*run-*-*"), key=lambda path: path.name.partition("run-")[2])
+    return folders[-1].name.rpartition("-")[2] if folders else None
 
 
 def finish() -> None:

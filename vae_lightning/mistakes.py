@@ -36,6 +36,8 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
     if isinstance(error, ValueError | TypeError) and raised_in(error) in ("hydra", "omegaconf", "antlr4", "yaml"):
         return ConfigError(f"{explain(error, overrides)}; the command line is made of key=value and group=option")
     text = str(error)
+    if type(error).__module__.startswith("wandb."):
+        return UserError(f"W&B: {' '.join(text.split())}; logger.mode=offline needs no server")
     if any(isinstance(each, RuntimeError) and "DataLoader worker" in str(each) for each in chain(error)):
         return UserError(
             "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
