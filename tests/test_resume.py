@@ -1,6 +1,7 @@
 """A run that was stopped goes on as if it had not been: same weights, optimiser, rows and counts, bit for bit."""
 
 import json
+import re
 import shutil
 import signal
 from functools import partial
@@ -11,7 +12,8 @@ import pytest
 import torch
 from conftest import NO_NETWORK, command
 
-from vae_lightning import callbacks, checkpoint, run_folder
+from vae_lightning import callbacks, checkpoint, run_folder, train
+from vae_lightning.data import MNISTDataModule
 from vae_lightning.errors import CheckpointError
 from vae_lightning.train import main
 
@@ -140,7 +142,7 @@ def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
     assert ask(*RUN, *plain, "epochs=2", "name=short")[0] == 0
     short = tmp_path / "o" / "g" / "short"
     status, _, err = ask(f"resume={short}", "epochs=4")
-    assert status == 2
+    assert status == 4
     assert "epochs: 2 -> 4" in err
     assert "allow_drift=[epochs" in err
     assert ask(f"resume={short}", "epochs=4", "allow_drift=[epochs]")[0] == 0
@@ -162,7 +164,7 @@ def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
 )
 def test_another_run_is_refused_with_what_differs(ask, whole, changed, shown):
     status, _, err = ask(f"resume={whole}", changed)
-    assert status == 2
+    assert status == 4
     assert shown in err
     assert "allow_drift=[" in err
     assert err.count("\n") == 1
@@ -224,8 +226,8 @@ def test_what_is_no_checkpoint_is_named(tmp_path, content):
 def test_runs_that_cannot_be_resumed(ask, whole, tmp_path):
     (tmp_path / "empty").mkdir()
     for resume, status, says in (
-        ("nowhere", 2, "resume=nowhere: no such folder"),
-        ("empty", 2, "not a run folder"),
+        ("nowhere", 4, "resume=nowhere: no such folder"),
+        ("empty", 4, "not a run folder"),
     ):
         assert (resume, ask(f"resume={resume}")[0]) == (resume, status)
         assert says in ask(f"resume={resume}")[2]
@@ -255,7 +257,7 @@ def test_a_run_that_is_still_running_is_not_resumed(ask, whole):
     (whole / "run_meta.json").write_text(json.dumps({**meta, "status": "running", "epochs_done": 1}))
     with run_folder.owned(whole):
         status, _, err = ask(f"resume={whole}")
-        assert status == 2
+        assert status == 4
         assert "in use by process" in err
     assert not run_folder.Lock(whole).held
 
@@ -358,3 +360,103 @@ def test_a_trainer_of_ones_own_can_use_it(tmp_path, foreign_fit):
     assert isinstance(trainer, pl.Trainer)
     trainer.strategy.checkpoint_io.remove_checkpoint(path)
     assert list(tmp_path.glob("own*")) == []
+
+
+@pytest.mark.parametrize("changed", ["latent.dim=8", "hidden_dim=32"])
+def test_another_architecture_is_refused_with_both_shapes(ask, stop_at, tmp_path, changed):
+    """Also where the change was allowed by name: the weights do not fit."""
+    stop_at(40)
+    ask(*RUN, "name=stopped", "date_prefix=false")
+    run = tmp_path / "o" / "g" / "stopped"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    status, _, err = ask(f"resume={run}", changed, f"allow_drift=[{changed.partition('=')[0]}]")
+    assert status == 4
+    assert "of another architecture: network." in err
+    assert re.search(r"is \[[\d, ]+\] there and \[[\d, ]+\] here", err)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_what_is_said_last_counts(ask, tmp_path):
+    """A run that was started with epochs=2 epochs=1 is a run of one epoch; resumed with epochs=2 it has two."""
+    plain = ["schedule=none", "optimizer.final_lr=null", "date_prefix=false", "name=n"]
+    assert ask(*RUN, *plain, "epochs=2", "epochs=1")[0] == 0
+    run = tmp_path / "o" / "g" / "n"
+    assert ask(f"resume={run}", "epochs=2", "allow_drift=[epochs]")[0] == 0
+    assert json.loads((run / "run_meta.json").read_text())["epochs_done"] == 2
+
+
+# --- what is not a number any more -----------------------------------------------------------------------------------
+
+
+def broken_head(cfg, value: float):
+    """The configured VAE with the bias of its log variances at `value`."""
+    module = original_vae(cfg)
+    head = [each for each in module.network.encoder.modules() if isinstance(each, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        head.bias[cfg.latent.dim :] = value
+    return module
+
+
+original_vae = train.vae
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize(("value", "ends"), [(100.0, 5), (0.0, 0)], ids=["broken", "healthy"])
+def test_a_log_variance_head_at_100(ask, monkeypatch, tmp_path, precision, value, ends):
+    """exp(100) is beyond float32: the run stops before its first step. Its healthy twin trains."""
+    monkeypatch.setattr(train, "vae", lambda cfg: broken_head(cfg, value))
+    words = [
+        "name=n",
+        "date_prefix=false",
+        "epochs=1",
+        f"trainer.precision={precision}",
+        "schedule=none",
+        "save_weights=true",
+    ]
+    status, _, err = ask(*RUN, *words)
+    run = tmp_path / "o" / "g" / "n"
+    assert status == ends
+    assert json.loads((run / "run_meta.json").read_text())["status"] == {5: "diverged", 0: "completed"}[ends]
+    if ends:
+        assert "diverged at step 0 (epoch 1, beta 1): the loss is inf" in err
+        assert re.search(r"log variances in \[\d", err)
+        assert not (run / "checkpoints").exists()
+        weights = torch.load(run / "vae_epoch_0000.pt", weights_only=True)
+        assert all(each.isfinite().all() for each in weights.values())
+
+
+@pytest.mark.parametrize(("lr", "ends"), [(1e20, 5), (1e-3, 0)], ids=["broken", "healthy"])
+def test_a_learning_rate_of_1e20(ask, tmp_path, lr, ends):
+    status, _, err = ask(*RUN, "name=n", "date_prefix=false", "epochs=1", f"lr={lr}", "optimizer.final_lr=null")
+    assert status == ends
+    if ends:
+        assert "diverged at step" in err
+        assert "lower lr" in err
+
+
+@pytest.mark.parametrize("pixel", [float("nan"), 0.5], ids=["broken", "healthy"])
+@pytest.mark.parametrize("step", [0, 50])
+def test_a_pixel_that_is_no_number(ask, monkeypatch, tmp_path, pixel, step):
+    """In the first batch the data are refused; later the run ends as diverged, with the last whole epoch kept."""
+    original = MNISTDataModule.on_after_batch_transfer
+
+    def spoil(self, batch, dataloader_idx):
+        x, labels = original(self, batch, dataloader_idx)
+        if self.trainer.training and self.trainer.global_step == step:
+            x[0, 0, 3, 3] = pixel
+        return x, labels
+
+    monkeypatch.setattr(MNISTDataModule, "on_after_batch_transfer", spoil)
+    status, _, err = ask(*RUN, "name=n", "date_prefix=false", "epochs=2")
+    last = tmp_path / "o" / "g" / "n" / "checkpoints" / "last.ckpt"
+    if pixel == 0.5:
+        assert status == 0
+    elif step == 0:
+        assert status == 3
+        assert "the batch ranges over [nan, nan]" in err
+    else:
+        assert status == 5
+        assert "diverged at step 50" in err
+        content = checkpoint.load(last)
+        assert content["global_step"] == BATCHES
+        assert all(each.isfinite().all() for each in content["state_dict"].values())

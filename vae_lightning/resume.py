@@ -93,8 +93,8 @@ def plain(cfg: DictConfig) -> Any:
 
 
 def overrides(run: Run, said: Sequence[str]) -> list[str]:
-    """What the run was started with and what is said now, each once."""
-    return list(dict.fromkeys([*run.meta.get("overrides", []), *said]))
+    """What the run was started with and what is said now, each once, where it was said last."""
+    return list(dict.fromkeys(reversed([*run.meta.get("overrides", []), *said])))[::-1]
 
 
 def check_data(run: Run, data: Any) -> None:

@@ -102,7 +102,6 @@ def point_latest(parent: Path, target: str) -> None:
     """parent/latest -> target, swapped in one step; latest.txt with the name where links are not allowed."""
     try:
         with written_whole(parent / "latest") as temporary:
-            temporary.unlink(missing_ok=True)  # of a killed process that had our number
             temporary.symlink_to(target, target_is_directory=True)
     except OSError:
         with written_whole(parent / "latest.txt") as temporary:

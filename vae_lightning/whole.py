@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,16 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
         if durable:
             sync(path.parent)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a write that fails does not say where
+            error.filename, error.filename2 = str(path), None
         raise
 
 
 def temporary_for(path: Path) -> Path:
-    """Hidden, beside it, this process's own."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Hidden, beside it, nobody else's: two containers on one disk may have the same process number."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def sync(path: Path) -> None:

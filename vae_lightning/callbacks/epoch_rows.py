@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,8 +28,14 @@ class EpochRows:
         cells = {name: f"{values[name]:.6g}" if name in values else "" for name in self.columns[1:]}
         row = {"epoch": str(epoch), **cells}
         self.rows.append(row)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(",".join(row.values()) + "\n")
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(",".join(row.values()) + "\n")
+        except OSError as error:  # a full disk takes a part of the row, and does not say where
+            os.truncate(self.path, size)
+            error.filename = str(self.path)
+            raise
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

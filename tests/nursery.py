@@ -1,0 +1,121 @@
+"""A process that has imported everything and forks a child for each run: a second instead of ten, and a real SIGKILL.
+
+Reads one JSON order per line, answers with one: {"status": exit status or -signal, "calls": input/output calls seen}.
+Run by `Nursery` in test_kill.py. Nothing of the package is replaced, except by orders for negative controls.
+"""
+
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+torch.set_num_threads(1)
+from vae_lightning import callbacks, checkpoint, module, resume, train, whole  # noqa: E402, F401
+
+CALLS = {"open", "write", "close", "flush", "replace", "fsync", "symlink", "link", "unlink", "mkdir", "rmdir"}
+CALLS |= {"truncate", "__exit__"}
+
+
+def live(order: dict[str, Any], counter: int, output: int) -> None:
+    """The child: becomes what the order says, and never returns."""
+    os.chdir(order["cwd"])
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "limit" in order:  # a disk that takes files of so many bytes
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
+    if order.get("control") == "in place":
+        whole.temporary_for = lambda path: path
+    kill_at, calls = order.get("kill_at"), 0
+
+    def watch(frame: Any, event: str, function: Any) -> None:
+        nonlocal calls
+        if event != "c_call" or function.__name__ not in CALLS or "importlib" in frame.f_code.co_filename:
+            return
+        if getattr(function, "__module__", "") in ("posix", "_io", "io") or isinstance(function.__self__, io.IOBase):
+            calls += 1
+            if calls == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    status = 1
+    try:
+        if kill_at is not None:
+            sys.setprofile(watch)
+        JOBS[order.get("job", "train")](order)
+        status = 0
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    finally:
+        sys.setprofile(None)
+        os.write(counter, str(calls).encode())
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def run_command(order: dict[str, Any]) -> None:
+    sys.argv = ["vae", *order["arguments"]]
+    train.main()
+
+
+def save_for_ever(order: dict[str, Any]) -> None:
+    """One 20 MB checkpoint after the other over the same file; each holds its number, many times."""
+    io_plugin: Any = checkpoint.WholeCheckpointIO()
+    if order.get("control") == "stock":
+        from lightning.fabric.plugins.io import TorchCheckpointIO
+
+        io_plugin = TorchCheckpointIO()
+    number = 0
+    while True:
+        number += 1
+        state = {"pytorch-lightning_version": "2.6.6", "weights": torch.full((5_000_000,), float(number))}
+        io_plugin.save_checkpoint(state, Path("last.ckpt"))
+
+
+def fetch(order: dict[str, Any]) -> None:
+    """The four files, stored as a source stores what it has downloaded."""
+    from vae_lightning.data.files import NAMES, unpack
+    from vae_lightning.data.sources import SUBSET, shipped_files, store
+
+    for part, name in NAMES.items():
+        store(unpack(SUBSET / f"{name}.gz"), shipped_files().checksum(part), Path("data/MNIST/raw") / name)
+
+
+JOBS = {"train": run_command, "save": save_for_ever, "fetch": fetch}
+
+
+def raise_child(order: dict[str, Any]) -> dict[str, int]:
+    """Forks, kills after the time ordered, and says how the child ended."""
+    seen, counter = os.pipe()
+    log = Path(order["cwd"]) / "log.txt"
+    spoken, output = os.pipe() if "limit" in order else (0, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    child = os.fork()
+    if child == 0:
+        live(order, counter, output)
+    os.close(counter)
+    os.close(output)
+    if spoken:  # the limit would be the log's, too
+        with os.fdopen(spoken) as pipe:
+            log.write_text(pipe.read())
+    if order.get("kill_after") is not None:
+        deadline = time.monotonic() + order["kill_after"]
+        while time.monotonic() < deadline and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.005)
+        os.kill(child, order.get("signal", signal.SIGKILL))
+    _, ended = os.waitpid(child, 0)
+    with os.fdopen(seen) as pipe:
+        calls = int(pipe.read() or 0)
+    return {"status": os.waitstatus_to_exitcode(ended), "calls": calls}
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(raise_child(json.loads(line))), flush=True)
