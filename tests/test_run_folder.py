@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,12 +45,76 @@ def test_foreign_entries_and_other_days_do_not_count(tmp_path):
     assert claims(str(tmp_path), ["a"])[0].split("-")[1] == "001"
 
 
-def test_eight_processes_at_once_claim_eight_numbers_without_a_gap(tmp_path):
+def test_eight_processes_at_once_claim_two_hundred_numbers_without_a_gap(tmp_path):
     with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("forkserver")) as pool:
-        jobs = [pool.submit(claims, str(tmp_path), [f"p{i}"] * 5) for i in range(8)]
+        jobs = [pool.submit(claims, str(tmp_path), [f"p{i}"] * 25) for i in range(8)]
         names = sorted(name for job in jobs for name in job.result())
-    assert [int(name.split("-")[1]) for name in names] == list(range(1, 41))
+    assert [int(name.split("-")[1]) for name in names] == list(range(1, 201))
     assert os.readlink(tmp_path / "group" / "latest") in names
+
+
+def counted_by_looking(project_dir: str, count: int) -> list[str]:
+    """The negative control of a claim: the next number is the largest one seen, plus one."""
+    made = []
+    for _ in range(count):
+        number = max(run_folder.taken(Path(project_dir), "today"), default=0) + 1
+        time.sleep(0.001)
+        folder = Path(project_dir) / f"today-{number:03d}-a"
+        folder.mkdir(exist_ok=True)
+        made.append(folder.name)
+    return made
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="looking and then making is not claiming")
+def test_without_a_lock_two_processes_share_a_folder(tmp_path):
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        jobs = [pool.submit(counted_by_looking, str(tmp_path), 25) for _ in range(8)]
+        names = [name for job in jobs for name in job.result()]
+    assert len(set(names)) == 200
+
+
+def point_for(seconds: float, parent: str, name: str, naive: bool) -> int:
+    """Points `latest` at a folder again and again; naively by removing the link first."""
+    (Path(parent) / name).mkdir(exist_ok=True)
+    ends, count = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        if naive:
+            (Path(parent) / "latest").unlink(missing_ok=True)
+            with suppress(FileExistsError):
+                (Path(parent) / "latest").symlink_to(name)
+        else:
+            run_folder.point_latest(Path(parent), name)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    "naive",
+    [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason="a moment without"))],
+)
+def test_latest_resolves_at_every_moment(tmp_path, naive):
+    """Two writers, one reader."""
+    point_for(0, str(tmp_path), "a", naive)
+    run_folder.point_latest(tmp_path, "a")
+    missing = looks = 0
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        jobs = [pool.submit(point_for, 1.0, str(tmp_path), name, naive) for name in ("a", "b")]
+        while not all(job.done() for job in jobs):
+            looks += 1
+            missing += not (tmp_path / "latest").is_dir()
+        assert min(job.result() for job in jobs) > 20
+    assert looks > 100
+    assert missing == 0
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_latest_that_somebody_made_a_folder_stays(tmp_path):
+    """It is the user's; the run has its folder, and latest.txt names it."""
+    (tmp_path / "group" / "latest").mkdir(parents=True)
+    (tmp_path / "group" / "latest" / "precious").write_text("")
+    (name,) = claims(str(tmp_path), ["a"])
+    assert (tmp_path / "group" / "latest" / "precious").is_file()
+    assert (tmp_path / "group" / "latest.txt").read_text() == name + "\n"
 
 
 def test_the_thousandth_run_of_a_day(tmp_path):
