@@ -310,6 +310,37 @@ def test_the_bundled_subset_is_part_of_the_original(full_mnist):
     assert {bytes(row.tolist()) for row in bundled} <= {bytes(row.tolist()) for row in original}
 
 
+@pytest.mark.parametrize(
+    ("part", "content", "says"),
+    [
+        ("train_images", torch.zeros(64, 27, 27), r"its train images are \[64, 27, 27\], must be \[N, 28x28\]"),
+        ("test_images", torch.zeros(32, 32, 32), r"its test images are \[32, 32, 32\]"),
+        ("train_images", torch.zeros(0, 28, 28), r"its train images are \[0, 28, 28\], must be .* with N >= 1"),
+        ("train_images", torch.zeros(64, 3, 28, 28), r"its train images are \[64, 3, 28, 28\]"),
+        ("train_labels", torch.zeros(63), "63 labels for 64 train images"),
+        ("test_labels", torch.tensor([*[3] * 31, 77]), "test label 31 is 77, must be 0 to 9"),
+    ],
+    ids=str,
+)
+def test_files_that_do_not_fit_each_other_are_refused_whatever_their_checksum(contents, tmp_path, part, content, says):
+    """Data of one's own with checksums of one's own: the size, the count and the labels must still be right."""
+    contents[part] = idx(content.byte())
+    sums = {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()}
+    put(tmp_path, contents)
+    module = MNISTDataModule(IdxFiles("MNIST", **sums), {"folder": Folder()}, dir=str(tmp_path), val_size=8)
+    with pytest.raises(DataError, match=says):
+        module.setup("fit")
+
+
+def test_a_gz_of_which_a_bit_fell_over_is_named(files, contents, tmp_path):
+    path = put(tmp_path, contents, packed=True) / "train-labels-idx1-ubyte.gz"
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1  # in its checksum
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"train-labels.*cannot be read"):
+        Folder().find(files, tmp_path, "mnist")
+
+
 # --- protocols -------------------------------------------------------------------------------------------------------
 
 

@@ -244,3 +244,16 @@ def test_the_options_table_is_complete():
 def test_the_pictures_are_there():
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", ENGLISH.read_text(encoding="utf-8")):
         assert (ROOT / path).is_file()
+
+
+def test_every_promise_names_tests_that_exist():
+    """The contract's lines R1 to R9, each with the tests that hold it."""
+    tests = {
+        name for path in (ROOT / "tests").glob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    lines = [line for line in ENGLISH.read_text(encoding="utf-8").splitlines() if re.match(r"\| R\d \|", line)]
+    assert [line[2:4] for line in lines] == [f"R{k}" for k in range(1, 10)]
+    for line in lines:
+        named = re.findall(r"`(test_\w+)`", line)
+        assert named
+        assert set(named) <= tests, set(named) - tests

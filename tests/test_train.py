@@ -75,10 +75,11 @@ def test_the_same_seed_gives_the_same_weights_with_and_without_observers(train):
         return torch.load(train(*overrides) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
     first = weights()
-    bare = weights("~callbacks.reconstruction_grid", "~callbacks.sample_grid", "~callbacks.latent_traversal",
-                   "~callbacks.curve_log", "data.val_size=500")  # fmt: skip
+    watched = weights("logger=wandb_tensorboard", "logger.wandb.mode=offline", "save_weights=true")
+    observers = ["reconstruction_grid", "sample_grid", "latent_traversal", "curve_log", "latent_usage", "progress"]
+    bare = weights(*(f"~callbacks.{each}" for each in observers), "data.val_size=500")
     other = weights("seed=1")
-    assert all(torch.equal(first[name], bare[name]) for name in first)
+    assert all(torch.equal(first[name], again[name]) for again in (watched, bare) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
