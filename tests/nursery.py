@@ -1,6 +1,7 @@
 """A process that has imported everything and forks a child for each run: a second instead of ten, and a real SIGKILL.
 
-Reads one JSON order per line, answers with one: {"status": exit status or -signal, "calls": input/output calls seen}.
+Reads one JSON order per line, answers with one: {"status": exit status or -signal, "calls": input/output calls seen,
+"seconds": from the signal to the end}.
 Run by `Nursery` in test_kill.py. Nothing of the package is replaced, except by orders for negative controls.
 """
 
@@ -91,7 +92,7 @@ def fetch(order: dict[str, Any]) -> None:
 JOBS = {"train": run_command, "save": save_for_ever, "fetch": fetch}
 
 
-def raise_child(order: dict[str, Any]) -> dict[str, int]:
+def raise_child(order: dict[str, Any]) -> dict[str, float]:
     """Forks, kills after the time ordered, and says how the child ended."""
     seen, counter = os.pipe()
     log = Path(order["cwd"]) / "log.txt"
@@ -109,10 +110,11 @@ def raise_child(order: dict[str, Any]) -> dict[str, int]:
         while time.monotonic() < deadline and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.005)
         os.kill(child, order.get("signal", signal.SIGKILL))
+    asked = time.monotonic()
     _, ended = os.waitpid(child, 0)
     with os.fdopen(seen) as pipe:
         calls = int(pipe.read() or 0)
-    return {"status": os.waitstatus_to_exitcode(ended), "calls": calls}
+    return {"status": os.waitstatus_to_exitcode(ended), "calls": calls, "seconds": time.monotonic() - asked}
 
 
 if __name__ == "__main__":

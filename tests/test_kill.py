@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ class Nursery:
         )
         assert self._read() == "ready\n"
 
-    def __call__(self, cwd: Path, *arguments: str, **order) -> dict[str, int]:
+    def __call__(self, cwd: Path, *arguments: str, **order) -> dict[str, float]:
         order = {"cwd": str(cwd), "arguments": list(arguments), **order}
         self.process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
         self.process.stdin.flush()  # type: ignore[union-attr]
@@ -117,6 +118,19 @@ def test_a_chain_of_kills_ends_where_the_unbroken_run_does(nursery, tmp_path, sc
     assert json.loads((run_of(killed) / "run_meta.json").read_text())["status"] == "completed"
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_real_signal_ends_a_real_run_within_ten_seconds(nursery, tmp_path, number, status):
+    """Sent by another process in the middle of training; the batch is finished, and the run saved."""
+    words = [*WORDS, "group=g", "epochs=500", "schedule=none"]
+    ended = nursery(tmp_path, *words, kill_after=4, signal=number)
+    assert ended["status"] == status, log(tmp_path)
+    assert ended["seconds"] < 10
+    run = run_of(tmp_path)
+    assert json.loads((run / "run_meta.json").read_text())["status"] == "interrupted"
+    assert checkpoint.load(run / "checkpoints" / "last.ckpt")["global_step"] > 0
+    assert f"stopped by {number.name}" in log(tmp_path).splitlines()[-1]
+
+
 # --- inside the save -------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +193,7 @@ def assert_all_whole(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("control", "count"),
     [
-        (None, 5),
+        (None, 3),
         pytest.param(None, 60, marks=slow),
         pytest.param("in place", 60, marks=[slow, pytest.mark.xfail(strict=True, reason="files written in place")]),
     ],

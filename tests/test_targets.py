@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from conftest import NO_NETWORK, config
 from omegaconf import OmegaConf
 
@@ -77,6 +78,43 @@ def test_a_checkpoint_builds_nothing_but_parts(name):
 def test_the_walk_finds_targets_at_every_depth():
     node = {"a": [{"_target_": "x"}, [{"b": {"_target_": "y"}}]], "_target_": "z"}
     assert dict(targets(node)) == {"a.0._target_": "x", "a.1.0.b._target_": "y", "_target_": "z"}
+
+
+class Evil:
+    """A pickle that makes a file when it is read."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("where", ["overrides", "pickle", "instantiator"])
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_nothing_in_a_strangers_run_folder_is_run(train, answer, tmp_path, command, where):
+    """Saved overrides with a `_target_`, a checkpoint that is a pickle, one that names a function to call."""
+    run, ran = train("latent.dim=2", "callbacks.latent_traversal.size=3"), tmp_path / "ran"
+    meta = json.loads((run / "run_meta.json").read_text())
+    meta["status"] = "interrupted"
+    if where == "overrides":
+        meta["overrides"].append(f"+callbacks.x={{_target_:os.mkdir,path:{ran}}}")
+    (run / "run_meta.json").write_text(json.dumps(meta))
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        if where == "pickle":
+            content["state_dict"]["x"] = Evil(ran)
+        if where == "instantiator":
+            content["hyper_parameters"] |= {"_instantiator": "os.mkdir", "_class_path": "os.mkdir", "path": str(ran)}
+            content["hyper_parameters"]["network"] = {"class": "os.mkdir", "path": str(ran)}
+        torch.save(content, path)
+        path.with_name(f"{path.name}.sha256").unlink()
+    words = {"train": [f"resume={run}"], "evaluate": [f"run={run}", "num_samples=2", "curve=[]"]}[command]
+    status, _, err = answer(importlib.import_module(f"vae_lightning.{command}").main, *words)
+    assert not ran.exists()
+    assert "Traceback" not in err
+    expected = {("train", "overrides"): 2, ("evaluate", "overrides"): 0, ("train", "instantiator"): 0}
+    assert status == expected.get((command, where), 4), err
 
 
 def test_a_saved_run_cannot_run_code(train, tmp_path, monkeypatch, capsys):

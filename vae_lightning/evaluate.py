@@ -99,7 +99,7 @@ def load(path: "Path", device: str) -> "VAE":
         raise ConfigError(f"device={device}: {checkpoint.first_line(error)}; use device=auto") from None
     try:
         return VAE.load_from_checkpoint(path, map_location=torch.device(device), weights_only=True).eval()
-    except (RuntimeError, KeyError, TypeError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"checkpoint={path}: not one of a VAE ({checkpoint.first_line(error)})") from error
 
 

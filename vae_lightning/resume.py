@@ -155,6 +155,8 @@ def sound_checkpoint(run: Run, module: Any, fall_back: bool) -> Path:
     from vae_lightning import checkpoint
 
     last = run.path / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        raise CheckpointError(f"resume={run.path}: it ended before its first checkpoint; start a new run")
     try:
         content = checkpoint.load(last)
     except CheckpointError as error:
