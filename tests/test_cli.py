@@ -7,7 +7,7 @@ import pytest
 from conftest import NO_NETWORK
 from test_readme import PREDECESSOR
 
-from vae_lightning import callbacks, cli, train
+from vae_lightning import arguments, callbacks, cli, train
 
 TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "callbacks.latent_traversal.rows=2", "latent.dim=3", *NO_NETWORK]
 
@@ -32,9 +32,9 @@ def test_every_flag_of_the_predecessor_is_answered_with_its_new_form(ask, tmp_pa
 
 
 def test_no_flags_are_no_mistake():
-    assert cli.predecessor([]) is None
-    assert cli.predecessor(["--help"]) is None
-    assert cli.predecessor(["loss=bce", "-m", "seed=1,2"]) is None
+    assert arguments.predecessor([]) is None
+    assert arguments.predecessor(["--help"]) is None
+    assert arguments.predecessor(["loss=bce", "-m", "seed=1,2"]) is None
 
 
 def test_a_flag_with_an_equals_sign(ask):

@@ -126,7 +126,7 @@ def test_only_one_place_reads_what_others_wrote():
 SECRET = "canary-1f9c3a77b2"
 
 
-@pytest.mark.parametrize("logger", ["none", "wandb"])
+@pytest.mark.parametrize("logger", [pytest.param("none", marks=pytest.mark.slow), "wandb"])
 def test_a_secret_reaches_no_file(tmp_path, logger):
     """Neither from the environment nor from the address of a git remote."""
     repository = tmp_path / "repository"

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 ENGLISH, JAPANESE = (ROOT / name for name in ("README.md", "README.ja.md"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = [*QUICK, "+trainer.limit_train_batches=2", "callbacks.latent_traversal.size=3"]
+SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
 
 
 def blocks(path: Path, language: str = "") -> list[str]:

@@ -257,6 +257,7 @@ def test_fashion_mnist_for_free(tmp_path):
     assert meta(run)["data"]["sizes"]["test"] == 10000
 
 
+@pytest.mark.slow
 def test_nothing_else_is_written(tmp_path):
     done = command("vae_lightning.train", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
