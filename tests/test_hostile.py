@@ -224,6 +224,8 @@ def test_nothing_is_written_outside(tmp_path):
     allowed = (f"{work}/outputs/", f"{tmp_path}/", "/dev/", "/proc/")
     assert {path for path in paths - ours if not path.startswith(allowed)} == set()
     assert {path.name for path in work.iterdir()} == {"outputs"}
+    assert len(list((work / "outputs").iterdir())) == 1
+    assert "BUNDLED SUBSET" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"sitecustomize.py", "written", "work", "matplotlib"}
 
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,17 @@ class Nursery:
 
     def __call__(self, cwd: Path, *arguments: str, **order) -> dict[str, float]:
         order = {"cwd": str(cwd), "arguments": list(arguments), **order}
-        self.process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
-        self.process.stdin.flush()  # type: ignore[union-attr]
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
         return json.loads(self._read())
 
     def _read(self) -> str:
-        return self.process.stdout.readline()  # type: ignore[union-attr]
+        return self.process.stdout.readline()
 
     def close(self) -> None:
-        self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.stdin.close()
         self.process.wait()
-        self.process.stdout.close()  # type: ignore[union-attr]
+        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +91,6 @@ CHAINS = [
 @pytest.mark.parametrize(("schedule", "workers", "kills", "epochs"), CHAINS)
 def test_a_chain_of_kills_ends_where_the_unbroken_run_does(nursery, tmp_path, schedule, workers, kills, epochs):
     """Killed at random moments, resumed with resume=auto: same weights, optimiser, steps, curves, beta, bit for bit."""
-    import time
-
     words = [*WORDS, "group=g", f"epochs={epochs}", f"schedule={schedule}", f"data.num_workers={workers}"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()

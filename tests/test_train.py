@@ -255,12 +255,3 @@ def test_fashion_mnist_for_free(tmp_path):
     run = Path(cfg.run_dir)
     assert run.parent.name == "fashion_mnist-lat20-bce-beta1-none-mean"
     assert meta(run)["data"]["sizes"]["test"] == 10000
-
-
-@pytest.mark.slow
-def test_nothing_else_is_written(tmp_path):
-    done = command("vae_lightning.train", *QUICK, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
-    assert len(list((tmp_path / "outputs").iterdir())) == 1
-    assert "BUNDLED SUBSET" in done.stderr

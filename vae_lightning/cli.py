@@ -17,21 +17,17 @@ from omegaconf import DictConfig
 
 from vae_lightning.arguments import check_arguments, quoted
 from vae_lightning.config import CONF
-from vae_lightning.errors import ConfigError, Interrupted, UserError
+from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.mistakes import as_user_error
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`, once or once per job of a sweep."""
-    try:
-        check_arguments(sys.argv[1:])
-    except ConfigError as error:
-        tell(error)
-        sys.exit(error.status)
-    sys.argv[1:] = [quoted(each) for each in sys.argv[1:]]
     asked = os.environ.get("HYDRA_FULL_ERROR", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and leaving with 1
     try:
+        check_arguments(sys.argv[1:])
+        sys.argv[1:] = [quoted(each) for each in sys.argv[1:]]
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(told(task))()
     except KeyboardInterrupt:  # before or after training; within it, GracefulStop answers
         print("error: interrupted", file=sys.stderr)

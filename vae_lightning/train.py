@@ -100,13 +100,18 @@ def make_trainer(cfg: DictConfig, data: "LightningDataModule") -> "Trainer":
     What monitors validation is left out where there is no validation set.
     """
     from vae_lightning.checkpoint import WholeCheckpointIO
+    from vae_lightning.errors import ConfigError, shown
 
     callbacks: list[Callback] = [build(part) for part in cfg.callbacks.values()]
     if data.val_size == 0:  # type: ignore[attr-defined]
         callbacks = [each for each in callbacks if not str(getattr(each, "monitor", "")).startswith("val/")]
     loggers = [build(part) for part in ([cfg.logger] if "_target_" in cfg.logger else cfg.logger.values())]
     more = {"callbacks": callbacks, "logger": loggers or False, "plugins": [WholeCheckpointIO()]}
-    return build(cfg.trainer, default_root_dir=cfg.run_dir, **more)
+    try:
+        return build(cfg.trainer, default_root_dir=cfg.run_dir, **more)
+    except ConfigError as error:
+        asked = ", ".join(f"trainer.{key}={shown(cfg.trainer[key])}" for key in ("accelerator", "devices"))
+        raise ConfigError(f"{asked}: {error}; auto and 1 always work") from error
 
 
 def rehearse(cfg: DictConfig, data: "LightningDataModule") -> None:
@@ -156,7 +161,7 @@ def build(part: DictConfig, **more: Any) -> Any:
     from hydra.utils import instantiate
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from vae_lightning.errors import ConfigError, UserError, shown
+    from vae_lightning.errors import ConfigError, UserError
 
     try:
         return instantiate(part, _convert_="all", **more)
@@ -164,11 +169,7 @@ def build(part: DictConfig, **more: Any) -> Any:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, ValueError | TypeError | MisconfigurationException):
-            asked = {key: part[key] for key in ("accelerator", "devices") if key in part}
-            named = "".join(f"trainer.{key}={shown(value)}, " for key, value in asked.items())
-            raise ConfigError(
-                f"{named[:-2]}: {error.__cause__}; auto and 1 always work" if named else str(error.__cause__)
-            ) from error
+            raise ConfigError(" ".join(str(error.__cause__).split())) from error
         raise
 
 
