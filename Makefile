@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # every test process keeps torch to one thread
 
 .PHONY: run test test-slow style lint clean
 
@@ -9,10 +10,10 @@ run: .venv/installed  ## the main job with its defaults
 	$(BIN)/python -m vae_lightning.train
 
 test: .venv/installed  ## the default tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: .venv/installed  ## the long ones: wheel, sweeps, published numbers
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 style: .venv/installed  ## format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -14,6 +14,7 @@ from conftest import NO_NETWORK, QUICK, ROOT, command
 
 from vae_lightning import arguments, train
 from vae_lightning.config import CONF
+from vae_lightning.data.files import NAMES
 from vae_lightning.errors import ConfigError
 
 STATUSES = (0, 2, 3, 4, 6)  # of the table; nothing is trained here, so nothing can diverge or be interrupted
@@ -189,7 +190,8 @@ def test_data_that_must_be_whole_ends_at_once_without_a_network(tmp_path):
     begun = time.monotonic()
     done = command("vae_lightning.train", "data.allow_subset=false", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert done.returncode == 3
-    assert "Put its four idx files (raw or .gz) into" in done.stderr
+    assert all(name in done.stderr for name in NAMES.values())
+    assert f"raw or .gz) into {os.environ['VAE_LIGHTNING_DATA']}" in done.stderr
     assert time.monotonic() - begun < 60  # most of it the start of torch on a busy machine
     assert not (tmp_path / "outputs").exists()
 

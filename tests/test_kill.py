@@ -319,7 +319,7 @@ def test_a_folder_that_is_gone_in_the_middle_of_a_run(answer, monkeypatch, tmp_p
 def test_a_fetch_that_is_killed_leaves_nothing_that_is_found_later(nursery, tmp_path):
     """SIGKILL at calls of storing the four files: each is absent or whole, and the next fetch succeeds."""
     from vae_lightning.data.files import NAMES
-    from vae_lightning.data.sources import SUBSET, Folder, shipped_files
+    from vae_lightning.data.sources import Folder, shipped_files
 
     total = nursery(tmp_path, job="fetch", kill_at=0)["calls"]
     assert total >= 16
@@ -330,4 +330,3 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_is_found_later(nursery, tmp_
             shipped_files().read(next(part for part, name in NAMES.items() if name == path.name), path)
         assert nursery(tmp_path, job="fetch")["status"] == 0
         assert len(Folder().find(shipped_files(), tmp_path / "data", "mnist").tensors) == len(NAMES)
-    assert SUBSET.is_dir()

@@ -75,8 +75,8 @@ def obtain(sources: Mapping[str, Source], files: IdxFiles, root: Path, name: str
             return replace(found, problems=problems)
         problems.append(f"{label}: refused by data.allow_subset=false")
     raise DataError(
-        f"{name} was not found. Put its four idx files (raw or .gz) into {root}, or name their folder with "
-        f"data.dir=DIR or VAE_LIGHTNING_DATA. Tried: {' | '.join(problems)}"
+        f"{name} was not found. Put its four idx files ({', '.join(NAMES.values())}; raw or .gz) into {root}, or name "
+        f"their folder with data.dir=DIR or VAE_LIGHTNING_DATA. Tried: {' | '.join(problems)}"
     )
 
 
