@@ -40,7 +40,9 @@ def check_arguments(arguments: Sequence[str]) -> None:
     if (answer := predecessor(arguments)) is not None:
         raise ConfigError(answer)
     for argument in arguments:
-        key, _, value = argument.lstrip("+~").partition("=")
+        key, equals, value = argument.lstrip("+~").partition("=")
+        if equals and not key:
+            raise ConfigError(f"{shown(argument)}: no key before '='; the command line is key=value and group=option")
         if re.match(r"hydra$|hydra\.(run|sweep|output_subdir)\b|hydra\.job\.chdir\b", key):
             raise ConfigError(
                 f"{shown(argument)}: Hydra makes no folders here; a run goes to project_dir/group/name, or to save_dir"
