@@ -511,6 +511,44 @@ def test_a_number_that_is_not_finite_stops_before_the_step(foreign_fit, what, sa
     assert module.global_step == 3
 
 
+class PoisonedFused(Poisoned):
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), fused=True)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("every_n_steps", [2, 3, 4, 50])
+def test_an_answer_that_is_waited_for_later_still_saves_the_weights(foreign_fit, what, every_n_steps):
+    """As on an accelerator: the optimiser leaves the weights alone from the bad step on, and the run stops at the next
+    look, at the end of the epoch at the latest."""
+    module, after = PoisonedFused(what), {}
+
+    class Remember(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            after[trainer.global_step] = weights(pl_module).clone()
+
+    with pytest.raises(Diverged, match=r"diverged at step 3 \(epoch 1, beta 0.5\): "):
+        foreign_fit(Remember(), DivergenceGuard("to_latent", every_n_steps), module=module)
+    assert torch.equal(weights(module), after[3])
+    assert module.global_step == {2: 3, 3: 4, 4: 3, 50: 4}[every_n_steps]
+
+
+def test_a_healthy_run_is_the_same_however_often_the_guard_waits(foreign_fit):
+    ends = []
+    for n in (1, 3):
+        torch.manual_seed(0)
+        module, _ = foreign_fit(DivergenceGuard("to_latent", n), module=PoisonedFused("nothing"))
+        ends.append(weights(module))
+    assert torch.equal(*ends)
+
+
+def test_an_optimiser_that_is_not_fused_is_waited_for_at_every_step(foreign_fit):
+    module = Poisoned("gradient")
+    with pytest.raises(Diverged, match="diverged at step 3"):
+        foreign_fit(DivergenceGuard("to_latent", every_n_steps=50), module=module)
+    assert module.global_step == 3
+
+
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_without_the_guard_the_weights_are_lost(foreign_fit, what):
     """The negative control: Lightning ends such a run well, with weights that are no numbers."""

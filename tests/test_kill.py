@@ -104,7 +104,7 @@ def test_a_chain_of_kills_ends_where_the_unbroken_run_does(nursery, tmp_path, sc
     moments, done, steps = random.Random(kills), 0, [0]
     while done < kills:
         left = epochs - steps[-1] / STEPS
-        window = start + epoch * min(3, 1.5 * left / (kills - done))  # a machine that turns faster must not end it early
+        window = start + epoch * min(3, 1.5 * left / (kills - done))  # also where the machine turns faster
         status = nursery(killed, *words, "resume=auto", kill_after=moments.uniform(0, window))["status"]
         assert status in (-9, 0), log(killed)
         if status == 0:

@@ -23,10 +23,15 @@ from vae_lightning.network import Network
 class Draw:
     """Samples z ~ q(z|x), reparameterised, and their log densities."""
 
+    latent: DiagonalGaussian
     posterior: Posterior
     z: Float[Tensor, "L B J"]
     log_px_z: Float[Tensor, "L B"]
-    log_pz: Float[Tensor, "L B"]
+
+    @property
+    def log_pz(self) -> Float[Tensor, "L B"]:
+        """log p(z), where a bound asks for it: estimator B does not."""
+        return self.latent.log_pz(self.z)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Model:
         else:
             parts = [checkpoint(self.log_px_z, x, part, use_reentrant=False) for part in z.split(chunk)]
             log_px_z = torch.cat(parts)  # type: ignore[arg-type]
-        return Draw(posterior, z, log_px_z, self.latent.log_pz(z))
+        return Draw(self.latent, posterior, z, log_px_z)
 
     def log_px_z(self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "L B J"]) -> Float[Tensor, "L B"]:
         """log p(x|z)."""
@@ -110,9 +115,9 @@ class ElboA:
 
     def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
         draw = model.draw(x, eps, self.chunk)
-        log_qz_x = draw.posterior.log_qz_x(draw.z)
-        recon, kl = -draw.log_px_z.mean(0), (log_qz_x - draw.log_pz).mean(0)
-        return Terms(recon, kl, equations.sgvb_a(draw.log_px_z, draw.log_pz, log_qz_x), recon + beta * kl)
+        log_pz, log_qz_x = draw.log_pz, draw.posterior.log_qz_x(draw.z)
+        recon, kl = -draw.log_px_z.mean(0), (log_qz_x - log_pz).mean(0)
+        return Terms(recon, kl, equations.sgvb_a(draw.log_px_z, log_pz, log_qz_x), recon + beta * kl)
 
 
 @dataclass(frozen=True)

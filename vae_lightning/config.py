@@ -35,7 +35,7 @@ TEXT: Rule = (lambda v: type(v) is str and v.strip() != "", "must not be empty")
 TEXT_OR_NULL: Rule = (lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
 FOLDER_OR_NULL: Rule = (lambda v: v is None or TEXT[0](v), "must be a folder, or null")
 LIST: Rule = (lambda v: OmegaConf.is_list(v) and all(type(each) is str for each in v), "must be a list, such as [lr]")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
     "seed": whole(0, 2**32 - 1),

@@ -20,6 +20,7 @@ EXTRAS = {
     "submitit_local": "hydra-submitit-launcher",
     "submitit_slurm": "hydra-submitit-launcher",
 }  # what brings an option of hydra/launcher and hydra/sweeper
+PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
 
@@ -33,7 +34,7 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
         return ConfigError(explain(error, overrides))
     if type(error).__name__ == "MisconfigurationException":  # Lightning's; importing it here would cost seconds
         return ConfigError(" ".join(str(error).split()))
-    if isinstance(error, ValueError | TypeError | AssertionError) and raised_in(error) in ("hydra", "omegaconf", "antlr4", "yaml"):
+    if isinstance(error, ValueError | TypeError | AssertionError) and raised_in(error) in PARSERS:
         return ConfigError(f"{explain(error, overrides)}; the command line is made of key=value and group=option")
     text = str(error)
     if type(error).__module__.startswith("wandb."):

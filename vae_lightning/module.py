@@ -11,7 +11,7 @@ from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from vae_lightning.bound import Bound, Elbo, Model, Terms
+from vae_lightning.bound import Bound, Elbo, Model
 from vae_lightning.latent import DiagonalGaussian, Posterior
 from vae_lightning.loss import Bernoulli, Likelihood, reduce
 from vae_lightning.network import MLP, Network
@@ -86,18 +86,25 @@ class VAE(pl.LightningModule):
 
     # --- training ------------------------------------------------------------------------------------------------
 
+    def objective(self, x: Tensor, eps: Tensor, beta: float) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
+        """What is minimised, and the batch's sums of recon, kl, bound, objective and 1. `CompileStep` compiles this."""
+        terms = self.bound(self.model, x, eps, beta)
+        values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
+        return reduce(terms.objective, self.loss.reduction), torch.stack(values).detach().sum(1)
+
     def training_step(self, batch: Any, batch_idx: int) -> Float[Tensor, ""]:
-        terms = self._terms(batch, batch_idx, "train", step=self.trainer.fit_loop.total_batch_idx)
-        return reduce(terms.objective, self.loss.reduction)
+        return self._step(batch, batch_idx, "train", step=self.trainer.fit_loop.total_batch_idx)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._terms(batch, batch_idx, "val", step=batch_idx)
+        self._step(batch, batch_idx, "val", step=batch_idx)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._terms(batch, batch_idx, "test", step=batch_idx)
+        self._step(batch, batch_idx, "test", step=batch_idx)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.optimizer(self.parameters())
+        if self.optimizer.final_lr is None:
+            return optimizer
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -105,17 +112,15 @@ class VAE(pl.LightningModule):
         """The learning rate as a multiple of the first one. Step 0 is asked before a resumed run knows where it is."""
         return self.optimizer.decay(step / self.trainer.estimated_stepping_batches) if step else 1.0
 
-    def _terms(self, batch: Any, batch_idx: int, stage: str, step: int) -> Terms:
-        """The terms of the bound, added to the epoch's. Raises DataError on a first batch p(x|z) is not defined on."""
+    def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
+        """The objective, its terms added to the epoch's. Raises DataError on a first batch p(x|z) is not defined on."""
         x = batch[0] if isinstance(batch, list | tuple) else batch
         if batch_idx == 0:
             self.loss.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)
-        eps = self.latent.noise(self.bound.num_samples, len(x), noise)
-        terms = self.bound(self.model, x, eps, self.beta)
-        values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
-        self._sums[stage].append(torch.stack(values).detach().sum(1))
-        return terms
+        objective, sums = self.objective(x, self.latent.noise(self.bound.num_samples, len(x), noise), self.beta)
+        self._sums[stage].append(sums)
+        return objective
 
     # --- a checkpoint within an epoch keeps the epoch's sums so far ---------------------------------------------------
 

@@ -191,12 +191,16 @@ def best_checkpoint(trainer: "Trainer") -> str | None:
 
 
 def quiet() -> None:
-    """Keeps Lightning's tips and the warnings that do not apply to data in memory out of the run's output."""
+    """Keeps Lightning's tips, the warnings that do not apply to data in memory, and its look-out for a GPU away."""
     import logging
+    import os
     import warnings
+
+    import torch
 
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # a compiler for the CPU needs no CUDA
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
@@ -204,6 +208,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run was left
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    if not torch.cuda.is_available():  # Lightning has torch look for the driver's library; Adam would, at every step
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def main() -> None:

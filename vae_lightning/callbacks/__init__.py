@@ -4,6 +4,7 @@ None of them imports Hydra, or this package's module or data: they ask the train
 """
 
 from vae_lightning.callbacks.beta_annealing import BetaAnnealing
+from vae_lightning.callbacks.compile_step import CompileStep
 from vae_lightning.callbacks.curve_log import CurveLog
 from vae_lightning.callbacks.divergence_guard import DivergenceGuard
 from vae_lightning.callbacks.epoch_weights import EpochWeights
@@ -18,6 +19,7 @@ from vae_lightning.callbacks.sample_grid import SampleGrid
 
 __all__ = [
     "BetaAnnealing",
+    "CompileStep",
     "CurveLog",
     "DivergenceGuard",
     "EpochWeights",

@@ -1,4 +1,4 @@
-"""Images in memory as one uint8 tensor: a batch is one index operation."""
+"""Images in memory as one uint8 tensor, on the processor or the accelerator: a batch is one index operation."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
 from vae_lightning.noise import generator
 
@@ -23,14 +23,41 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.images[index], self.labels[index]
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        chosen = torch.as_tensor(indices)
-        return self.images[chosen], self.labels[chosen]
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        chosen = torch.as_tensor(indices).to(self.images.device, non_blocking=True)
+        return self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+
+    def to(self, device: torch.device) -> "ImagesInMemory":
+        """The same images on a device."""
+        return ImagesInMemory(self.images.to(device), self.labels.to(device))
+
+
+def loader(
+    dataset: ImagesInMemory, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0
+) -> DataLoader:
+    """torch's DataLoader over images in memory, in order where there is no sampler."""
+    return DataLoader(
+        dataset,
+        batch_sampler=IndexTensors(sampler or SequentialSampler(dataset), batch_size, drop_last=False),
+        num_workers=num_workers,
+        collate_fn=as_it_is,  # type: ignore[arg-type]
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available() and dataset.images.device.type == "cpu",
+    )
 
 
 def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The collate function for batches that `__getitems__` made."""
     return batch
+
+
+class IndexTensors(BatchSampler):
+    """torch's BatchSampler, whose batches are slices of one index tensor rather than lists of numbers."""
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        order = torch.tensor(list(self.sampler), dtype=torch.long)
+        batches = (order.pin_memory() if torch.cuda.is_available() else order).split(self.batch_size)
+        return iter(batches[:-1] if self.drop_last and batches and len(batches[-1]) < self.batch_size else batches)
 
 
 class EpochShuffle(Sampler[int]):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is, seen_of_epoch
+from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
 from vae_lightning.data.files import IdxFiles
 from vae_lightning.data.protocol import PROTOCOLS
 from vae_lightning.data.sources import Found, Source, declared_files, declared_sources, obtain
@@ -24,7 +24,8 @@ class MNISTDataModule(pl.LightningDataModule):
     """Handwritten digits (LeCun et al. 1998): x [B, 1, 28, 28] in [0, 1] and labels [B].
 
     `files` and `sources` are those of conf/data where they are not given. `val_size` images are held out of the
-    training set by `split_seed`, the same ones in every run; 0 trains on all.
+    training set by `split_seed`, the same ones in every run; 0 trains on all. `on_device` keeps the bytes of all splits
+    in the accelerator's memory (55 MB): a batch is then indexed there, and only the indices are transferred.
     Raises ConfigError for values that cannot work, DataError where no source has the data.
     """
 
@@ -44,6 +45,7 @@ class MNISTDataModule(pl.LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         allow_subset: bool = True,
+        on_device: bool = False,
     ) -> None:
         super().__init__()
         if protocol not in PROTOCOLS:
@@ -52,14 +54,17 @@ class MNISTDataModule(pl.LightningDataModule):
         check_whole("data", batch_size=batch_size)
         if num_workers > (most := 8 * (os.cpu_count() or 1)):
             raise ConfigError(f"data.num_workers={num_workers}: must be at most {most}, 8 for each core")
+        if on_device and num_workers:
+            raise ConfigError(f"data.num_workers={num_workers}: must be 0 with data.on_device=true, nothing is loaded")
         self.files = files or declared_files(str(self.name))
         self.sources = sources or declared_sources(str(self.name))
         self.root = Path(dir).expanduser()
         self.protocol, self.val_size, self.split_seed = protocol, val_size, split_seed
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.allow_subset = allow_subset
+        self.allow_subset, self.on_device = allow_subset, on_device
         self._found: Found | None = None
         self._splits: dict[str, ImagesInMemory] = {}
+        self._resident: dict[str, ImagesInMemory] = {}
 
     # --- what Lightning calls ----------------------------------------------------------------------------------------
 
@@ -146,14 +151,10 @@ class MNISTDataModule(pl.LightningDataModule):
         return ImagesInMemory(PROTOCOLS[self.protocol].once(images, generator("cpu", "once", part)), labels)
 
     def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
-        return DataLoader(
-            self._splits[split],
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=as_it_is,  # type: ignore[arg-type]
-            persistent_workers=self.num_workers > 0,
-        )
+        images = self._splits[split]
+        if self.on_device and self.trainer is not None:
+            images = self._resident.setdefault(split, images.to(self.trainer.strategy.root_device))
+        return loader(images, self.batch_size, sampler, self.num_workers)
 
 
 class FashionMNISTDataModule(MNISTDataModule):

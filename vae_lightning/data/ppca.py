@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, as_it_is, seen_of_epoch
+from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
 from vae_lightning.errors import ConfigError, check_whole
 from vae_lightning.linear_gaussian import LinearGaussian
 from vae_lightning.noise import generator
@@ -59,13 +59,14 @@ class PPCADataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
-        return self._loader("train", EpochShuffle(self.sizes[0], self.seed, epoch, seen))
+        sampler = EpochShuffle(self.sizes[0], self.seed, epoch, seen)
+        return loader(self._splits["train"], self.batch_size, sampler)
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader("val")
+        return loader(self._splits["val"], self.batch_size)
 
     def test_dataloader(self) -> DataLoader:
-        return self._loader("test")
+        return loader(self._splits["test"], self.batch_size)
 
     def images(self, split: str) -> Tensor:
         """All x of a split, [N, 1, 4, 4]."""
@@ -81,6 +82,3 @@ class PPCADataModule(pl.LightningDataModule):
         sizes = dict(zip(("train", "val", "test"), self.sizes, strict=True))
         facts = {"name": self.name, "protocol": self.protocol, "source": f"drawn, data_seed={self.data_seed}"}
         return {**facts, "subset": False, "sizes": sizes, "sha256": {}}
-
-    def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
-        return DataLoader(self._splits[split], self.batch_size, sampler=sampler, collate_fn=as_it_is)  # type: ignore

@@ -1,0 +1,104 @@
+"""One epoch of training through Lightning, beside bare loops of the same model and a loop in the style of the example.
+
+    python -m benchmarks.train_step [--images 60000] [--rounds 7]
+
+784-400-20, batches of 128, grey MNIST, all cores. `default` and `fast` are trainer=default and trainer=fast with all
+that the main job does but pictures, curves and checkpoints; `complete` is trainer=default with those.
+"""
+
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+
+from benchmarks.contest import arguments, demand, ratio, record, seconds, table, take_turns
+from benchmarks.peers import BATCH, BareLoop, ExampleStyle, data_dir, mnist, pythae
+from vae_lightning import train
+from vae_lightning.config import CONF
+
+PICTURES = ["reconstruction_grid", "sample_grid", "latent_traversal", "curve_log", "latent_usage", "run_record", "last"]
+
+
+class Stopwatch(pl.Callback):
+    """Seconds from before the first batch of an epoch to the end of everything that follows its last one."""
+
+    taken = 0.0
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_end(self, *_: Any) -> None:
+        self.taken = time.perf_counter() - self._start
+
+
+class Ours:
+    """The main job's module and trainer; every epoch is a fit of its own, of which only the epoch is timed."""
+
+    def __init__(self, images: int, *overrides: str) -> None:
+        from hydra import compose, initialize_config_dir
+
+        words = ["epochs=1", "~callbacks.best", "~callbacks.progress", "+trainer.enable_progress_bar=false"]
+        words += [f"data.dir={data_dir()}", f"data.val_size={60_000 - images}", "data.allow_subset=false"]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            self.cfg = compose("train", [*words, *overrides])
+        self.cfg.run_dir = tempfile.mkdtemp()
+        train.quiet()
+        self.data, self.module = train.data_module(self.cfg), train.vae(self.cfg)
+
+    def __call__(self) -> float:
+        """Trains one epoch; with `trainer=fast` what was compiled for the first one is used again."""
+        trainer, watch = train.make_trainer(self.cfg, self.data), Stopwatch()
+        trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
+        trainer.limit_val_batches = 0
+        gc.collect()
+        trainer.fit(self.module, self.data)
+        return watch.taken
+
+
+def without_pictures() -> list[str]:
+    """The overrides that leave only training and its numbers."""
+    return [*(f"~callbacks.{each}" for each in PICTURES), "+trainer.enable_checkpointing=false"]
+
+
+def contestants(images: int) -> dict[str, Callable[[], float]]:
+    """Each trains one epoch and returns its seconds."""
+    pixels = mnist().images("train")[:images]
+    loops = {
+        "example style": ExampleStyle(images),
+        "bare": BareLoop(pixels),
+        "bare compiled": BareLoop(pixels, compiled=True),
+        "bare bf16": BareLoop(pixels, bf16=True),
+        "bare compiled bf16": BareLoop(pixels, bf16=True, compiled=True),
+        **pythae(pixels),
+    }
+    timed: dict[str, Callable[[], float]] = {name: partial(seconds, loop.epoch) for name, loop in loops.items()}
+    timed["default"] = Ours(images, *without_pictures())
+    timed["fast"] = Ours(images, *without_pictures(), "trainer=fast")
+    timed["complete"] = Ours(images)
+    return timed
+
+
+def main() -> None:
+    asked = arguments(__doc__, images=60_000, rounds=7)
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # as in the main job; importing Lightning slows all of them
+    steps = -(-asked.images // BATCH)
+    found = take_turns(contestants(asked.images), asked.rounds)
+    print(f"{asked.images:,} images, {steps} steps, {asked.rounds} rounds")
+    print(table(found, "ms/step", 1000 / steps, "bare"))
+    demands = [
+        demand("default / bare", ratio(found, "default", "bare"), 1.10),
+        demand("default / example style", ratio(found, "default", "example style"), 0.65),
+        demand("fast / example style", ratio(found, "fast", "example style"), 0.40),
+        demand("fast / bare compiled bf16", ratio(found, "fast", "bare compiled bf16"), 1.15),
+        demand("complete / default, pictures and all", ratio(found, "complete", "default"), 1.05),
+    ]
+    record("train_step", images=asked.images, batch_size=BATCH, seconds_per_epoch=found, demands=demands)
+
+
+if __name__ == "__main__":
+    main()
