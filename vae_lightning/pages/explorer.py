@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.bound import Model
+from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import active_units, posterior_of
 from vae_lightning.latent import Posterior
 from vae_lightning.noise import generator
@@ -21,7 +22,7 @@ from vae_lightning.pages.run_data import as_uri
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and their coordinates in all
 NUM_PICKS = 12
-PLANE = 21  # pictures along each side of a plane that was drawn beforehand
+PLANE = 17  # pictures along each side of a plane that was drawn beforehand
 LIMIT = 4.0  # how far sliders and planes go, in sigmas of the prior
 
 
@@ -39,7 +40,12 @@ class Images:
 
 
 def images_of(data: Any) -> Images:
-    """The first test images of a data module. Labels and class names where it has them."""
+    """The first test images of a data module. Labels and class names where it has them.
+
+    Raises DataError where it is one of somebody else's that has no `images(split)`.
+    """
+    if not hasattr(data, "images"):
+        raise DataError(f"{type(data).__name__} has no method images(split).")
     x = data.images("test")[:MOST_POINTS]
     labels = data.labels("test")[:MOST_POINTS] if hasattr(data, "labels") else None
     if labels is not None and int(labels.max()) == 0:

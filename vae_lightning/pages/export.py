@@ -70,11 +70,13 @@ def decoder(network: Any, loss: Any, z: Tensor) -> tuple[Exported, str]:
     mean = MEANS.get(type(loss))
     if mean is None:
         raise Inexpressible("why_likelihood", name=type(loss).__name__)
+    layers = plain_layers(getattr(network, "decoder", None))
+    check_cost(layers, tuple(z.shape[1:]))
     with torch.no_grad():
         params = network.decode(z)  # [N, P, C, H, W]
         expected = loss.mean(params)
     size = expected[0].numel()
-    layers = first_outputs(plain_layers(getattr(network, "decoder", None)), size, params[0].numel())
+    layers = first_outputs(layers, size, params[0].numel())
 
     def agrees(run: nn.Module) -> bool:
         head = run(z).flatten(1)[:, :size].reshape(len(z), *params.shape[2:])
@@ -91,9 +93,7 @@ def encoder(network: Any, x: Tensor) -> Exported:
     layers = plain_layers(getattr(network, "encoder", None))
     if isinstance(layers[0], nn.Linear):
         layers = [nn.Flatten(), *layers]
-    return exported(
-        layers, tuple(x.shape[1:]), lambda run: bool((run(x) - expected).abs().max() <= CODE_TOLERANCE)
-    )
+    return exported(layers, tuple(x.shape[1:]), lambda run: bool((run(x) - expected).abs().max() <= CODE_TOLERANCE))
 
 
 def exported(
@@ -103,10 +103,7 @@ def exported(
 
     They are rounded for inputs `like` these. Raises Inexpressible.
     """
-    parameters = sum(each.numel() for layer in layers for each in layer.parameters())
-    operations = cost(layers, shape)
-    if parameters > MOST_PARAMETERS or operations > MOST_OPERATIONS:
-        raise Inexpressible("why_cost", parameters=f"{parameters:,}", operations=f"{operations:,}")
+    parameters, operations = check_cost(layers, shape)
     if not all(each.isfinite().all() for layer in layers for each in layer.parameters()):
         raise Inexpressible("why_not_finite")
     for bits, tried in ((16, in_half(layers, like)), (32, list(layers))):
@@ -118,6 +115,15 @@ def exported(
         if same:
             return Exported([described(each, bits) for each in tried], parameters, operations, bits)
     raise Inexpressible("why_forward")
+
+
+def check_cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> tuple[int, int]:
+    """Parameters and operations of one pass. Raises Inexpressible where they are too many for a page."""
+    parameters = sum(each.numel() for layer in layers for each in layer.parameters())
+    operations = cost(layers, shape)
+    if parameters > MOST_PARAMETERS or operations > MOST_OPERATIONS:
+        raise Inexpressible("why_cost", parameters=f"{parameters:,}", operations=f"{operations:,}")
+    return parameters, operations
 
 
 def plain_layers(module: nn.Module | None) -> list[nn.Module]:
@@ -185,7 +191,11 @@ def weights(layer: Any, bits: int) -> dict[str, Any]:
     """Weight and bias in base64; what is small stays in float32."""
     bits = 32 if is_small(layer.weight) else bits
     weight = packed(layer.weight, torch.float16 if bits == 16 else torch.float32)
-    return {"bits": bits, "weight": weight, "bias": packed(layer.bias, torch.float32) if layer.bias is not None else None}
+    return {
+        "bits": bits,
+        "weight": weight,
+        "bias": packed(layer.bias, torch.float32) if layer.bias is not None else None,
+    }
 
 
 def packed(values: Tensor, dtype: torch.dtype = torch.float16) -> str:
@@ -195,7 +205,7 @@ def packed(values: Tensor, dtype: torch.dtype = torch.float16) -> str:
 
 
 def cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> int:
-    """The multiplications of one pass, found by passing one zero through. Raises Inexpressible where it does not fit."""
+    """The multiplications of one pass, found by passing a zero through. Raises Inexpressible where it does not fit."""
     state, operations = torch.zeros(1, *shape), 0
     try:
         with torch.no_grad():

@@ -53,7 +53,7 @@ def rows(path: Path) -> list[dict[str, float | None]]:
 
 
 def number(cell: Any) -> float | None:
-    """"-3.5" -> -3.5."""
+    """ "-3.5" -> -3.5."""
     try:
         value = float(cell)
     except (TypeError, ValueError):

@@ -1,13 +1,13 @@
 """What the run's page says about a run beside its pictures: numbers, words, changed keys, commands. No torch."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vae_lightning.config import CONF, leaves
 from vae_lightning.pages.references import target
 from vae_lightning.pages.run_words import HIDDEN, PARTS
-from vae_lightning.resume import at, differences, key_of
+from vae_lightning.resume import NOT_THE_RUN, at, differences, key_of
 from vae_lightning.run_folder import Run
 
 NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets")
@@ -15,7 +15,7 @@ SPLITS = ("test", "val", "train")
 Row = Mapping[str, float | None]
 
 
-def figures(run: Run, log: list[Row], usage: list[Row]) -> list[tuple[str, str, str, dict[str, Any]]]:
+def figures(run: Run, log: Sequence[Row], usage: Sequence[Row]) -> list[tuple[str, str, str, dict[str, Any]]]:
     """(label, value, unit, what the unit's string needs) of the numbers at the top of the page."""
     metrics: dict[str, Any] = run.meta.get("metrics") or {}
     found: list[tuple[str, str, str, dict[str, Any]]] = []
@@ -76,7 +76,9 @@ def in_words(run: Run) -> list[dict[str, str]]:
     config: dict[str, Any] = run.meta["config"]
     found = []
     for language in (0, 1):
-        network, loss, bound, schedule = (said(run, part, language) for part in ("network", "loss", "bound", "schedule"))
+        network, loss, bound, schedule = (
+            said(run, part, language) for part in ("network", "loss", "bound", "schedule")
+        )
         optimizer = f"{target(run, 'optimizer').rpartition('.')[2]}, lr {at(config, 'optimizer.lr')}"
         words = {"network": network, "loss": loss, "bound": bound, "schedule": schedule, "optimizer": optimizer}
         numbers = {"latent": at(config, "latent.dim"), "batch": config.get("batch_size"), "beta": config.get("beta")}
@@ -128,7 +130,7 @@ def changed(run: Run) -> list[tuple[str, str, str | None, bool]]:
         if key not in NOT_CHANGES:
             by_hand = any(key == each or key.startswith((f"{each}.", f"{each}/")) for each in spoken)
             rows.append((key, shown(at(config, key)), shown(at(usual, key)), by_hand))
-    return sorted(rows, key=lambda row: not row[3])
+    return sorted(rows, key=lambda row: (row[0] in NOT_THE_RUN, not row[3]))  # where it is comes after what it is
 
 
 def shown(value: Any) -> str | None:

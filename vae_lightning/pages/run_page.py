@@ -103,8 +103,14 @@ def explored(
     except (UserError, OSError) as error:
         missing.append(("no_data", {"error": str(error)}))
     kl = [value or 0.0 for key, value in usage[-1].items() if key.startswith("kl_z")] if usage else None
-    found = explorer(model, images, kl, list(model.network.image_shape))  # type: ignore[attr-defined]
-    found = {**dict.fromkeys(("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as")), **found}
+    shape = getattr(model.network, "image_shape", None) or (images.x.shape[1:] if images else None)
+    if shape is None:
+        return None, None, missing, None
+    found = explorer(model, images, kl, list(shape))
+    found = {
+        **dict.fromkeys(("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as")),
+        **found,
+    }
     found["classes"] = [[name, CLASSES.get(name, name)] for name in found.get("classes", [])]
     return found, weights, missing, None
 

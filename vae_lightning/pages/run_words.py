@@ -1,4 +1,4 @@
-"""What the run's page says, in English and Japanese: key -> (English, Japanese). Markup is ours; {names} are escaped."""
+"""What the run's page says: key -> (English, Japanese). Markup is ours; what is put into {names} is escaped."""
 
 RUN_WORDS: dict[str, tuple[str, str]] = {
     "nav_explorer": ("Explorer", "潜在空間"),
@@ -25,11 +25,11 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "test_elbo": ("Test ELBO", "テスト ELBO"),
     "best_elbo": ("Best validation ELBO", "最良の検証 ELBO"),
     "last_elbo": ("Last training ELBO", "最後の学習 ELBO"),
-    "test_recon": ("Test recon, −E<sub>q</sub>[log p(x|z)]", "テスト recon、−E<sub>q</sub>[log p(x|z)]"),
+    "test_recon": ("Test recon", "テスト recon"),
     "test_kl": ("Test KL", "テスト KL"),
     "active": ("Active latent units", "使われている潜在ユニット"),
     "time": ("Training time", "学習時間"),
-    "at_epoch": ("nats, epoch {epoch}", "nats、エポック {epoch}"),
+    "at_epoch": ("nats, epoch {epoch}", "nats（エポック {epoch}）"),
     "of_n": ("of {n}", "/ {n}"),
     "run_failed": ("The run ended with an error:", "実行はエラーで終わりました："),
     "no_checkpoint": (
@@ -47,7 +47,10 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
         "このページにはテスト画像の符号化結果がありません：{error} "
         "<code>python -m vae_lightning.report RUN data_dir=DIR</code> で別のフォルダーから読めます。",
     ),
-    "no_curves": ("No epoch was finished, so there are no curves.", "1エポックも終わっていないため、曲線はありません。"),
+    "no_curves": (
+        "No epoch was finished, so there are no curves.",
+        "1エポックも終わっていないため、曲線はありません。",
+    ),
     "no_pictures": (
         "The run left no pictures (reconstructions, samples).",
         "この実行には画像（再構成・サンプル）がありません。",
@@ -64,8 +67,8 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
         "潜在平面：矢印キーで点を動かす。Shift を押すと大きく動く",
     ),
     "plane_keys": (
-        "<kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd> move, with <kbd>shift</kbd> further · <kbd>g</kbd> manifold · "
-        "<kbd>p</kbd> points · <kbd>s</kbd> sample · <kbd>m</kbd> morph · <kbd>0</kbd> origin",
+        "<kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd> move, with <kbd>shift</kbd> further · "
+        "<kbd>g</kbd> manifold · <kbd>p</kbd> points · <kbd>s</kbd> sample · <kbd>m</kbd> morph · <kbd>0</kbd> origin",
         "<kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd> で移動（<kbd>shift</kbd> で大きく）・<kbd>g</kbd> 多様体・"
         "<kbd>p</kbd> 点・<kbd>s</kbd> サンプル・<kbd>m</kbd> モーフ・<kbd>0</kbd> 原点",
     ),
@@ -105,6 +108,7 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
         "エンコーダーもここで動きます：描いたものから q(z|x) を求め、デコーダーが答えます。",
     ),
     "pad": ("Canvas to draw on with mouse or finger", "マウスや指で描くキャンバス"),
+    "pad_hint": ("draw here", "ここに描く"),
     "clear": ("Clear", "消す"),
     "seen": ("what the encoder sees", "エンコーダーが見るもの"),
     "rebuilt": ("its reconstruction", "その再構成"),
@@ -117,7 +121,8 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "size_note": (
         "Decoder: {parameters} weights in fp{bits}, {operations} multiplications a picture; agrees with torch to 0.001 "
         "per pixel.",
-        "デコーダー：重み {parameters} 個（fp{bits}）、1枚あたり乗算 {operations} 回。torch との差は1画素 0.001 以内です。",
+        "デコーダー：重み {parameters} 個（fp{bits}）、1枚あたり乗算 {operations} 回。"
+        "torch との差は1画素 0.001 以内です。",
     ),
     "why": (
         "The decoder itself is not in this page, but {n} pictures of its plane: {reason}",
@@ -153,7 +158,8 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "units_note": (
         "Grey units are inactive: the mean of q(z<sub>j</sub>|x) varies by less than 0.01 over the images "
         "(Burda et al. 2016).",
-        "灰色のユニットは使われていません：q(z<sub>j</sub>|x) の平均の、画像間での分散が 0.01 以下です（Burda et al. 2016）。",
+        "灰色のユニットは使われていません：q(z<sub>j</sub>|x) の平均の、画像間での分散が 0.01 以下です"
+        "（Burda et al. 2016）。",
     ),
     "inactive": ("inactive", "不使用"),
     # --- epochs
@@ -162,7 +168,10 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
         "The same test images and the same z in each epoch; 0 is the untrained model.",
         "どのエポックでも同じテスト画像と同じ z です。0 は学習前のモデルです。",
     ),
-    "epochs_thinned": ("{shown} of {total} epochs are in this page.", "{total} エポックのうち {shown} エポックを収録しています。"),
+    "epochs_thinned": (
+        "{shown} of {total} epochs are in this page.",
+        "{total} エポックのうち {shown} エポックを収録しています。",
+    ),
     "reconstructions": ("Originals x, and reconstructions E[x|z] below", "元の画像 x と、その下に再構成 E[x|z]"),
     "samples": ("Samples: E[x|z], z ~ p(z)", "サンプル：E[x|z]、z ~ p(z)"),
     "play": ("Play", "再生"),
@@ -239,8 +248,14 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
 
 PARTS: dict[str, tuple[str, str]] = {
     "vae_lightning.network.MLP": ("One ReLU layer of {hidden} units on each side", "各側に ReLU 層 {hidden} ユニット"),
-    "vae_lightning.network.PaperMLP": ("One tanh layer of {hidden} units on each side", "各側に tanh 層 {hidden} ユニット"),
-    "vae_lightning.network.IwaeMLP": ("Two tanh layers of {hidden} units on each side", "各側に tanh 層 {hidden} ユニット × 2"),
+    "vae_lightning.network.PaperMLP": (
+        "One tanh layer of {hidden} units on each side",
+        "各側に tanh 層 {hidden} ユニット",
+    ),
+    "vae_lightning.network.IwaeMLP": (
+        "Two tanh layers of {hidden} units on each side",
+        "各側に tanh 層 {hidden} ユニット × 2",
+    ),
     "vae_lightning.network.Linear": ("One affine map on each side", "各側にアフィン写像1つ"),
     "vae_lightning.loss.Bernoulli": ("Bernoulli, on probabilities", "ベルヌーイ分布（確率）"),
     "vae_lightning.loss.BernoulliLogits": ("Bernoulli, on logits", "ベルヌーイ分布（ロジット）"),
@@ -251,15 +266,24 @@ PARTS: dict[str, tuple[str, str]] = {
     "vae_lightning.loss.Laplace": ("Laplace, mean and scale from z", "平均と尺度が z で決まるラプラス分布"),
     "vae_lightning.loss.OptimalGaussian": ("Gaussian, of the optimal shared variance", "最適な共有分散のガウス分布"),
     "vae_lightning.loss.SharedGaussian": ("Gaussian, of one learned variance", "分散を1つ学習するガウス分布"),
-    "vae_lightning.loss.SquaredError": ("Gaussian of variance 1/2 (squared error)", "分散 1/2 のガウス分布（二乗誤差）"),
+    "vae_lightning.loss.SquaredError": (
+        "Gaussian of variance 1/2 (squared error)",
+        "分散 1/2 のガウス分布（二乗誤差）",
+    ),
     "vae_lightning.loss.UnboundedGaussian": ("Gaussian with an unbounded mean", "平均に制限のないガウス分布"),
     "vae_lightning.bound.Capacity": ("the ELBO, its KL led to a capacity", "KL を容量へ導く ELBO"),
     "vae_lightning.bound.Elbo": ("the ELBO, estimator B, L = {samples}", "ELBO（推定量 B、L = {samples}）"),
     "vae_lightning.bound.ElboA": ("the ELBO, estimator A, L = {samples}", "ELBO（推定量 A、L = {samples}）"),
     "vae_lightning.bound.FreeBits": ("the ELBO with free bits", "フリービット付き ELBO"),
     "vae_lightning.bound.Iwae": ("the importance-weighted bound, K = {samples}", "重点重み付き下界（K = {samples}）"),
-    "vae_lightning.bound.IwaeDreg": ("the importance-weighted bound, DReG, K = {samples}", "重点重み付き下界（DReG、K = {samples}）"),
-    "vae_lightning.bound.IwaeStl": ("the importance-weighted bound, STL, K = {samples}", "重点重み付き下界（STL、K = {samples}）"),
+    "vae_lightning.bound.IwaeDreg": (
+        "the importance-weighted bound, DReG, K = {samples}",
+        "重点重み付き下界（DReG、K = {samples}）",
+    ),
+    "vae_lightning.bound.IwaeStl": (
+        "the importance-weighted bound, STL, K = {samples}",
+        "重点重み付き下界（STL、K = {samples}）",
+    ),
     "vae_lightning.bound.Miwae": ("the mean of importance-weighted bounds", "重点重み付き下界の平均"),
     "vae_lightning.schedule.Constant": ("", ""),
     "vae_lightning.schedule.Cosine": (", annealed along a cosine", "（余弦で上昇）"),

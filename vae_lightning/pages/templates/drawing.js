@@ -34,6 +34,12 @@ const Drawing = (() => {
         pen.lineTo(...stroke.at(-1));
         pen.stroke();
       }
+      if (!strokes.length) {
+        pen.fillStyle = "#9a9a9a";
+        pen.font = `${side * 0.06}px system-ui, sans-serif`;
+        pen.textAlign = "center";
+        pen.fillText(Page.say("pad_hint"), side / 2, side / 2);
+      }
       onChange(strokes.length ? pixels() : null);
     }
 
@@ -69,6 +75,7 @@ const Drawing = (() => {
     }
 
     const clear = () => { strokes = []; paint(); };
+    Page.onChange(() => strokes.length || paint());
     clear();
     return {clear};
   }

@@ -129,7 +129,7 @@ const Explorer = (() => {
     pen.fillStyle = Page.colour("--paper");
     pen.fillRect(0, 0, side, side);
     if (grid && tiles.key) {
-      pen.globalAlpha = dots && points ? 0.42 : 0.9;
+      pen.globalAlpha = dots && points ? 0.5 : 0.95;
       pen.imageSmoothingEnabled = true;
       pen.drawImage(tiles.canvas, 0, 0, side, side);
       pen.globalAlpha = 1;
@@ -381,9 +381,9 @@ const Explorer = (() => {
   }
 
   // --- the posterior of what was drawn or picked ---------------------------------------------------------------------
-  const MOST = 16;
+  const MOST = 10;
   const chart = found("posterior") ? Chart.frame(found("posterior"), (state) => {
-    const units = order.slice(0, MOST), row = dims > 4 ? 17 : 26, drawnHeight = units.length * row + 26;
+    const units = order.slice(0, MOST), row = dims > 4 ? 18 : 26, drawnHeight = units.length * row + 26;
     const drawn = Chart.canvas(state, {title: "posterior"}, posterior ? drawnHeight : 8);
     if (!posterior) { state.reading.textContent = Page.say("posterior_none"); return; }
     const x = Chart.scale([-reach, reach], [34, state.width - 6]);

@@ -16,6 +16,7 @@
   }
 
   const units = Page.data("units-data") || [];
+  if (units.length) found("units").style.maxWidth = `${Math.max(280, 90 + 60 * units.length)}px`;
   if (units.length) Chart.bars(found("units"), {title: "units_title", height: 220, unit: "nats", y: {label: "nats"}, bars: units.map((unit) => ({
     id: unit.name, name: unit.name, value: unit.value, colour: unit.active ? "var(--c3)" : "var(--idle)", note: unit.active ? null : "inactive"}))});
 
