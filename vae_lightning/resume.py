@@ -18,7 +18,8 @@ from vae_lightning.targets import ALLOWED, check_targets
 
 AUTO = "auto"
 NOT_THE_RUN = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name")
-NOT_THE_RUN += ("date_prefix", "save_dir", "data.dir", "data.sources", "data.num_workers", "data.on_device")
+NOT_THE_RUN += ("date_prefix", "save_dir", "report")
+NOT_THE_RUN += ("data.dir", "data.sources", "data.num_workers", "data.on_device")  # data are known by their checksums
 
 
 def find(cfg: DictConfig) -> Run | None:
@@ -108,7 +109,7 @@ def check_data(run: Run, data: Any) -> None:
 
 
 def ignored(key: str, saved: Any) -> bool:
-    """Where the run and its data are, rather than what they are: folders may move, and data have their checksums."""
+    """Where the run and its data are, rather than what they are: folders may move."""
     named = any(key == each or key.startswith(f"{each}.") for each in NOT_THE_RUN)
     return named or saved["run_dir"] in str(at(saved, key))
 
