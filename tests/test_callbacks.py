@@ -64,6 +64,7 @@ def weights(module) -> torch.Tensor:
 def test_every_callback_is_tested_here():
     assert set(callbacks.__all__) == {each.__name__ for each in OBSERVERS if isinstance(each, type)} | {
         "BetaAnnealing",
+        "CompileStep",  # test_fast.py
         "DivergenceGuard",
         "LatentTraversal",
         "LatentUsage",

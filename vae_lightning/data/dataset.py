@@ -12,20 +12,40 @@ from vae_lightning.noise import generator
 
 
 class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
-    """images [N, C, H, W] uint8, labels [N]; `__getitems__` gives the DataLoader a whole batch at once."""
+    """The `rows` (None: all) of images [M, C, H, W] uint8 and labels [M], which are not copied: processes that map one
+    file share its memory. `__getitems__` gives the DataLoader a whole batch at once.
+    """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    def __init__(self, images: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+        self._images, self._labels, self._rows = images, labels, rows
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._images if self._rows is None else self._rows)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.images[index], self.labels[index]
+        row = index if self._rows is None else int(self._rows[index])
+        return self._images[row], self._labels[row]
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        chosen = torch.as_tensor(indices).to(self.images.device, non_blocking=True)
-        return self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+        chosen = torch.as_tensor(indices)
+        chosen = chosen if self._rows is None else self._rows.index_select(0, chosen)
+        chosen = chosen.to(self.device, non_blocking=True)
+        return self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._images.device
+
+    @property
+    def images(self) -> Tensor:
+        """All of them, [N, C, H, W]; a copy where there are `rows`."""
+        return self._images if self._rows is None else self._images[self._rows]
+
+    @property
+    def labels(self) -> Tensor:
+        """All of them, [N]."""
+        return self._labels if self._rows is None else self._labels[self._rows]
 
     def to(self, device: torch.device) -> "ImagesInMemory":
         """The same images on a device."""
@@ -42,7 +62,7 @@ def loader(
         num_workers=num_workers,
         collate_fn=as_it_is,  # type: ignore[arg-type]
         persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available() and dataset.images.device.type == "cpu",
+        pin_memory=torch.cuda.is_available() and dataset.device.type == "cpu",
     )
 
 

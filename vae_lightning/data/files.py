@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import mmap
 import struct
 import zlib
 from dataclasses import dataclass
@@ -36,15 +37,28 @@ class IdxFiles:
 
     def read(self, part: str, path: Path) -> Tensor:
         """The tensor in `path`. Raises DataError unless it is exactly the expected file."""
-        content = unpack(path)
+        content = unpack(path) if path.suffix == ".gz" else mapped(path)
         found, expected = hashlib.sha256(content).hexdigest(), self.checksum(part)
         if found != expected:
-            looks_like = " (a web page?)" if content.lstrip()[:1] == b"<" else ""
+            looks_like = " (a web page?)" if bytes(content[:100]).lstrip()[:1] == b"<" else ""
             raise DataError(
                 f"{path}: {len(content)} bytes with SHA-256 {found[:12]}..., not {expected[:12]}...{looks_like}; "
                 "delete it, or point data.dir at the original"
             )
         return parse_idx(content, path)
+
+
+def mapped(path: Path) -> memoryview:
+    """The content of a file as the system's page cache holds it: however many processes map it, it is there once.
+
+    torch takes only what can be written to; what is written stays this process's own.
+    """
+    try:
+        with path.open("rb") as file:
+            access = mmap.PROT_READ | mmap.PROT_WRITE
+            return memoryview(mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=access))
+    except (AttributeError, OSError, ValueError):  # Windows, a file system without it, an empty file
+        return memoryview(bytearray(unpack(path)))
 
 
 def unpack(path: Path) -> bytes:
@@ -56,12 +70,18 @@ def unpack(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error}); delete it, or point data.dir at the original") from error
 
 
-def parse_idx(content: bytes, path: Path) -> Tensor:
-    """An idx file of unsigned bytes as a uint8 tensor. Raises DataError where header and length disagree."""
+def parse_idx(content: bytes | memoryview, path: Path) -> Tensor:
+    """An idx file of unsigned bytes as a uint8 tensor, which shares the memory of a memoryview.
+
+    Raises DataError where header and length disagree.
+    """
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
-        raise DataError(f"{path}: not an idx file, it starts with {content[:6]!r}; point data.dir at the original")
+        raise DataError(
+            f"{path}: not an idx file, it starts with {bytes(content[:6])!r}; point data.dir at the original"
+        )
     dims = struct.unpack_from(f">{content[3]}I", content, 4)
-    payload = bytearray(content[4 + 4 * content[3] :])
+    payload = content[4 + 4 * content[3] :]
+    payload = payload if isinstance(payload, memoryview) else bytearray(payload)
     tensor = torch.frombuffer(payload, dtype=torch.uint8) if payload else torch.empty(0, dtype=torch.uint8)
     if tensor.numel() != torch.Size(dims).numel():
         raise DataError(f"{path}: the header says {'x'.join(map(str, dims))}, the file holds {tensor.numel()} bytes")

@@ -88,8 +88,8 @@ class MNISTDataModule(pl.LightningDataModule):
         held_out, kept = order[: self.val_size], order[self.val_size :].sort().values
         grey = unsqueezed(found.tensors["train_images"]) if PROTOCOLS[self.protocol].resample else train.images
         self._splits = {
-            "train": ImagesInMemory(grey[kept], train.labels[kept]),
-            "val": ImagesInMemory(train.images[held_out], train.labels[held_out]),
+            "train": ImagesInMemory(grey, train.labels, kept),
+            "val": ImagesInMemory(train.images, train.labels, held_out),
             "test": test,
         }
         self._found = replace(found, tensors={})  # the splits hold what is needed of them
