@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
+from vae_lightning.pages import sweep_jobs
 from vae_lightning.targets import ALLOWED, check_targets
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 def train(cfg: DictConfig) -> float:
     """Trains, tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
+    with sweep_jobs.recorded(cfg) as job:
+        return train_job(cfg, job)
+
+
+def train_job(cfg: DictConfig, job: sweep_jobs.Recorder) -> float:
+    """The checks, the run folder, and the run in it."""
     config.check(cfg)
     config.check_added(HydraConfig.get().overrides.task)
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
@@ -36,6 +43,7 @@ def train(cfg: DictConfig) -> float:
     if before:
         cfg = resume.configuration(before, list(hydra_cfg.overrides.task), cfg)
         if resume.finished(before, cfg):
+            job.becomes(before.path, cfg.group)
             print(f"{before.path}: completed, nothing to do")
             return before.score
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -45,6 +53,7 @@ def train(cfg: DictConfig) -> float:
         resume.check_data(before, data)
     else:
         cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+    job.becomes(Path(cfg.run_dir), cfg.group)
     with run_folder.owned(Path(cfg.run_dir)):
         return fit_and_test(cfg, data, module, before)
 
@@ -207,7 +216,10 @@ def quiet() -> None:
 
 
 def main() -> None:
-    cli.run("train", train)
+    try:
+        cli.run("train", train)
+    finally:
+        sweep_jobs.finish()
 
 
 if __name__ == "__main__":  # through the import, so that a sweep's workers can find `train` by its name
