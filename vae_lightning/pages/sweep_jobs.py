@@ -25,7 +25,7 @@ from vae_lightning.run_folder import check_name, is_first_process
 from vae_lightning.status import records
 from vae_lightning.whole import written_whole
 
-FOLDER, PAGE = "jobs", "sweep.html"
+SWEEPS, FOLDER, PAGE = "multirun", "jobs", "sweep.html"
 STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
 
 
