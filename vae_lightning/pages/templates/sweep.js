@@ -153,7 +153,7 @@
   const title = (id, brief = false) => {
     const fold = foldOfRun.get(id), run = S.runs[id];
     if (!fold) return run.name;
-    const keys = sectionOfRun.get(id).keys.map((key, i) => `${key.name} ${fold.values[i]}`);
+    const keys = sectionOfRun.get(id).swept.map((key, i) => `${key.name} ${fold.values[i]}`);
     const seed = run.seed === null ? [] : [say("seed_is", {seed: run.seed})];
     return [...keys, ...(brief ? [] : seed)].join(" · ") || run.name;
   };
