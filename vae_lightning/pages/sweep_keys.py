@@ -79,8 +79,8 @@ def swept(runs: Sequence[SweptRun]) -> list[str]:
 
 
 def chosen_of(keys: Sequence[str], said: Iterable[str]) -> list[str]:
-    """One key for each override that names one or the group above it, else the shortest of them all."""
-    simple = sorted(keys, key=lambda key: (key.count("."), len(key), key))
+    """One key for each override that names one or the group above it (its class, if that is one), else the shortest."""
+    simple = sorted(keys, key=lambda key: (key.count("."), not key.endswith("_target_"), len(key), key))
     named = [next((key for key in simple if key == each or key.startswith(f"{each}.")), None) for each in said]
     return list(dict.fromkeys(key for key in named if key)) or simple[:1]
 
