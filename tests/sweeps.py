@@ -98,7 +98,8 @@ def draw_samples(folder: Path, seed: int = 0) -> None:
     axis = np.arange(28)
     centres, width = noise.uniform(8, 20, (64, 2)), noise.uniform(3, 6, 64)
     blots = [np.exp(-(((axis[:, None] - y) ** 2 + (axis - x) ** 2) / w**2)) for (y, x), w in zip(centres, width, strict=True)]
-    image = pictures.captioned(pictures.grid(torch.tensor(np.array(blots))[:, None], 8), "E[x|z], z ~ p(z) · epoch 5")
+    blots = np.array(blots) + noise.normal(0, 0.1, (64, 28, 28))  # else they are smaller files than digits are
+    image = pictures.captioned(pictures.grid(torch.tensor(blots)[:, None], 8), "E[x|z], z ~ p(z) · epoch 5")
     (folder / "samples").mkdir(exist_ok=True)
     image.save(folder / "samples" / "epoch_0005.png")
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -23,9 +24,15 @@ def samples(run: SweptRun, rows: int) -> str | None:
     """The first rows of the run's newest samples/epoch_XXXX.png as a data URL; None where there is no such picture."""
     found = sorted((run.folder / "samples").glob("epoch_*.png")) if run.folder else []
     try:
-        return as_url(small(found[-1], rows, *layout(run))) if found else None
+        return picture(found[-1], found[-1].stat().st_mtime_ns, rows, *layout(run)) if found else None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a torn or foreign file
         return None
+
+
+@lru_cache(maxsize=1000)
+def picture(path: Path, modified: int, rows: int, rows_there: int, columns: int) -> str:
+    """Kept, since a process that runs many jobs draws the same pictures after each of them."""
+    return as_url(small(path, rows, rows_there, columns))
 
 
 def layout(run: SweptRun) -> tuple[int, int]:

@@ -76,8 +76,19 @@
     if (values.some((wanted, i) => wanted.size && !wanted.has(fold.values[i]))) return false;
     if (status.size && !status.has(run.status)) return false;
     if (!text) return true;
-    const hay = `${run.name} ${run.group} ${run.status} ${run.command} ${run.error || ""} seed ${run.seed} ${fold.values.map((each, i) => `${view.section.swept[i].name} ${each} ${view.section.swept[i].name}=${each}`).join(" ")}`.toLowerCase();
-    return text.toLowerCase().split(/\s+/).every((word) => hay.includes(word));
+    const words = text.toLowerCase().split(/\s+/), known = haystack(view, fold, run);
+    return words.every((word) => word.includes("=") ? known.pairs.has(word) : known.text.includes(word));
+  }
+
+  // What a run can be found by: any part of its texts, or key=value as a whole.
+  const haystacks = new Map();
+  function haystack(view, fold, run) {
+    if (!haystacks.has(run.id)) {
+      const pairs = [...fold.values.map((each, i) => `${view.section.swept[i].name}=${each}`), `seed=${run.seed}`, ...run.command.split(" ")].map((each) => each.toLowerCase());
+      const text = [run.name, run.group, run.status, run.error, ...fold.values, ...pairs].join(" ").toLowerCase();
+      haystacks.set(run.id, {pairs: new Set(pairs), text});
+    }
+    return haystacks.get(run.id);
   }
 
   const flip = (set, item) => set.has(item) ? set.delete(item) : set.add(item);
