@@ -61,7 +61,9 @@ def make_run(
     meta = {
         "status": status,
         "config": made,
-        "overrides": list(said if said is not None else (*options, *(f"{key}={value}" for key, value in values.items()))),
+        "overrides": list(
+            said if said is not None else (*options, *(f"{key}={value}" for key, value in values.items()))
+        ),
         "seed": made["seed"],
         "data": {**facts, **(data or {})},
         "epochs_done": epochs,
@@ -97,7 +99,9 @@ def draw_samples(folder: Path, seed: int = 0) -> None:
     noise = np.random.default_rng(seed)
     axis = np.arange(28)
     centres, width = noise.uniform(8, 20, (64, 2)), noise.uniform(3, 6, 64)
-    blots = [np.exp(-(((axis[:, None] - y) ** 2 + (axis - x) ** 2) / w**2)) for (y, x), w in zip(centres, width, strict=True)]
+    blots = [
+        np.exp(-(((axis[:, None] - y) ** 2 + (axis - x) ** 2) / w**2)) for (y, x), w in zip(centres, width, strict=True)
+    ]
     blots = np.array(blots) + noise.normal(0, 0.1, (64, 28, 28))  # else they are smaller files than digits are
     image = pictures.captioned(pictures.grid(torch.tensor(blots)[:, None], 8), "E[x|z], z ~ p(z) · epoch 5")
     (folder / "samples").mkdir(exist_ok=True)
@@ -114,7 +118,9 @@ def make_sweep(group: Path, betas=(0.5, 1.0, 2.0, 4.0), dims=(2, 20), seeds=(1, 
                 elbo = -(150 if dim == 2 else 105) - 4 * abs(np.log2(beta)) - 0.1 * seed
                 name = f"20260101-{len(runs) + 1:03d}-seed{seed}"
                 said = (f"beta={beta:g}", f"latent=z{dim}", f"seed={seed}")
-                made = make_run(group / name, f"latent=z{dim}", elbo=elbo, kl=kl, beta=beta, seed=seed, said=said, **more)
+                made = make_run(
+                    group / name, f"latent=z{dim}", elbo=elbo, kl=kl, beta=beta, seed=seed, said=said, **more
+                )
                 runs.append(made)
     os.makedirs(group, exist_ok=True)
     if runs and not (group / "latest").exists():

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import multiprocessing
+import re
 import shutil
 import statistics
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import writers
-from conftest import NO_NETWORK, command
+from conftest import NO_NETWORK, ROOT, command
 from sweeps import make_run, make_sweep
 
 from vae_lightning import run_folder, train
@@ -23,6 +24,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.pages import sweep_data, sweep_jobs, sweep_keys, sweep_page, sweep_runs, sweep_view
 from vae_lightning.pages.sweep_page import write_sweep_page
 from vae_lightning.pages.sweep_runs import BERNOULLI, BYTES, DENSITY
+from vae_lightning.pages.sweep_strings import SWEEP
 
 HOSTILE = "<script>alert(1)</script>"
 TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "~callbacks.reconstruction_grid", "~callbacks.latent_traversal"]
@@ -51,7 +53,7 @@ def only_section(folder: Path) -> sweep_data.Section:
     return section
 
 
-# --- keys and folds ---------------------------------------------------------------------------------------------------
+# --- keys and folds --------------------------------------------------------------------------------------------------
 
 
 def test_seeds_fold_into_mean_and_standard_deviation(tmp_path):
@@ -115,7 +117,7 @@ def test_options_are_shown_by_their_name():
     assert sweep_keys.shown_value("../../etc._target_", "a.B") == "B"
 
 
-# --- what may be compared ---------------------------------------------------------------------------------------------
+# --- what may be compared --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_nll_is_averaged_only_where_it_was_measured_alike(tmp_path):
     assert [row["nll_num_samples"] for row in table(tmp_path / "g")] == ["500", "5000", ""]
 
 
-# --- runs that did not end well ---------------------------------------------------------------------------------------
+# --- runs that did not end well --------------------------------------------------------------------------------------
 
 
 def test_whatever_happened_to_a_run_it_is_listed(tmp_path):
@@ -192,7 +194,12 @@ def test_whatever_happened_to_a_run_it_is_listed(tmp_path):
     (killed / "run_meta.json").write_text(json.dumps({**meta, "metrics": {}, "epochs_done": None}))
     with (killed / "curves" / "train_log.csv").open("a") as file:
         file.write("6,1,")  # torn
-    for name, content in (("empty", ""), ("torn", '{"status": "run'), ("list", "[]"), ("odd", '{"config": [], "data": 3}')):
+    for name, content in (
+        ("empty", ""),
+        ("torn", '{"status": "run'),
+        ("list", "[]"),
+        ("odd", '{"config": [], "data": 3}'),
+    ):
         (group / name).mkdir()
         (group / name / "run_meta.json").write_text(content)
     running = make_run(group / "running", beta=1.0, seed=9, status="running")
@@ -221,7 +228,9 @@ def test_means_do_not_mix_test_and_validation(tmp_path):
 
 
 @pytest.mark.parametrize("junk", [None, 3, "x", [], {"a": 1}, "NaN", 1e400, True])
-@pytest.mark.parametrize("key", ["config", "overrides", "seed", "data", "metrics", "seconds", "epochs_done", "error", "status"])
+@pytest.mark.parametrize(
+    "key", ["config", "overrides", "seed", "data", "metrics", "seconds", "epochs_done", "error", "status"]
+)
 def test_no_value_in_a_record_is_too_odd(tmp_path, key, junk):
     run = make_run(tmp_path / "g" / "a")
     meta = json.loads((run / "run_meta.json").read_text())
@@ -244,7 +253,7 @@ def test_nothing_to_show_is_said_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- escaping -----------------------------------------------------------------------------------------------------------
+# --- escaping --------------------------------------------------------------------------------------------------------
 
 
 class Elements(HTMLParser):
@@ -268,7 +277,9 @@ def test_hostile_text_is_text(tmp_path):
         for i, each in enumerate(values):
             said = (f"+note={word}{each}", "beta=1")
             config = {"note": f"{word}{each}", "name": word}
-            run = make_run(folder / f"{'<script>alert(1)<' if word != 'a' else 'a'}{i}", said=said, error=word, **config)
+            run = make_run(
+                folder / f"{'<script>alert(1)<' if word != 'a' else 'a'}{i}", said=said, error=word, **config
+            )
             (run / "report.html").write_text("")
         make_run(folder / "javascript:alert(1)", status=word, error=f'"><img src=x onerror=alert(1)>{word}').joinpath(
             "report.html"
@@ -312,6 +323,25 @@ def test_the_page_holds_what_its_script_needs(tmp_path):
     assert all(link.startswith(("#", "./", "data:image/png")) for link in Elements(text).links)
 
 
+def test_every_string_is_used_and_says_the_same_in_both_languages():
+    folder = Path(sweep_page.__file__).parent / "templates"
+    used = "".join((folder / name).read_text() for name in ("sweep.html.j2", "sweep.js", "sweep_charts.js"))
+    for key, (english, japanese) in SWEEP.items():
+        assert f'"{key}"' in used or key in sweep_runs.SPLITS, key
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", japanese)), key
+
+
+def test_reading_and_writing_a_page_needs_no_torch(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    code = (
+        "import sys, pathlib; from vae_lightning.pages.sweep_page import write_sweep_page as w; w(pathlib.Path('g')); "
+    )
+    (tmp_path / "probe.py").write_text(
+        f"{code}print(sorted({{'torch', 'lightning', 'matplotlib'}} & set(sys.modules)))"
+    )
+    assert command("probe", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}").stdout.strip() == "[]"
+
+
 def test_pictures_stop_at_a_budget(tmp_path, monkeypatch):
     make_sweep(tmp_path / "g", betas=(1.0, 4.0), dims=(2,), seeds=(1,), picture=True)
     monkeypatch.setattr(sweep_view.sweep_pictures, "BUDGET", 1000)
@@ -320,7 +350,7 @@ def test_pictures_stop_at_a_budget(tmp_path, monkeypatch):
     assert "1 pictures were left out" in text
 
 
-# --- many writers -----------------------------------------------------------------------------------------------------
+# --- many writers ----------------------------------------------------------------------------------------------------
 
 
 def names_on_the_page(tmp_path: Path, naive: bool) -> set[str]:
@@ -365,7 +395,7 @@ def test_nobody_waits_for_a_writer_that_hangs(tmp_path, monkeypatch):
     assert (tmp_path / "g" / "sweep.html").is_file()
 
 
-# --- real sweeps ------------------------------------------------------------------------------------------------------
+# --- real sweeps -----------------------------------------------------------------------------------------------------
 
 
 def check_three_jobs(project: Path, group: str = "g") -> None:
@@ -382,7 +412,7 @@ def check_three_jobs(project: Path, group: str = "g") -> None:
         assert "latent.dim=0.5: must be a whole number" in text
         assert text.count('class="run-row mark"') == 2
         assert {"sweep.html", "sweep.csv", "sweep.md"} <= {path.name for path in folder.iterdir()}
-    assert f"python -m vae_lightning.train -m latent.dim=2,0.5,3" in (sweep / "sweep.html").read_text()
+    assert "python -m vae_lightning.train -m latent.dim=2,0.5,3" in (sweep / "sweep.html").read_text()
 
 
 def test_a_sweep_with_a_failed_job_leaves_a_complete_page(ask, tmp_path):
@@ -473,7 +503,9 @@ def test_a_refused_job_is_refused_for_its_own_reason(ask, tmp_path, wrong):
     assert "warning" not in err
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"overrides": 3}', '{"number": "x", "overrides": [], "status": "failed"}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"overrides": 3}', '{"number": "x", "overrides": [], "status": "failed"}']
+)
 def test_what_is_no_record_of_a_job_is_passed_over(tmp_path, content):
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "0000.json").write_text(content)
@@ -481,7 +513,9 @@ def test_what_is_no_record_of_a_job_is_passed_over(tmp_path, content):
 
 
 def test_a_job_whose_run_folder_is_gone_is_listed(tmp_path):
-    sweep_jobs.Job(tmp_path / "s" / "jobs" / "0000.json", 0, ("beta=1",), status="completed", run="../../g/gone").write()
+    sweep_jobs.Job(
+        tmp_path / "s" / "jobs" / "0000.json", 0, ("beta=1",), status="completed", run="../../g/gone"
+    ).write()
     (row,) = table(tmp_path / "s")
     assert (row["run"], row["status"]) == ("job 0", "missing")
 

@@ -35,7 +35,7 @@ def summary(path: Path) -> dict[str, Any]:
 
 
 def standing(path: Path) -> tuple[str, dict[str, Any]]:
-    """A run's status and its record; `killed` where it says `running` and nobody runs, `damaged` where it says nothing."""
+    """A run's status and record: `killed` where it says `running` and nobody runs, `damaged` where it is no record."""
     try:
         meta = json.loads(path.read_text(encoding="utf-8") or "{}")
     except (OSError, ValueError):

@@ -94,8 +94,8 @@ class Sweep:
 
     @property
     def unfinished(self) -> tuple[SweptRun, ...]:
-        """Whatever did not end well."""
-        return tuple(run for run in self.runs if not run.ended_well)
+        """Whatever did not end well, and does not run any more."""
+        return tuple(run for run in self.runs if not run.ended_well and run.status != "running")
 
     @property
     def counts(self) -> Mapping[str, int]:

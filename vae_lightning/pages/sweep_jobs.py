@@ -72,7 +72,7 @@ def read_one(file: Path) -> Job | None:
 
 
 class Recorder:
-    """What a job tells of itself on the way. `group`: its group's folder, if the command named one or the run is in it."""
+    """What a job tells of itself on the way. `group`: its group's folder, if it was named or the run is in it."""
 
     def __init__(self, job: Job | None, group: Path | None) -> None:
         self.job, self.named, self.group = job, group, group

@@ -79,7 +79,8 @@ def nats(value: Any, digits: int = 2) -> str:
     if isinstance(value, Spread):
         value = {"mean": value.mean, "sd": value.deviation}
     if isinstance(value, dict):
-        deviation = "" if value.get("sd") is None else f" ± {value['sd']:.{digits}f}"
+        exact = value.get("sd") is None or (digits < 2 and value["sd"] == 0)  # counts that are the same in each
+        deviation = "" if exact else f" ± {value['sd']:.{digits}f}"
         return nats(value.get("mean"), digits) + deviation
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 

@@ -116,7 +116,9 @@ def measured(metrics: Mapping[str, Any], rows: list[dict[str, str]]) -> tuple[st
     last = rows[-1] if rows else {}
     for split in SPLITS:
         prefix = "" if split == "train" else f"{split}_"
-        found = {key: finite(metrics.get(f"{split}/{key}", last.get(f"{prefix}{key}"))) for key in ("elbo", "recon", "kl")}
+        found = {
+            key: finite(metrics.get(f"{split}/{key}", last.get(f"{prefix}{key}"))) for key in ("elbo", "recon", "kl")
+        }
         if found["elbo"] is not None:
             return split, {key: value for key, value in found.items() if value is not None}
     return None, {}

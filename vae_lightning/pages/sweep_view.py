@@ -77,10 +77,17 @@ def section_view(
     section: Section, number: int, count: int, runs: Sequence[dict[str, Any]], numbers: Mapping[int, int]
 ) -> dict[str, Any]:
     """A section with its folds, numbered from `count` on."""
-    folds = [fold_view(fold, count + i, [runs[numbers[id(run)]] for run in fold.runs]) for i, fold in enumerate(section.folds)]
+    folds = [
+        fold_view(fold, count + i, [runs[numbers[id(run)]] for run in fold.runs])
+        for i, fold in enumerate(section.folds)
+    ]
     best = next((view for view, fold in zip(folds, section.folds, strict=True) if fold is section.best), None)
     keys = [
-        {"key": key, "name": sweep_keys.shown_key(key), "values": list(dict.fromkeys(fold.values[i] for fold in section.folds))}
+        {
+            "key": key,
+            "name": sweep_keys.shown_key(key),
+            "values": list(dict.fromkeys(fold.values[i] for fold in section.folds)),
+        }
         for i, key in enumerate(section.keys)
     ]
     bounds = sorted({(run.nll.num_samples, run.nll.num_images) for run in section.runs if run.nll})
@@ -134,7 +141,11 @@ def configs(runs: Sequence[SweptRun]) -> dict[str, Any]:
     """What all configurations have in common, once, and of each run what is its own."""
     flat = [sweep_keys.flat(run) if run.config else None for run in runs]
     known = [each for each in flat if each is not None]
-    common = {key: value for key, value in (known[0] if known else {}).items() if all(each.get(key) == value for each in known)}
+    common = {
+        key: value
+        for key, value in (known[0] if known else {}).items()
+        if all(each.get(key) == value for each in known)
+    }
     own = [None if each is None else {key: value for key, value in each.items() if key not in common} for each in flat]
     return {"common": common, "own": own}
 

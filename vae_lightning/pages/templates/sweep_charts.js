@@ -13,6 +13,8 @@ const SweepCharts = (() => {
     return Chart.frame(container, (state) => {
       draw(state, view);
       const drawn = state.holder.firstChild;
+      drawn.setAttribute("role", "group"); // it holds marks and buttons of its own
+      drawn.setAttribute("aria-label", `${drawn.querySelector("title").textContent} · ${Page.say("plane_keys")}`);
       drawn.addEventListener("keydown", (event) => {
         const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: 1, ArrowDown: -1}[event.key];
         const order = view.visibleFolds().filter((fold) => finite(place(fold))).sort((a, b) => place(a) - place(b));
