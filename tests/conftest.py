@@ -20,7 +20,7 @@ torch.set_num_threads(1)  # the models are tiny, and other processes want the co
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 NO_NETWORK = ["~data.sources.mirrors", "~data.sources.npm"]
-QUICK = ["epochs=1", "hidden_dim=16", *NO_NETWORK]
+QUICK = ["epochs=1", "hidden_dim=16", "report=false", *NO_NETWORK]
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +65,19 @@ def train(tmp_path) -> Callable[..., Path]:
         return Path(cfg.run_dir)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """One small run with its page, for all who only look. Copy it to change it."""
+    from vae_lightning.train import train as task
+
+    folder = tmp_path_factory.mktemp("finished")
+    words = ["epochs=2", "hidden_dim=16", "latent=z2", "loss=bce_logits", "seed=7", "group=pages", f"data.dir={folder}"]
+    cfg = config(*words, f"project_dir={folder / 'outputs'}", "callbacks.latent_traversal.size=3", *NO_NETWORK)
+    task(cfg)
+    os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)
+    return Path(cfg.run_dir)
 
 
 @pytest.fixture

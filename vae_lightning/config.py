@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     "hidden_dim": (lambda v: v is None or (type(v) is int and v >= 1), "must be a whole number >= 1, or null"),
     "date_prefix": (lambda v: type(v) is bool, "must be true or false"),
     "save_weights": (lambda v: type(v) is bool, "must be true or false"),
+    "report": (lambda v: type(v) is bool, "must be true or false"),
     "project_dir": (TEXT[0], "must be a folder"),
     "save_dir": FOLDER_OR_NULL,
     "group": TEXT_OR_NULL,

@@ -3,6 +3,7 @@
 What can be wrong is found before the run folder is claimed; heavy imports wait until there is something to do.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
+from vae_lightning.errors import FolderError
 from vae_lightning.pages import sweep_jobs
 from vae_lightning.targets import ALLOWED, check_targets
 
@@ -77,6 +79,23 @@ def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", be
         return before.score if score is None and before else float(score or 0.0)
     finally:
         logger.finish()
+        if cfg.report and not isinstance(sys.exc_info()[1], OSError | FolderError):  # then nothing can be written
+            write_report(cfg, data, module)
+
+
+def write_report(cfg: DictConfig, data: "LightningDataModule", module: "VAE") -> None:
+    """report.html, of a run that ended well or badly. Where it cannot be written, a warning; the run is what it is."""
+    from vae_lightning.run_folder import is_first_process
+
+    if not is_first_process():
+        return
+    try:
+        from vae_lightning.pages.run_page import write_run_page
+
+        print(f"open {write_run_page(Path(cfg.run_dir), module, data)}", flush=True)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"warning: {cfg.run_dir}: no report.html ({reason}); its results are whole", file=sys.stderr, flush=True)
 
 
 def data_module(cfg: DictConfig) -> "LightningDataModule":

@@ -31,6 +31,7 @@ class MNISTDataModule(pl.LightningDataModule):
     name = "mnist"
     title = "MNIST"
     image_shape = (1, 28, 28)
+    class_names = tuple("0123456789")
 
     def __init__(
         self,
@@ -119,6 +120,10 @@ class MNISTDataModule(pl.LightningDataModule):
             images = PROTOCOLS[self.protocol].once(images, generator("cpu", "once", split))
         return images.float() / 255
 
+    def labels(self, split: str) -> Tensor:
+        """The class of each image of a split, [N]: its place in `class_names`."""
+        return self._splits[split].labels
+
     @property
     def description(self) -> str:
         """One line for figures and results: which data, under which protocol."""
@@ -161,6 +166,7 @@ class FashionMNISTDataModule(MNISTDataModule):
 
     name = "fashion_mnist"
     title = "Fashion-MNIST"
+    class_names = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
 
 
 def check_images(tensors: Mapping[str, Tensor], image_shape: Sequence[int], name: str) -> None:

@@ -29,7 +29,7 @@ def write_sweep_page(folder: Path) -> Path:
     the page, and nobody waits for more than PATIENCE seconds.
     """
     if not sweep_data.any_runs(folder):
-        raise ConfigError(f"{folder}: no runs below it; name a run, a group, a sweep or a project_dir")
+        raise ConfigError(f"{folder}: not a run folder, and there is none in it; name a run's folder, or one of runs")
     asked, deadline = folder / ASKED, time.monotonic() + PATIENCE
     asked.touch()
     while asked.exists():

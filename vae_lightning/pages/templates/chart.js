@@ -26,7 +26,7 @@ const Chart = (() => {
   function ticks(low, high, count = 5, whole = false) {
     if (!(high > low)) return [low];
     const raw = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw));
-    let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.999);
+    let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.7);
     if (whole) step = Math.max(1, Math.round(step));
     const found = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(+(k * step).toPrecision(12));
@@ -181,10 +181,10 @@ const Chart = (() => {
   // A shaded area from 0, on an axis of its own at the right.
   function band(drawn, box, x, {values, colour, label}) {
     const top = Math.max(...values.map(([, b]) => b).filter(Number.isFinite), 1e-9);
-    const y = scale([0, top * 1.02], [box.bottom, box.top]);
+    const y = scale([0, top * 1.25], [box.bottom, box.top]);
     const points = values.filter(([, b]) => Number.isFinite(b));
     if (!points.length) return;
-    drawn.append(svg("path", {d: `M${x(points[0][0])} ${box.bottom}${points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("")}L${x(points.at(-1)[0])} ${box.bottom}Z`, fill: colour, opacity: 0.18}));
+    drawn.append(svg("path", {d: `M${x(points[0][0])} ${box.bottom}${points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("")}L${x(points.at(-1)[0])} ${box.bottom}Z`, fill: colour, opacity: 0.16}));
     const marks = ticks(0, top, 3);
     for (const each of marks) drawn.append(svg("text", {x: box.right + 8, y: y(each) + 4}, tickText(each, marks)));
     drawn.append(svg("text", {x: box.right + 46, y: box.top - 10, "text-anchor": "end"}, Page.say(label)));
