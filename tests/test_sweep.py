@@ -27,7 +27,14 @@ from vae_lightning.pages.sweep_runs import BERNOULLI, BYTES, DENSITY
 from vae_lightning.pages.sweep_strings import SWEEP
 
 HOSTILE = "<script>alert(1)</script>"
-TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "report=false", "~callbacks.reconstruction_grid", "~callbacks.latent_traversal"]
+TINY = [
+    "epochs=1",
+    "hidden_dim=8",
+    "project_dir=o",
+    "report=false",
+    "~callbacks.reconstruction_grid",
+    "~callbacks.latent_traversal",
+]
 TINY += ["+trainer.limit_train_batches=2", *NO_NETWORK]
 
 
