@@ -402,6 +402,22 @@ def test_nobody_waits_for_a_writer_that_hangs(tmp_path, monkeypatch):
     assert (tmp_path / "g" / "sweep.html").is_file()
 
 
+def test_what_a_killed_writer_left_is_cleared(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    (tmp_path / "g" / ".sweep.html.0123abcd.tmp").write_text("half")
+    write_sweep_page(tmp_path / "g")
+    assert not list((tmp_path / "g").glob(".*.tmp"))
+
+
+def test_long_curves_are_thinned_with_their_ends():
+    curve = [(epoch, -float(epoch)) for epoch in range(1, 1001)]
+    found = sweep_view.thinned(curve, 200)
+    assert (found[0], found[-1]) == (curve[0], curve[-1])
+    assert len(found) <= 201
+    assert sweep_view.thinned(curve[:3], 200) == curve[:3]
+    assert sweep_view.thinned([], 200) == []
+
+
 # --- real sweeps -----------------------------------------------------------------------------------------------------
 
 

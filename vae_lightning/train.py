@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
 from vae_lightning.errors import FolderError
-from vae_lightning.pages import sweep_jobs
+from vae_lightning.pages import sweep_recorder
 from vae_lightning.targets import ALLOWED, check_targets
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 def train(cfg: DictConfig) -> float:
     """Trains, tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
-    with sweep_jobs.recorded(cfg) as job:
+    with sweep_recorder.recorded(cfg) as job:
         return train_job(cfg, job)
 
 
-def train_job(cfg: DictConfig, job: sweep_jobs.Recorder) -> float:
+def train_job(cfg: DictConfig, job: sweep_recorder.Recorder) -> float:
     """The checks, the run folder, and the run in it."""
     config.check(cfg)
     config.check_added(HydraConfig.get().overrides.task)
@@ -238,7 +238,7 @@ def main() -> None:
     try:
         cli.run("train", train)
     finally:
-        sweep_jobs.finish()
+        sweep_recorder.finish()
 
 
 if __name__ == "__main__":  # through the import, so that a sweep's workers can find `train` by its name

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_lightning.pages import sweep_jobs, sweep_keys, sweep_runs
+from vae_lightning.pages.readings import finite
 from vae_lightning.pages.sweep_jobs import Job
 from vae_lightning.pages.sweep_runs import Setting, SweptRun
 from vae_lightning.status import records
@@ -160,7 +161,7 @@ def folds(runs: Sequence[SweptRun], keys: Sequence[str]) -> list[Fold]:
 
 def order(value: str) -> tuple[int, float, str]:
     """Numbers by size, before texts."""
-    number = sweep_runs.finite(value)
+    number = finite(value)
     return (1, 0.0, value) if number is None else (0, number, value)
 
 

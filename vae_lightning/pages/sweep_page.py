@@ -43,6 +43,8 @@ def write_sweep_page(folder: Path) -> Path:
             continue
         try:
             asked.unlink(missing_ok=True)
+            for leftover in folder.glob(".sweep.*.tmp"):  # of a writer that was killed
+                leftover.unlink(missing_ok=True)
             write(sweep_data.read(folder))
         finally:
             lock.release()

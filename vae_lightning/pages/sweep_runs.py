@@ -3,16 +3,15 @@
 Numbers are nats per image where they are nats. Imports neither torch nor Lightning.
 """
 
-import csv
 import hashlib
 import json
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.pages.readings import csv_rows, finite, mapping, whole
 from vae_lightning.pages.sweep_jobs import Job
 from vae_lightning.status import standing
 
@@ -20,7 +19,6 @@ BERNOULLI, BYTES, DENSITY = "Bernoulli", "mass of bytes", "density"
 MEASURES = {"Bernoulli": BERNOULLI, "BernoulliLogits": BERNOULLI, "DiscretizedLogistic": BYTES}
 TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "ppca": "probabilistic PCA"}
 SPLITS = ("test", "val", "train")  # whose ELBO is shown: the first there is
-MOST_POINTS = 200  # of a curve
 
 
 @dataclass(frozen=True)
@@ -153,12 +151,10 @@ def current(folder: Path, row: Mapping[str, Any]) -> bool:
 
 
 def curve(rows: list[dict[str, str]]) -> tuple[tuple[int, float], ...]:
-    """Validation ELBO by epoch, training ELBO where nothing was held out; thinned where there are many epochs."""
+    """Validation ELBO by epoch, training ELBO where nothing was held out."""
     column = "val_elbo" if any(finite(row.get("val_elbo")) is not None for row in rows) else "elbo"
     points = [(int(row["epoch"]), finite(row.get(column))) for row in rows]
-    known = [(epoch, value) for epoch, value in points if value is not None]
-    step = max(1, math.ceil(len(known) / MOST_POINTS))
-    return tuple(known[i] for i in sorted({*range(0, len(known), step), len(known) - 1}) if known)
+    return tuple((epoch, value) for epoch, value in points if value is not None)
 
 
 def last_active(folder: Path) -> float | None:
@@ -173,37 +169,3 @@ def seconds(meta: Mapping[str, Any]) -> float | None:
     parts = [mapping(each).get("seconds") for each in (attempts if isinstance(attempts, list) else [])]
     known = [each for each in map(finite, [*parts, meta.get("seconds")]) if each is not None]
     return sum(known) if known else None
-
-
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """The whole rows of a log; none where it cannot be read."""
-    return list(iter_rows(path))
-
-
-def iter_rows(path: Path) -> Iterator[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if None not in row and None not in row.values() and str(row.get("epoch", "")).isdecimal():
-                    yield row
-    except (OSError, ValueError, csv.Error):
-        return
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """A dictionary, or an empty one in place of whatever else it is."""
-    return value if isinstance(value, dict) else {}
-
-
-def finite(value: Any) -> float | None:
-    """A finite number, or None."""
-    try:
-        number = math.nan if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def whole(value: Any) -> int | None:
-    """A whole number, or None."""
-    return value if type(value) is int else None

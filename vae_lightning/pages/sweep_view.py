@@ -14,6 +14,7 @@ from vae_lightning.pages import sweep_keys, sweep_pictures
 from vae_lightning.pages.sweep_data import NUMBERS, Fold, Section, Spread, Sweep
 from vae_lightning.pages.sweep_runs import SweptRun
 
+MOST_POINTS = 40_000  # of all curves together
 COMMAND = "python -m vae_lightning.train"
 
 
@@ -59,10 +60,16 @@ def run_view(sweep: Sweep, run: SweptRun, number: int) -> dict[str, Any]:
         "split": run.split,
         "numbers": {key: run.numbers.get(key) for key in NUMBERS},
         "nll": {"value": run.nll.value, "k": run.nll.num_samples, "n": run.nll.num_images} if run.nll else None,
-        "curve": [list(point) for point in run.curve],
+        "curve": thinned(run.curve, max(20, min(200, MOST_POINTS // len(sweep.runs)))),
         "command": f"{COMMAND} {shlex.join(run.overrides)}".strip(),
         "report": report(sweep, run),
     }
+
+
+def thinned(curve: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """Evenly spaced points of a curve of many epochs, with its last."""
+    step = max(1, math.ceil(len(curve) / most))
+    return [curve[i] for i in sorted({*range(0, len(curve), step), len(curve) - 1})] if curve else []
 
 
 def report(sweep: Sweep, run: SweptRun) -> str | None:
