@@ -82,7 +82,7 @@ const SweepCharts = (() => {
   // recon + KL = constant: straight lines falling to the right.
   function equalElbo(drawn, box, x, y) {
     const [x0, x1] = x.domain, [y0, y1] = y.domain;
-    for (const total of ticks(x0 + y0, x1 + y1, Math.max(4, Math.min(9, (box.right - box.left) / 50)))) {
+    for (const total of ticks(x0 + y0, x1 + y1, Math.max(3, Math.min(6, (box.right - box.left) / 60)))) {
       const left = Math.max(x0, total - y1), right = Math.min(x1, total - y0);
       if (!(right > left)) continue;
       drawn.append(svg("line", {class: "iso", x1: x(left), y1: y(total - left), x2: x(right), y2: y(total - right)}));
