@@ -113,7 +113,8 @@ def exported(
             except RuntimeError as error:  # layers that do not fit each other: the forward does more than they say
                 raise Inexpressible("why_forward") from error
         if same:
-            return Exported([described(each, bits) for each in tried], parameters, operations, bits)
+            said = [described(each, bits) for each in tried]
+            return Exported(said, parameters, operations, min(each.get("bits", 32) for each in said))
     raise Inexpressible("why_forward")
 
 

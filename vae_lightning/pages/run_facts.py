@@ -7,26 +7,29 @@ from typing import Any
 from vae_lightning.config import CONF, leaves
 from vae_lightning.pages.references import target
 from vae_lightning.pages.run_words import HIDDEN, PARTS
-from vae_lightning.resume import NOT_THE_RUN, at, differences, key_of
+from vae_lightning.resume import NOT_THE_RUN, at, differences
 from vae_lightning.run_folder import Run
 
-NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets")
+NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.files", "data.sources")
 SPLITS = ("test", "val", "train")
 Row = Mapping[str, float | None]
 
 
 def figures(run: Run, log: Sequence[Row], usage: Sequence[Row]) -> list[tuple[str, str, str, dict[str, Any]]]:
-    """(label, value, unit, what the unit's string needs) of the numbers at the top of the page."""
+    """(label, value, unit, what the label needs) of the numbers at the top of the page."""
     metrics: dict[str, Any] = run.meta.get("metrics") or {}
     found: list[tuple[str, str, str, dict[str, Any]]] = []
     if metrics.get("test/elbo") is not None:
         found.append(("test_elbo", nats(metrics["test/elbo"]), "nats", {}))
+    for key in (each for each in metrics if each.startswith(("test/iwae_", "test/miwae_"))):
+        if metrics[key] is not None:
+            found.append(("test_bound", nats(metrics[key]), "nats", {"name": key.partition("/")[2]}))
     validated = [(row["val_elbo"], int(row["epoch"] or 0)) for row in log if row.get("val_elbo") is not None]
     if validated:
         value, epoch = max(validated)  # type: ignore[type-var]
-        found.append(("best_elbo", nats(value), "at_epoch", {"epoch": epoch}))
+        found.append(("best_elbo", nats(value), "nats", {"epoch": epoch}))
     elif log and log[-1].get("elbo") is not None:
-        found.append(("last_elbo", nats(log[-1]["elbo"]), "at_epoch", {"epoch": int(log[-1]["epoch"] or 0)}))
+        found.append(("last_elbo", nats(log[-1]["elbo"]), "nats", {"epoch": int(log[-1]["epoch"] or 0)}))
     for name in ("recon", "kl"):
         if metrics.get(f"test/{name}") is not None:
             found.append((f"test_{name}", nats(metrics[f"test/{name}"]), "nats", {}))
@@ -115,22 +118,20 @@ def defaults(run: Run) -> dict[str, Any] | None:
         return None
 
 
-def changed(run: Run) -> list[tuple[str, str, str | None, bool]]:
-    """(key, value, default or None, said on the command line) of what differs from the defaults; what was said first.
-
-    Where the defaults cannot be composed: what was said.
-    """
-    config, overrides = run.meta["config"], [str(each) for each in run.meta.get("overrides") or []]
-    spoken = [key_of(each) for each in overrides]
+def changed(run: Run) -> list[tuple[str, str | None, str | None]]:
+    """(key, value, default) of what differs from the defaults; where the run is comes after what it is."""
     usual = defaults(run)
     if usual is None:
-        return [(key_of(each), each.partition("=")[2], None, True) for each in overrides]
-    rows = []
-    for key in dict.fromkeys(differences(config, usual)):
-        if key not in NOT_CHANGES:
-            by_hand = any(key == each or key.startswith((f"{each}.", f"{each}/")) for each in spoken)
-            rows.append((key, shown(at(config, key)), shown(at(usual, key)), by_hand))
-    return sorted(rows, key=lambda row: (row[0] in NOT_THE_RUN, not row[3]))  # where it is comes after what it is
+        return []
+    config = run.meta["config"]
+    keys = [key for key in differences(config, usual) if not among(key, NOT_CHANGES)]
+    rows = [(key, shown(at(config, key)), shown(at(usual, key))) for key in dict.fromkeys(keys)]
+    return sorted(rows, key=lambda row: among(row[0], NOT_THE_RUN))
+
+
+def among(key: str, keys: Sequence[str]) -> bool:
+    """Whether a dotted key is one of these, or below one."""
+    return any(key == each or key.startswith(f"{each}.") for each in keys)
 
 
 def shown(value: Any) -> str | None:

@@ -69,6 +69,7 @@ def gathered(run: Run, module: Any, data: Any, data_dir: str | None) -> tuple[di
         "split": split,
         "values": values,
         "bound": terms(run, values),
+        "overrides": [str(each) for each in run.meta.get("overrides") or []],
         "changed": run_facts.changed(run),
         "all_keys": run_facts.all_keys(run),
         "commands": run_facts.commands(run, unfinished=status != "completed"),

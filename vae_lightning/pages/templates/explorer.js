@@ -7,7 +7,7 @@ const Explorer = (() => {
   const encode = about.encoder ? Net.encoder(about.encoder, shape, dims) : null;
   const points = about.points && {...about.points, mean: Net.floats(about.points.mean)};
   const z = new Float64Array(dims);
-  let across = order[0], up = dims > 1 ? order[1] : -1, cdf = true, grid = true, dots = true;
+  let across = order[0], up = dims > 1 ? order[1] : -1, cdf = !about.points, grid = true, dots = true;
   let posterior = null; // {mean, log_var} of what was drawn or picked last
   const unitName = (unit) => `z${unit + 1}`;
 
@@ -231,7 +231,7 @@ const Explorer = (() => {
     const two = (value) => Page.number(value, 2);
     found("where").textContent = dims <= 3 ? `z = (${Array.from(z, two).join(", ")})` : `${unitName(across)} = ${two(z[across])}, ${unitName(up)} = ${two(z[up])}, |z| = ${two(Math.hypot(...z))}`;
     found("log-pz").textContent = Page.say("nats_of", {value: Page.number(logPz(), 2)});
-    found("cost").textContent = network ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(2)}) : Page.say("looked_up", {n: about.plane.size ** 2});
+    found("cost").textContent = network ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(spent / decodings < 0.1 ? 3 : 2)}) : Page.say("looked_up", {n: about.plane.size ** 2});
   }
   function go(point, keep = false) {
     if (!keep) posterior = null;
