@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,22 @@ class Recorder:
         """The job has its run folder now, in the folder of its group unless `save_dir` is another."""
         self.group = run.parent if run.parent.name == group else None
         if self.job is not None:
-            relative = os.path.relpath(run.resolve(), self.job.file.parent.resolve())
-            self.job = replace(self.job, run=relative, group=group if self.group else None)
+            where = relative(run, self.job.file.parent)
+            self.job = replace(self.job, run=where, group=group if self.group else None)
             warned(self.job.write)
 
     def ends(self, status: str, error: str | None) -> None:
         """The last record, then the pages of the sweep and of the run's group."""
         if self.job is not None:
             warned(replace(self.job, status=status, error=error).write)
-            rebuild(self.job.file.parent.parent)
+        warned(self.write_pages)
+
+    def write_pages(self) -> None:
+        """From what is on disk now."""
+        if self.job is not None:
+            warned(partial(rebuild, self.job.file.parent.parent))
         if self.group is not None and self.has_page(self.group):
-            rebuild(self.group)
+            warned(partial(rebuild, self.group))
 
     def has_page(self, group: Path) -> bool:
         """Whether a group's page is there, or is due: a sweep named the group, or brought it its second run."""
@@ -101,7 +107,15 @@ def rebuild(folder: Path) -> None:
     from vae_lightning.pages.sweep_page import write_sweep_page
 
     if is_first_process():
-        warned(lambda: write_sweep_page(folder))
+        write_sweep_page(folder)
+
+
+def relative(run: Path, folder: Path) -> str:
+    """The run as seen from a folder; its whole path where they are on two drives."""
+    try:
+        return os.path.relpath(run.resolve(), folder.resolve())
+    except ValueError:
+        return str(run.resolve())
 
 
 class SweepPage(Callback):
@@ -125,6 +139,6 @@ def finish() -> None:
     while UNFINISHED:
         folder = UNFINISHED.pop()
         if (folder / FOLDER).is_dir():
-            rebuild(folder)
+            warned(partial(rebuild, folder))
             if (folder / PAGE).is_file():
                 print(f"sweep page: {folder / PAGE}", flush=True)
