@@ -149,7 +149,7 @@ def test_the_references_are_true(code, cited):
     assert not cited or says.startswith(("Implements", "Follows"))
 
 
-@pytest.mark.parametrize("status", ["interrupted", "diverged", "failed", "killed", "running", "resting"])
+@pytest.mark.parametrize("status", ["interrupted", "failed", "running", "resting"])
 def test_a_run_that_did_not_end_well_says_so(run, status):
     edit(run, status=status, error="RuntimeError: the sky fell")
     text = written(run)

@@ -20,7 +20,7 @@ from vae_lightning.loss import BernoulliLogits
 from vae_lightning.noise import generator
 from vae_lightning.pages import run_page
 from vae_lightning.pages.explorer import Images, explorer
-from vae_lightning.pages.export import packed
+from vae_lightning.pages.layers import packed
 from vae_lightning.pages.page import data, inlined
 from vae_lightning.run_folder import open_run
 from vae_lightning.targets import located
@@ -319,7 +319,7 @@ def cases(kind: str):
         for network, loss in itertools.product(OPTIONS["network"], OPTIONS["loss"]):
             values = dict(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
             part = located(values.pop("_target_"))(**values)
-            sizes = {} if network == "linear" else {"hidden_dim": 64}
+            sizes = {} if network == "linear" else {"hidden_dim": 32}
             kind = located(OmegaConf.load(CONF / "network" / f"{network}.yaml")["_target_"])
             made = kind([1, 28, 28], 3, part.num_parameters, **sizes)
             for each in made.parameters():  # as after some training: initial weights hardly move a pixel

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
-from vae_lightning.errors import FolderError
+from vae_lightning.errors import ConfigError, FolderError
 from vae_lightning.pages import sweep_recorder
 from vae_lightning.targets import ALLOWED, check_targets
 
@@ -93,6 +93,8 @@ def write_report(cfg: DictConfig, data: "LightningDataModule", module: "VAE") ->
         from vae_lightning.pages.run_page import write_run_page
 
         print(f"open {write_run_page(Path(cfg.run_dir), module, data)}", flush=True)
+    except ConfigError:  # it ended before its record began: there is nothing to show
+        pass
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         print(f"warning: {cfg.run_dir}: no report.html ({reason}); its results are whole", file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ from vae_lightning.evaluation.latent_space import active_units, posterior_of
 from vae_lightning.latent import Posterior
 from vae_lightning.noise import generator
 from vae_lightning.pages import export
-from vae_lightning.pages.export import Inexpressible, packed
+from vae_lightning.pages.layers import Inexpressible, packed
 from vae_lightning.pages.run_data import as_uri
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and their coordinates in all

@@ -3,32 +3,21 @@
 J latent dims, P parameters per pixel, C H W image. What cannot be said this way is refused with the reason.
 """
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from vae_lightning import loss as likelihoods
-from vae_lightning.pages.rounding import in_half, is_small
+from vae_lightning.pages.layers import Inexpressible, described, plain_layers
+from vae_lightning.pages.rounding import in_half
 
 MOST_PARAMETERS = 1_800_000  # 4.8 MB of base64
 MOST_OPERATIONS = 20_000_000  # multiplications of one pass: some 40 ms in a browser
 PIXEL_TOLERANCE = 5e-4  # half of what the page promises
 CODE_TOLERANCE = 0.01  # of a mean or log variance: a hundredth of the prior's sigma
-ACTIVATIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
-    nn.ReLU: lambda _: {"kind": "relu"},
-    nn.Tanh: lambda _: {"kind": "tanh"},
-    nn.Sigmoid: lambda _: {"kind": "sigmoid"},
-    nn.LeakyReLU: lambda layer: {"kind": "leaky_relu", "slope": layer.negative_slope},
-    nn.ELU: lambda layer: {"kind": "elu", "alpha": layer.alpha},
-    nn.SiLU: lambda _: {"kind": "silu"},
-    nn.Softplus: lambda layer: {"kind": "softplus", "beta": layer.beta},
-}
-LEFT_OUT = (nn.Identity, nn.Dropout, nn.Dropout2d)  # they do nothing in evaluation
 MEANS = {
     likelihoods.Bernoulli: "sigmoid",
     likelihoods.BernoulliLogits: "sigmoid",
@@ -42,14 +31,6 @@ MEANS = {
     likelihoods.SquaredError: "sigmoid",
     likelihoods.UnboundedGaussian: "identity",
 }  # how each turns the decoder's first C H W numbers into E[x|z]
-
-
-class Inexpressible(Exception):
-    """Why a network is not in the page: a key of the page's strings, and the values to put in."""
-
-    def __init__(self, key: str, **values: Any) -> None:
-        super().__init__(key)
-        self.key, self.values = key, values
 
 
 @dataclass(frozen=True)
@@ -127,31 +108,6 @@ def check_cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> tuple[int
     return parameters, operations
 
 
-def plain_layers(module: nn.Module | None) -> list[nn.Module]:
-    """The layers one after the other, normalisation folded into them. Raises Inexpressible for any other kind."""
-    if module is None:
-        raise Inexpressible("why_no_layers")
-    found: list[nn.Module] = []
-    for each in leaves(module):
-        before = found[-1] if found else None
-        if isinstance(each, nn.BatchNorm1d) and isinstance(before, nn.Linear):
-            found[-1] = fuse_linear_bn_eval(before, each.eval())
-        elif isinstance(each, nn.BatchNorm2d) and isinstance(before, nn.ConvTranspose2d | nn.Conv2d):
-            transposed = isinstance(before, nn.ConvTranspose2d)
-            found[-1] = fuse_conv_bn_eval(before.eval(), each.eval(), transpose=transposed)
-        elif not isinstance(each, LEFT_OUT):
-            described(each, 16)
-            found.append(each)
-    if not found:
-        raise Inexpressible("why_no_layers")
-    return found
-
-
-def leaves(module: nn.Module) -> list[nn.Module]:
-    """The layers of nested Sequentials, in order."""
-    return [leaf for each in module for leaf in leaves(each)] if isinstance(module, nn.Sequential) else [module]
-
-
 def first_outputs(layers: list[nn.Module], size: int, outputs: int) -> list[nn.Module]:
     """The same layers with only the outputs that E[x|z] needs, where the last is linear."""
     last = layers[-1]
@@ -162,47 +118,6 @@ def first_outputs(layers: list[nn.Module], size: int, outputs: int) -> list[nn.M
     if last.bias is not None:
         smaller.bias.data = last.bias.detach()[:size]
     return [*layers[:-1], smaller]
-
-
-def described(layer: nn.Module, bits: int) -> dict[str, Any]:
-    """A layer as plain values. Raises Inexpressible."""
-    if type(layer) in ACTIVATIONS:
-        return ACTIVATIONS[type(layer)](layer)
-    if isinstance(layer, nn.Flatten):
-        return {"kind": "flatten"}
-    if isinstance(layer, nn.Unflatten):
-        return {"kind": "unflatten", "shape": list(layer.unflattened_size)}
-    if isinstance(layer, nn.Linear):
-        return {"kind": "linear", "inputs": layer.in_features, "outputs": layer.out_features, **weights(layer, bits)}
-    if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d) and is_simple(layer):
-        kind = "transposed_convolution" if isinstance(layer, nn.ConvTranspose2d) else "convolution"
-        sizes = {name: list(getattr(layer, name)) for name in ("kernel_size", "stride", "padding", "output_padding")}
-        channels = {"inputs": layer.in_channels, "outputs": layer.out_channels}
-        return {"kind": kind, **channels, **sizes, **weights(layer, bits)}
-    raise Inexpressible("why_layer", name=type(layer).__name__)
-
-
-def is_simple(layer: Any) -> bool:
-    """Neither grouped nor dilated, and padded with zeros by a number."""
-    plain = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
-    return plain and not isinstance(layer.padding, str)
-
-
-def weights(layer: Any, bits: int) -> dict[str, Any]:
-    """Weight and bias in base64; what is small stays in float32."""
-    bits = 32 if is_small(layer.weight) else bits
-    weight = packed(layer.weight, torch.float16 if bits == 16 else torch.float32)
-    return {
-        "bits": bits,
-        "weight": weight,
-        "bias": packed(layer.bias, torch.float32) if layer.bias is not None else None,
-    }
-
-
-def packed(values: Tensor, dtype: torch.dtype = torch.float16) -> str:
-    """The numbers in base64, little endian, row by row."""
-    array = values.detach().cpu().to(dtype).contiguous().numpy()
-    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")
 
 
 def cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> int:

@@ -234,7 +234,7 @@ const Explorer = (() => {
     found("cost").textContent = network ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(spent / decodings < 0.1 ? 3 : 2)}) : Page.say("looked_up", {n: about.plane.size ** 2});
   }
   function go(point, keep = false) {
-    if (!keep) posterior = null;
+    if (!keep) forget();
     for (let unit = 0; unit < dims; unit++) z[unit] = point[unit];
     moved();
   }
@@ -245,7 +245,7 @@ const Explorer = (() => {
     const row = Page.element("label", {class: `unit${active[unit] ? "" : " idle"}`}), value = Page.element("output");
     const range = Page.element("input", {type: "range", min: -limit, max: limit, step: 0.01, "data-unit": unit});
     const cost = Page.element("span", {class: "kl soft"});
-    range.addEventListener("input", () => { posterior = null; stopMorph(); z[unit] = Number(range.value); update(); moved(true); });
+    range.addEventListener("input", () => { forget(); stopMorph(); z[unit] = Number(range.value); update(); moved(true); });
     const update = () => {
       range.value = z[unit];
       value.textContent = Page.number(z[unit], 2);
@@ -384,21 +384,23 @@ const Explorer = (() => {
   const MOST = 10;
   const chart = found("posterior") ? Chart.frame(found("posterior"), (state) => {
     const units = order.slice(0, MOST), row = dims > 4 ? 18 : 26, drawnHeight = units.length * row + 26;
-    const drawn = Chart.canvas(state, {title: "posterior"}, posterior ? drawnHeight : 8);
-    if (!posterior) { state.reading.textContent = Page.say("posterior_none"); return; }
+    const drawn = Chart.canvas(state, {title: "posterior"}, drawnHeight);
     const x = Chart.scale([-reach, reach], [34, state.width - 6]);
     drawn.append(Chart.svg("rect", {x: x(-1), y: 0, width: x(1) - x(-1), height: units.length * row, fill: "var(--grid)"}));
     for (const each of Chart.ticks(-reach, reach, 6, true)) drawn.append(Chart.svg("text", {x: x(each), y: drawnHeight - 8, "text-anchor": "middle"}, Page.number(each, 0)));
     units.forEach((unit, i) => {
-      const y = (i + 0.5) * row, sigma = Math.exp(posterior.log_var[unit] / 2), mean = posterior.mean[unit], hold = (value) => x(Math.max(-reach, Math.min(reach, value)));
-      const colour = active[unit] ? "var(--accent)" : "var(--idle)";
+      const y = (i + 0.5) * row;
       drawn.append(Chart.svg("text", {x: 28, y: y + 4, "text-anchor": "end"}, unitName(unit)));
+      if (!posterior) return;
+      const sigma = Math.exp(posterior.log_var[unit] / 2), mean = posterior.mean[unit], hold = (value) => x(Math.max(-reach, Math.min(reach, value)));
+      const colour = active[unit] ? "var(--accent)" : "var(--idle)";
       drawn.append(Chart.svg("line", {x1: hold(mean - sigma), x2: hold(mean + sigma), y1: y, y2: y, stroke: colour, "stroke-width": 4, "stroke-linecap": "round", opacity: 0.5}));
       drawn.append(Chart.svg("circle", {cx: hold(mean), cy: y, r: 4, fill: colour}, Chart.svg("title", {}, `${unitName(unit)}: ${Page.number(mean, 2)} ± ${Page.number(sigma, 2)}`)));
     });
-    state.reading.textContent = Page.say("posterior_of_kl", {kl: Page.number(klOf(posterior), 2)});
+    state.reading.textContent = posterior ? Page.say("posterior_of_kl", {kl: Page.number(klOf(posterior), 2)}) : Page.say("posterior_none");
   }) : null;
-  const explain = () => chart && chart.redraw();
+  function explain() { if (chart) chart.redraw(); }
+  function forget() { if (posterior) { posterior = null; explain(); } }
   const klOf = ({mean, log_var}) => mean.reduce((sum, m, j) => sum - 0.5 * (1 + log_var[j] - m * m - Math.exp(log_var[j])), 0);
 
   const pad = found("pad") ? Drawing.pad(found("pad"), shape, about.drawn_as, (x) => {
@@ -412,7 +414,7 @@ const Explorer = (() => {
     show(found("rebuilt"), decode(z));
     explain();
   }) : null;
-  if (pad) found("clear").addEventListener("click", () => { pad.clear(); posterior = null; explain(); drawPlane(); });
+  if (pad) found("clear").addEventListener("click", () => { pad.clear(); forget(); drawPlane(); });
 
   // --- start ---------------------------------------------------------------------------------------------------------
   new ResizeObserver(() => {
