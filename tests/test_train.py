@@ -201,6 +201,10 @@ def test_a_sweep_gives_each_job_a_folder_and_goes_on_after_a_failure(tmp_path):
     runs = sorted((tmp_path / "outputs" / "sweep").glob("2*"))
     assert [run.name.split("-")[1] for run in runs] == ["001", "002"]
     assert {meta(run)["config"]["loss"]["_target_"].rsplit(".")[-1] for run in runs} == {"Bernoulli", "SquaredError"}
+    for page in (*(tmp_path / "outputs").glob("multirun/*/sweep.csv"), tmp_path / "outputs" / "sweep" / "sweep.csv"):
+        with page.open() as file:
+            statuses = [row["status"] for row in csv.DictReader(file)]
+        assert sorted(statuses) == ["completed", "completed", "failed", "failed"]
 
 
 @pytest.mark.slow

@@ -184,10 +184,10 @@ def owned(folder: Path) -> Iterator[None]:
 
 
 class Lock:
-    """Held by the process that trains in a folder, and let go by the system when it ends, however it ends."""
+    """Held by the process that works in a folder, and let go by the system when it ends, however it ends."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".lock"
+    def __init__(self, folder: Path, name: str = ".lock") -> None:
+        self.path = folder / name
         self._file: Any = None
 
     def take(self) -> None:

@@ -13,10 +13,7 @@ COLUMNS = "{status:<12} {epochs:>9} {elbo:>11}   {run}"
 
 def lines(folder: Path) -> Iterator[str]:
     """Status, epochs done and planned, best validation ELBO (nats), and the folder of every run, oldest first."""
-    found = sorted(folder.rglob("run_meta.json"), key=lambda path: str(path.parent))
-    runs = [
-        path for path in found if not any(parent.is_symlink() for parent in path.parents)
-    ]  # `latest` is one of them
+    runs = records(folder)
     if not runs:
         yield f"{folder}: no runs"
         return
@@ -27,21 +24,33 @@ def lines(folder: Path) -> Iterator[str]:
 
 def summary(path: Path) -> dict[str, Any]:
     """What a run's record says of it; one that still says `running` while nobody runs was killed."""
-    run = path.parent
-    try:
-        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8") or "{}")
-    except ValueError:
-        meta = {"status": "damaged"}
-    status = meta.get("status") or "killed"
-    if status == "running" and not Lock(run).held:
-        status = "killed"
-    elbos = curve(run)
+    run, (status, meta) = path.parent, standing(path)
+    elbos, config = curve(run), meta.get("config")
     return {
         "status": status,
-        "epochs": f"{len(elbos)}/{meta.get('config', {}).get('epochs', '?')}",
+        "epochs": f"{len(elbos)}/{config.get('epochs', '?') if isinstance(config, dict) else '?'}",
         "elbo": f"{max(elbos):.2f}" if elbos else "-",
         "run": run,
     }
+
+
+def standing(path: Path) -> tuple[str, dict[str, Any]]:
+    """A run's status and record: `killed` where it says `running` and nobody runs, `damaged` where it is no record."""
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8") or "{}")
+    except (OSError, ValueError):
+        meta = None
+    if not isinstance(meta, dict):
+        return "damaged", {}
+    status = str(meta.get("status") or "killed")
+    return ("killed" if status == "running" and not Lock(path.parent).held else status), meta
+
+
+def records(folder: Path) -> list[Path]:
+    """Every run_meta.json below a folder, oldest run first; `latest` is a link, and none of them."""
+    found = sorted(folder.rglob("run_meta.json"), key=lambda path: str(path.parent))
+    depth = len(folder.parents)
+    return [path for path in found if not any(each.is_symlink() for each in list(path.parents)[: -depth - 1])]
 
 
 def curve(run: Path) -> list[float]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import cli, config
 from vae_lightning.errors import ConfigError, FolderError
+from vae_lightning.pages import sweep_recorder
 from vae_lightning.targets import ALLOWED, check_targets
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 def train(cfg: DictConfig) -> float:
     """Trains, tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
+    with sweep_recorder.recorded(cfg) as job:
+        return train_job(cfg, job)
+
+
+def train_job(cfg: DictConfig, job: sweep_recorder.Recorder) -> float:
+    """The checks, the run folder, and the run in it."""
     config.check(cfg)
     config.check_added(HydraConfig.get().overrides.task)
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
@@ -38,6 +45,7 @@ def train(cfg: DictConfig) -> float:
     if before:
         cfg = resume.configuration(before, list(hydra_cfg.overrides.task), cfg)
         if resume.finished(before, cfg):
+            job.becomes(before.path, cfg.group)
             print(f"{before.path}: completed, nothing to do")
             return before.score
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -47,6 +55,7 @@ def train(cfg: DictConfig) -> float:
         resume.check_data(before, data)
     else:
         cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+    job.becomes(Path(cfg.run_dir), cfg.group)
     with run_folder.owned(Path(cfg.run_dir)):
         return fit_and_test(cfg, data, module, before)
 
@@ -234,7 +243,10 @@ def quiet() -> None:
 
 
 def main() -> None:
-    cli.run("train", train)
+    try:
+        cli.run("train", train)
+    finally:
+        sweep_recorder.finish()
 
 
 if __name__ == "__main__":  # through the import, so that a sweep's workers can find `train` by its name

@@ -1,0 +1,553 @@
+"""What the sweep's page is made of: which keys were swept, what may be compared, what failed, many writers at once."""
+
+import csv
+import io
+import json
+import multiprocessing
+import re
+import shutil
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import writers
+from conftest import NO_NETWORK, ROOT, command
+from sweeps import make_run, make_sweep
+
+from vae_lightning import run_folder, train
+from vae_lightning.config import CONF
+from vae_lightning.errors import ConfigError
+from vae_lightning.pages import sweep_data, sweep_jobs, sweep_keys, sweep_page, sweep_runs, sweep_view
+from vae_lightning.pages.sweep_page import write_sweep_page
+from vae_lightning.pages.sweep_runs import BERNOULLI, BYTES, DENSITY
+from vae_lightning.pages.sweep_strings import SWEEP
+
+HOSTILE = "<script>alert(1)</script>"
+TINY = [
+    "epochs=1",
+    "hidden_dim=8",
+    "project_dir=o",
+    "report=false",
+    "~callbacks.reconstruction_grid",
+    "~callbacks.latent_traversal",
+]
+TINY += ["+trainer.limit_train_batches=2", *NO_NETWORK]
+
+
+@pytest.fixture
+def ask(answer, monkeypatch, tmp_path):
+    """The main job in this process: overrides -> (status, what it printed, what it said on stderr)."""
+    monkeypatch.chdir(tmp_path)
+    return partial(answer, train.main)
+
+
+def page(folder: Path) -> str:
+    return write_sweep_page(folder).read_text(encoding="utf-8")
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    write_sweep_page(folder)
+    with (folder / "sweep.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def only_section(folder: Path) -> sweep_data.Section:
+    (section,) = sweep_data.read(folder).sections
+    return section
+
+
+# --- keys and folds --------------------------------------------------------------------------------------------------
+
+
+def test_seeds_fold_into_mean_and_standard_deviation(tmp_path):
+    make_sweep(tmp_path / "g", betas=(1.0, 4.0))
+    section = only_section(tmp_path / "g")
+    assert section.keys == ("beta", "latent.dim")
+    assert [fold.values for fold in section.folds] == [("1", "2"), ("1", "20"), ("4", "2"), ("4", "20")]
+    assert [[run.seed for run in fold.runs] for fold in section.folds] == [[1, 2, 3]] * 4
+    spread = section.folds[0].spread("elbo")
+    values = [-150.1, -150.2, -150.3]
+    assert (spread.mean, spread.count) == (pytest.approx(statistics.fmean(values)), 3)
+    assert spread.deviation == pytest.approx(0.1)  # n - 1
+    assert section.best.values == ("1", "20")
+
+
+def test_a_single_run_has_no_deviation(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    (fold,) = only_section(tmp_path / "g").folds
+    assert fold.spread("elbo").deviation is None
+    assert "±" not in page(tmp_path / "g").split("<tbody")[1].split("</tbody>")[0]
+
+
+KEYS = [
+    ([{"o": ("latent=z2",)}, {"o": ("latent=z20",)}], ("latent.dim",)),  # not latent_traversal.latent_dim
+    ([{"beta": 1.0}, {"beta": 4.0}], ("beta",)),  # not schedule.beta
+    ([{"o": ("loss=bce",)}, {"o": ("loss=bce_logits",)}], ("loss._target_",)),
+    ([{"o": ("loss=gaussian",)}, {"o": ("loss=gaussian_fixed",)}], ("loss._target_",)),  # not loss.variance beside it
+    ([{"o": ("schedule=none",)}, {"o": ("schedule=cyclic",)}], ("schedule._target_",)),
+    ([{"seed": 1}, {"seed": 2}], ()),
+    ([{"batch_size": 64}, {"batch_size": 128}], ("batch_size",)),
+    ([{"beta": 1.0, "o": ("latent=z2",)}, {"beta": 4.0, "o": ("latent=z20",)}], ("beta", "latent.dim")),
+    ([{"o": ("experiment=iwae",)}, {"o": ("experiment=iwae", "bound=elbo")}], ("bound._target_",)),
+    ([{"o": ()}, {"o": ("callbacks.sample_grid.columns=4",)}], ("callbacks.sample_grid.columns",)),
+    ([{"o": ()}, {"o": ("logger=tensorboard",)}], ()),
+    ([{"lr": 0.1}, {"lr": 0.01}, {"lr": 0.1, "epochs_said": 9}], ("lr",)),
+]
+
+
+@pytest.mark.parametrize(("runs", "keys"), KEYS)
+def test_which_keys_were_swept(tmp_path, runs, keys):
+    for i, each in enumerate(runs):
+        values = {key: value for key, value in each.items() if key not in ("o", "epochs_said")}
+        said = (*each.get("o", ()), *(f"{key}={value}" for key, value in values.items()))
+        make_run(tmp_path / "g" / f"r{i}", *each.get("o", ()), said=said, **values)
+    assert set(only_section(tmp_path / "g").keys) == set(keys)
+
+
+def test_experiments_are_shown_by_their_name(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    make_run(tmp_path / "g" / "b", "experiment=iwae", "data.protocol=grey")
+    section = only_section(tmp_path / "g")
+    assert "experiment" in section.keys
+    assert {fold.values[section.keys.index("experiment")] for fold in section.folds} == {"–", "iwae"}
+
+
+def test_options_are_shown_by_their_name():
+    for path in sorted((CONF / "loss").glob("*.yaml")):
+        target = path.read_text().partition("_target_: ")[2].split()[0]
+        assert sweep_keys.shown_value("loss._target_", target) == path.stem
+    assert sweep_keys.shown_value("loss._target_", "my.Loss") == "Loss"
+    assert sweep_keys.shown_value("../../etc._target_", "a.B") == "B"
+
+
+# --- what may be compared --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"o": ("data.protocol=dynamic",)},
+        {"data": {"name": "fashion_mnist"}},
+        {"data": {"subset": False, "sha256": {"test_images": "0fa7"}}},
+        {"o": ("loss=mse",)},
+        {"o": ("loss=discretized_logistic",)},
+    ],
+)
+def test_protocols_data_and_kinds_of_likelihood_are_never_mixed(tmp_path, other):
+    make_run(tmp_path / "g" / "a", elbo=-100)
+    options = other.pop("o", ())
+    make_run(tmp_path / "g" / "b", *options, elbo=-200, **other)
+    sections = sweep_data.read(tmp_path / "g").sections
+    assert [[run.name for run in section.runs] for section in sections] == [["a"], ["b"]]
+    assert [fold.spread("elbo").mean for section in sections for fold in section.folds] == [-100, -200]
+    assert len({section.label for section in sections}) == 2
+    assert page(tmp_path / "g").count('role="tabpanel"') == 2
+
+
+def test_the_same_label_with_other_data_is_told_apart_by_their_checksum(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    make_run(tmp_path / "g" / "b", data={"sha256": {"test_images": "ffff"}})
+    labels = [section.label for section in sweep_data.read(tmp_path / "g").sections]
+    assert len(set(labels)) == 2
+
+
+def test_every_likelihood_is_of_a_known_kind():
+    """A mass of {0, 1}, a mass of bytes, or a density: their nats are three different things."""
+    from vae_lightning import loss
+
+    kinds = {name: sweep_runs.MEASURES.get(name, DENSITY) for name in loss.__all__ if name[0].isupper()}
+    kinds.pop("Likelihood")
+    assert {name for name, kind in kinds.items() if kind == BERNOULLI} == {"Bernoulli", "BernoulliLogits"}
+    assert {name for name, kind in kinds.items() if kind == BYTES} == {"DiscretizedLogistic"}
+    assert "ContinuousBernoulli" in kinds
+
+
+def test_nll_is_averaged_only_where_it_was_measured_alike(tmp_path):
+    def evaluated(run: Path, value: float, k: int, digest: str = "d") -> Path:
+        row = {"name": "nll", "value": value, "num_samples": k, "num_images": 1000, "split": "test"}
+        row |= {"checkpoint": "best.ckpt", "checkpoint_sha256": digest}
+        (run / "evaluation.json").write_text(json.dumps({"results": [row]}))
+        (run / "checkpoints").mkdir()
+        (run / "checkpoints" / "best.ckpt.sha256").write_text("d  best.ckpt\n")
+        return run
+
+    runs = make_sweep(tmp_path / "g", betas=(1.0,), dims=(2,))
+    evaluated(runs[0], 100.0, 500)
+    evaluated(runs[1], 102.0, 500)
+    evaluated(runs[2], 50.0, 500, digest="of the checkpoint before")
+    (fold,) = only_section(tmp_path / "g").folds
+    assert fold.nll()[0] == 500
+    assert (fold.nll()[1].mean, fold.nll()[1].count) == (101.0, 2)
+    assert "K = 500" in page(tmp_path / "g")
+    shutil.rmtree(runs[1] / "checkpoints")
+    evaluated(runs[1], 99.0, 5000)
+    assert only_section(tmp_path / "g").folds[0].nll() is None
+    assert [row["nll_num_samples"] for row in table(tmp_path / "g")] == ["500", "5000", ""]
+
+
+# --- runs that did not end well --------------------------------------------------------------------------------------
+
+
+def test_whatever_happened_to_a_run_it_is_listed(tmp_path):
+    group = tmp_path / "g"
+    make_run(group / "good", beta=1.0, elbo=-100)
+    make_run(group / "diverged", beta=1.0, seed=7, status="diverged", error="Diverged: loss is nan\nat step 3")
+    killed = make_run(group / "killed", beta=1.0, seed=8, status="running", elbo=-300)
+    meta = json.loads((killed / "run_meta.json").read_text())
+    (killed / "run_meta.json").write_text(json.dumps({**meta, "metrics": {}, "epochs_done": None}))
+    with (killed / "curves" / "train_log.csv").open("a") as file:
+        file.write("6,1,")  # torn
+    for name, content in (
+        ("empty", ""),
+        ("torn", '{"status": "run'),
+        ("list", "[]"),
+        ("odd", '{"config": [], "data": 3}'),
+    ):
+        (group / name).mkdir()
+        (group / name / "run_meta.json").write_text(content)
+    running = make_run(group / "running", beta=1.0, seed=9, status="running")
+    with run_folder.owned(running):
+        rows = {row["run"]: row for row in table(group)}
+        section = only_section(group)
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "good": "completed", "diverged": "diverged", "killed": "killed", "running": "running",
+        "empty": "killed", "torn": "damaged", "list": "damaged", "odd": "killed",
+    }  # fmt: skip
+    assert rows["diverged"]["error"] == "Diverged: loss is nan\nat step 3"
+    assert (rows["killed"]["split"], float(rows["killed"]["elbo"])) == ("val", -301)
+    assert (rows["good"]["split"], float(rows["good"]["elbo"])) == ("test", -100)
+    (fold,) = section.folds
+    assert (fold.spread("elbo").mean, fold.spread("elbo").count) == (-100, 1)  # what did not complete is in no mean
+
+
+def test_means_do_not_mix_test_and_validation(tmp_path):
+    make_run(tmp_path / "g" / "a", seed=1, elbo=-100)
+    other = make_run(tmp_path / "g" / "b", seed=2, elbo=-200)
+    meta = json.loads((other / "run_meta.json").read_text())
+    meta["metrics"] = {key: value for key, value in meta["metrics"].items() if not key.startswith("test/")}
+    (other / "run_meta.json").write_text(json.dumps(meta))
+    (fold,) = only_section(tmp_path / "g").folds
+    assert (fold.split, fold.spread("elbo").mean, fold.spread("elbo").count) == ("test", -100, 1)
+
+
+@pytest.mark.parametrize("junk", [None, 3, "x", [], {"a": 1}, "NaN", 1e400, True])
+@pytest.mark.parametrize(
+    "key", ["config", "overrides", "seed", "data", "metrics", "seconds", "epochs_done", "error", "status"]
+)
+def test_no_value_in_a_record_is_too_odd(tmp_path, key, junk):
+    run = make_run(tmp_path / "g" / "a")
+    meta = json.loads((run / "run_meta.json").read_text())
+    (run / "run_meta.json").write_text(json.dumps({**meta, key: junk}))
+    assert "a" in page(tmp_path / "g")
+    assert (tmp_path / "g" / "sweep.md").is_file()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG torn", b"\xff\xd8 not a picture"])
+def test_a_torn_picture_is_none(tmp_path, content):
+    run = make_run(tmp_path / "g" / "a", picture=True)
+    assert "data:image/png;base64," in page(tmp_path / "g")
+    next((run / "samples").iterdir()).write_bytes(content)
+    assert "data:image/png;base64," not in page(tmp_path / "g")
+
+
+def test_nothing_to_show_is_said_and_nothing_is_written(tmp_path):
+    with pytest.raises(ConfigError, match="there is none in it"):
+        write_sweep_page(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- escaping --------------------------------------------------------------------------------------------------------
+
+
+class Elements(HTMLParser):
+    """How many script elements there are, and every attribute that would run something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts, self.handlers, self.links = 0, [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.scripts += tag == "script"
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+
+
+def test_hostile_text_is_text(tmp_path):
+    harmless, hostile = tmp_path / "harmless", tmp_path / "<img src=x onerror=alert(1)>"
+    values = ("x", "y")
+    for folder, word in ((harmless, "a"), (hostile, HOSTILE)):
+        for i, each in enumerate(values):
+            said = (f"+note={word}{each}", "beta=1")
+            config = {"note": f"{word}{each}", "name": word}
+            run = make_run(
+                folder / f"{'<script>alert(1)<' if word != 'a' else 'a'}{i}", said=said, error=word, **config
+            )
+            (run / "report.html").write_text("")
+        make_run(folder / "javascript:alert(1)", status=word, error=f'"><img src=x onerror=alert(1)>{word}').joinpath(
+            "report.html"
+        ).touch()
+        make_run(folder / "other", data={"name": word, "protocol": word})
+    clean, dirty = Elements(page(harmless)), Elements(page(hostile))
+    assert dirty.scripts == clean.scripts
+    assert dirty.handlers == []
+    assert all(link.startswith(("#", "./", "data:image/png")) for link in dirty.links)
+    assert HOSTILE not in (hostile / "sweep.md").read_text()
+    assert HOSTILE in (hostile / "sweep.csv").read_text()  # data, as it is
+
+
+def test_markdown_is_one_line_per_row_and_csv_reads_back(tmp_path):
+    said = ("+note=a|b\nc", "x=1,2")
+    make_run(tmp_path / "g" / "a|b", note="a|b\nc", said=said)
+    make_run(tmp_path / "g" / "plain", note="_x_ *y* [z](http://w)", status="failed", error="a | b\nc `d`")
+    write_sweep_page(tmp_path / "g")
+    lines = (tmp_path / "g" / "sweep.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    cells = {len(line.replace("\\|", "").split("|")) for line in rows[:4]}
+    assert len(cells) == 1
+    assert any("a\\|b c" in line for line in rows)
+    assert any("\\_x\\_ \\*y\\* \\[z\\](http://w)" in line for line in rows)
+    assert any("a \\| b c \\`d\\`" in line for line in rows)
+    by_name = {row["run"]: row for row in table(tmp_path / "g")}
+    assert by_name["a|b"]["note"] == "a|b\nc"
+    assert float(by_name["a|b"]["elbo"]) == -110
+    assert by_name["plain"]["error"] == "a | b\nc `d`"
+
+
+def test_the_page_holds_what_its_script_needs(tmp_path):
+    make_sweep(tmp_path / "g", betas=(1.0, 4.0), dims=(2,), seeds=(1,), picture=True)
+    text = page(tmp_path / "g")
+    found = json.loads(text.partition('<script type="application/json" id="sweep">')[2].partition("</script>")[0])
+    assert [run["numbers"]["elbo"] for run in found["runs"]] == [-150.1, -158.1]
+    assert found["own"][0]["beta"] == "1"
+    assert "beta" not in found["common"]
+    assert found["common"]["latent.dim"] == "2"
+    assert found["runs"][0]["command"] == "python -m vae_lightning.train beta=1 latent=z2 seed=1"
+    assert all(link.startswith(("#", "./", "data:image/png")) for link in Elements(text).links)
+
+
+def test_every_string_is_used_and_says_the_same_in_both_languages():
+    folder = Path(sweep_page.__file__).parent / "templates"
+    used = "".join((folder / name).read_text() for name in ("sweep.html.j2", "sweep.js", "sweep_charts.js"))
+    for key, (english, japanese) in SWEEP.items():
+        assert f'"{key}"' in used or key in sweep_runs.SPLITS, key
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", japanese)), key
+
+
+def test_reading_and_writing_a_page_needs_no_torch(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    code = (
+        "import sys, pathlib; from vae_lightning.pages.sweep_page import write_sweep_page as w; w(pathlib.Path('g')); "
+    )
+    (tmp_path / "probe.py").write_text(
+        f"{code}print(sorted({{'torch', 'lightning', 'matplotlib'}} & set(sys.modules)))"
+    )
+    assert command("probe", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}").stdout.strip() == "[]"
+
+
+def test_pictures_stop_at_a_budget(tmp_path, monkeypatch):
+    make_sweep(tmp_path / "g", betas=(1.0, 4.0), dims=(2,), seeds=(1,), picture=True)
+    monkeypatch.setattr(sweep_view.sweep_pictures, "BUDGET", 1000)
+    text = page(tmp_path / "g")
+    assert text.count("data:image/png;base64,") == 1
+    assert "1 pictures were left out" in text
+
+
+# --- many writers ----------------------------------------------------------------------------------------------------
+
+
+def names_on_the_page(tmp_path: Path, naive: bool) -> set[str]:
+    """Four processes, each of which ends three jobs."""
+    shutil.rmtree(tmp_path / "g", ignore_errors=True)
+    (tmp_path / "g").mkdir()
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        places = str(tmp_path / "template"), str(tmp_path / "g")
+        for job in [pool.submit(writers.end_jobs, *places, worker, naive) for worker in range(4)]:
+            job.result()
+    return {row["run"] for row in csv.DictReader(io.StringIO((tmp_path / "g" / "sweep.csv").read_text()))}
+
+
+ALL = {f"w{worker}-{i}" for worker in range(4) for i in range(writers.JOBS)}
+
+
+def test_jobs_that_end_at_once_are_all_on_the_page(tmp_path):
+    make_run(tmp_path / "template")
+    assert names_on_the_page(tmp_path, naive=False) == ALL
+    assert not list((tmp_path / "g").glob(".*.tmp"))
+    assert not (tmp_path / "g" / sweep_page.ASKED).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="whoever writes last may have read first")
+def test_without_the_lock_some_are_missing(tmp_path):
+    make_run(tmp_path / "template")
+    assert [names_on_the_page(tmp_path, naive=True) for _ in range(6)] == [ALL] * 6
+
+
+def test_nobody_waits_for_a_writer_that_hangs(tmp_path, monkeypatch):
+    make_run(tmp_path / "g" / "a")
+    monkeypatch.setattr(sweep_page, "PATIENCE", 0.2)
+    lock = run_folder.Lock(tmp_path / "g", sweep_page.LOCK)
+    lock.take()
+    begun = time.monotonic()
+    write_sweep_page(tmp_path / "g")
+    assert time.monotonic() - begun < 5
+    assert (tmp_path / "g" / sweep_page.ASKED).exists()  # whoever has the lock looks for it
+    lock.release()
+    write_sweep_page(tmp_path / "g")
+    assert (tmp_path / "g" / "sweep.html").is_file()
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path):
+    make_run(tmp_path / "g" / "a")
+    (tmp_path / "g" / ".sweep.html.0123abcd.tmp").write_text("half")
+    write_sweep_page(tmp_path / "g")
+    assert not list((tmp_path / "g").glob(".*.tmp"))
+
+
+def test_long_curves_are_thinned_with_their_ends():
+    curve = [(epoch, -float(epoch)) for epoch in range(1, 1001)]
+    found = sweep_view.thinned(curve, 200)
+    assert (found[0], found[-1]) == (curve[0], curve[-1])
+    assert len(found) <= 201
+    assert sweep_view.thinned(curve[:3], 200) == curve[:3]
+    assert sweep_view.thinned([], 200) == []
+
+
+# --- real sweeps -----------------------------------------------------------------------------------------------------
+
+
+def check_three_jobs(project: Path, group: str = "g") -> None:
+    """Of three jobs one was refused: the page of the sweep and that of the group know all three."""
+    (sweep,) = [path for path in (project / "multirun").iterdir() if path.is_dir()]
+    for folder in (sweep, project / group):
+        rows = table(folder)
+        assert sorted(row["status"] for row in rows) == ["completed", "completed", "failed"]
+        (failed,) = [row for row in rows if row["status"] == "failed"]
+        assert failed["run"] == "job 1"
+        assert failed["error"].startswith("latent.dim=0.5: must be a whole number")
+        assert "latent.dim=0.5" in failed["overrides"]
+        text = (folder / "sweep.html").read_text()
+        assert "latent.dim=0.5: must be a whole number" in text
+        assert text.count('class="run-row mark"') == 2
+        assert {"sweep.html", "sweep.csv", "sweep.md"} <= {path.name for path in folder.iterdir()}
+    assert "python -m vae_lightning.train -m latent.dim=2,0.5,3" in (sweep / "sweep.html").read_text()
+
+
+def test_a_sweep_with_a_failed_job_leaves_a_complete_page(ask, tmp_path):
+    status, out, err = ask("-m", "latent.dim=2,0.5,3", *TINY, "group=g")
+    assert status == 2
+    assert "warning" not in err
+    (line,) = [line for line in out.splitlines() if line.startswith("sweep page: ")]
+    assert Path(line.removeprefix("sweep page: ")).is_file()
+    before = Path(line.removeprefix("sweep page: ")).read_text()
+    check_three_jobs(tmp_path / "o")
+    assert Path(line.removeprefix("sweep page: ")).read_text() == before  # it was complete without us
+
+
+@pytest.mark.slow  # a shorter look at the same is in test_train.py
+def test_a_joblib_sweep_with_a_failed_job_leaves_a_complete_page(tmp_path):
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = command("vae_lightning.train", "-m", "latent.dim=2,0.5,3", *TINY, "group=g", *launcher, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "warning" not in done.stderr
+    assert done.stdout.count("sweep page: ") == 1
+    check_three_jobs(tmp_path / "o")
+
+
+def test_a_sweep_over_composed_groups_has_one_page_of_exactly_its_runs(ask, tmp_path):
+    assert ask("seed=5", *TINY)[0] == 0
+    assert not list((tmp_path / "o").rglob("sweep.html"))  # a single run makes no page
+    status, out, _ = ask("-m", "beta=1,4", "latent=z2,z8", *TINY)
+    assert status == 0
+    (page,) = (tmp_path / "o").rglob("sweep.html")
+    assert f"sweep page: {page.relative_to(tmp_path)}" in out
+    (section,) = sweep_data.read(page.parent).sections
+    assert section.keys == ("beta", "latent.dim")
+    assert len(section.runs) == 4
+    assert 'href="../../' not in page.read_text()  # no report.html yet, so no link
+    next(run for run in section.runs).folder.joinpath("report.html").touch()
+    write_sweep_page(page.parent)
+    assert 'href="../../mnist-lat2-bce-beta1-none-mean/' in page.read_text()
+
+
+def test_a_group_gets_its_page_with_its_second_run_and_keeps_it_fresh(ask, tmp_path):
+    assert ask("-m", "seed=1,2", *TINY, "latent.dim=2")[0] == 0
+    (group,) = (tmp_path / "o").glob("mnist*")
+    assert len(table(group)) == 2
+    assert ask("seed=3", *TINY, "latent.dim=2")[0] == 0
+    with (group / "sweep.csv").open() as file:
+        assert [row["seed"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("overrides", [["-m", "seed=1,2"], ["seed=1"]])
+def test_a_page_that_cannot_be_written_changes_no_run(ask, tmp_path, monkeypatch, overrides):
+    def refuse(folder):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "o" / "g").mkdir(parents=True)
+    (tmp_path / "o" / "g" / "sweep.html").touch()
+    monkeypatch.setattr(sweep_page, "write_sweep_page", refuse)
+    status, _, err = ask(*overrides, *TINY, "group=g")
+    assert status == 0
+    lines = err.splitlines()
+    assert lines
+    assert all(line.startswith("warning: no sweep page (OSError") for line in lines if "warning" in line)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "o" / "g").glob("2*/run_meta.json")]
+    assert {record["status"] for record in records} == {"completed"}
+
+
+def test_an_interrupted_job_is_on_the_page(ask, tmp_path, monkeypatch):
+    def interrupted(cfg):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "data_module", interrupted)
+    assert ask("-m", "seed=1,2", *TINY)[0] == 130
+    (sweep,) = (tmp_path / "o" / "multirun").iterdir()
+    assert [row["status"] for row in table(sweep)] == ["interrupted"]
+
+
+def test_a_sweep_that_is_refused_as_a_whole_leaves_no_page(ask, tmp_path):
+    status, out, _ = ask("-m", "loss=bce,nope", *TINY)
+    assert status == 2
+    assert "sweep page" not in out
+    assert not list(tmp_path.rglob("sweep.*"))
+
+
+@pytest.mark.parametrize("wrong", ["project_dir=null", "group=../x", "group=${oc.env:HOME}", "save_dir=''"])
+def test_a_refused_job_is_refused_for_its_own_reason(ask, tmp_path, wrong):
+    """What cannot be a folder is not looked into for a page either."""
+    status, _, err = ask(wrong, *[each for each in TINY if not each.startswith(wrong.partition("=")[0])])
+    assert status == 2
+    assert wrong.partition("=")[0] in err
+    assert "warning" not in err
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"overrides": 3}', '{"number": "x", "overrides": [], "status": "failed"}']
+)
+def test_what_is_no_record_of_a_job_is_passed_over(tmp_path, content):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "0000.json").write_text(content)
+    assert sweep_jobs.read(tmp_path) == []
+
+
+def test_a_job_whose_run_folder_is_gone_is_listed(tmp_path):
+    sweep_jobs.Job(
+        tmp_path / "s" / "jobs" / "0000.json", 0, ("beta=1",), status="completed", run="../../g/gone"
+    ).write()
+    (row,) = table(tmp_path / "s")
+    assert (row["run"], row["status"]) == ("job 0", "missing")
+
+
+def test_the_jobs_of_a_project_that_moved_are_found(tmp_path):
+    make_run(tmp_path / "o" / "g" / "a")
+    file = tmp_path / "o" / "multirun" / "t" / "jobs" / "0000.json"
+    sweep_jobs.Job(file, 0, status="completed", run="../../../g/a").write()
+    (tmp_path / "o").rename(tmp_path / "moved")
+    assert [row["run"] for row in table(tmp_path / "moved" / "multirun" / "t")] == ["../../g/a"]
+    assert len(table(tmp_path / "moved")) == 1  # once, however it is found

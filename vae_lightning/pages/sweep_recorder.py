@@ -1,0 +1,144 @@
+"""A job of a sweep tells what became of it, and the pages it belongs to are written again when it ends.
+
+Imports neither torch nor Lightning.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lightning.errors import ConfigError, Interrupted
+from vae_lightning.mistakes import as_user_error
+from vae_lightning.pages.sweep_jobs import COMPLETED, FAILED, FOLDER, PAGE, STOPPED, Job
+from vae_lightning.run_folder import check_name, is_first_process
+from vae_lightning.status import records
+
+
+class Recorder:
+    """What a job tells of itself on the way. `group`: its group's folder, if it was named or the run is in it."""
+
+    def __init__(self, job: Job | None, group: Path | None) -> None:
+        self.job, self.named, self.group = job, group, group
+
+    def becomes(self, run: Path, group: str) -> None:
+        """The job has its run folder now, in the folder of its group unless `save_dir` is another."""
+        self.group = run.parent if run.parent.name == group else None
+        if self.job is not None:
+            where = relative(run, self.job.file.parent)
+            self.job = replace(self.job, run=where, group=group if self.group else None)
+            warned(self.job.write)
+
+    def ends(self, status: str, error: str | None) -> None:
+        """The last record, then the pages of the sweep and of the run's group."""
+        if self.job is not None:
+            warned(replace(self.job, status=status, error=error).write)
+        warned(self.write_pages)
+
+    def write_pages(self) -> None:
+        """From what is on disk now."""
+        if self.job is not None:
+            warned(partial(rebuild, self.job.file.parent.parent))
+        if self.group is not None and self.has_page(self.group):
+            warned(partial(rebuild, self.group))
+
+    def has_page(self, group: Path) -> bool:
+        """Whether a group's page is there, or is due: a sweep named the group, or brought it its second run."""
+        if self.job is None or (group / PAGE).is_file():
+            return (group / PAGE).is_file()
+        return len(records(group)) >= (1 if self.named else 2) if group.is_dir() else False
+
+
+@contextmanager
+def recorded(cfg: DictConfig) -> Iterator[Recorder]:
+    """Around a job: its record where it is one of a sweep, and afterwards, whatever came, the pages it belongs to.
+
+    A record or page that cannot be written is one warning; the job ends as it would have.
+    """
+    hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
+    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process():
+        number, overrides = int(hydra_cfg.job.num), tuple(hydra_cfg.overrides.task)
+        file = Path(hydra_cfg.runtime.output_dir) / FOLDER / f"{number:04d}.json"
+        job = Job(file, number, overrides, group.name if group else None)
+        warned(job.write)
+    recorder = Recorder(job, group)
+    try:
+        yield recorder
+    except BaseException as error:
+        mistake = as_user_error(error, []) if isinstance(error, Exception) else None
+        stopped = isinstance(mistake, Interrupted) or not isinstance(error, Exception)
+        said = str(mistake or f"{type(error).__name__}: {error}")
+        recorder.ends(STOPPED if stopped else FAILED, said)
+        raise
+    recorder.ends(COMPLETED, None)
+
+
+def named_group(cfg: DictConfig) -> Path | None:
+    """project_dir/group where the command named a group that can be one."""
+    try:
+        if cfg.group is None or cfg.save_dir is not None:
+            return None
+        return Path(cfg.project_dir) / check_name("group", str(cfg.group))
+    except (ConfigError, OmegaConfBaseException, TypeError):
+        return None  # it is refused in a moment
+
+
+def warned(write: Callable[[], Any]) -> None:
+    """Does it; what fails is one line on stderr."""
+    try:
+        write()
+    except Exception as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"warning: no sweep page ({line}); the run is not touched by this", file=sys.stderr, flush=True)
+
+
+def rebuild(folder: Path) -> None:
+    """The page of a folder, from what is on disk now."""
+    from vae_lightning.pages.sweep_page import write_sweep_page
+
+    if is_first_process():
+        write_sweep_page(folder)
+
+
+def relative(run: Path, folder: Path) -> str:
+    """The run as seen from a folder; its whole path where they are on two drives."""
+    try:
+        return os.path.relpath(run.resolve(), folder.resolve())
+    except ValueError:
+        return str(run.resolve())
+
+
+class SweepPage(Callback):
+    """Hydra's callback of `conf/train.yaml`: once no job runs any more, the sweep's page is written a last time.
+
+    After a failed job Hydra does not call `on_multirun_end`; whoever started Hydra calls `finish`, too.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        UNFINISHED.append(Path(str(config.hydra.sweep.dir)))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        finish()
+
+
+UNFINISHED: list[Path] = []  # the sweep that this process has started and not finished
+
+
+def finish() -> None:
+    """The last page of this process's sweep, and where it is: not where no job began."""
+    while UNFINISHED:
+        folder = UNFINISHED.pop()
+        if (folder / FOLDER).is_dir():
+            warned(partial(rebuild, folder))
+            if (folder / PAGE).is_file():
+                print(f"sweep page: {folder / PAGE}", flush=True)
