@@ -4,7 +4,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 BIN := .venv/bin
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # every test process keeps torch to one thread
 
-.PHONY: run test test-slow style lint clean
+BENCHMARKS := train_step accuracy main_job sweep start_up scaling nll
+
+.PHONY: run test test-slow bench style lint clean
 
 run: .venv/installed  ## the main job with its defaults
 	$(BIN)/python -m vae_lightning.train
@@ -14,6 +16,10 @@ test: .venv/installed  ## the default tests
 
 test-slow: .venv/installed  ## the long ones: wheel, sweeps, published numbers
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+bench: .venv/installed  ## what training costs, beside its peers; half an hour on two quiet cores
+	for each in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$each || exit; done
+	$(BIN)/python -m benchmarks.document
 
 style: .venv/installed  ## format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

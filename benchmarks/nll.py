@@ -1,6 +1,6 @@
 """The importance-weighted NLL with K = 5000, 784-200-200-50: time beside its bare arithmetic, and memory.
 
-    python benchmarks/nll.py [--threads 1] [--images 4] [--repeats 7]
+    python -m benchmarks.nll [--threads 1] [--images 4] [--repeats 7]
 
 Every repeat times all contestants one after the other, so that a busy machine slows them alike; printed are medians and
 the medians of the ratios within a repeat. Memory is the peak of a process that evaluates 10,000 images.
@@ -81,7 +81,7 @@ def seconds(contestant: Callable, *arguments) -> float:
 def peak(num_samples: int, images: int) -> float:
     """GiB at most in a process of its own."""
     probe = (
-        "import sys; sys.path.insert(0, 'benchmarks'); import nll, resource\n"
+        "from benchmarks import nll; import resource\n"
         f"nll.importance_weighted(nll.model(), nll.digits({images}), {num_samples}, nll.CURVE)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

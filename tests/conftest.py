@@ -133,11 +133,14 @@ class ForeignVAE(pl.LightningModule):
         mean, log_var = self.to_latent(x)
         return self.to_image(mean + torch.randn_like(mean) * (0.5 * log_var).exp())
 
+    def reconstruction_loss(self, x: Tensor) -> Tensor:
+        return (self.autoencode(x) - x).square().mean()
+
     def dream(self, n: int) -> Tensor:
         return self.to_image(torch.randn(n, self.latent_size))
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        loss = (self.autoencode(batch[0]) - batch[0]).square().mean()
+        loss = self.reconstruction_loss(batch[0])
         self.weights_seen.append(self.kl_weight)
         self.log("foreign_loss", loss, on_step=False, on_epoch=True)
         return loss

@@ -73,12 +73,13 @@ def test_both_languages_have_the_same_tables():
 def test_there_is_something_to_run():
     assert len(TRAIN) >= 12
     assert len(PREDECESSOR) >= 30
-    assert len(SNIPPETS) == 12
+    assert len(SNIPPETS) == 13
     assert len(EVALUATE) >= 6
 
 
 @pytest.mark.parametrize("line", TRAIN)
-def test_every_training_command_runs(run_quickly, line):
+def test_every_training_command_runs(run_quickly, monkeypatch, line):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
     run = run_quickly([each for each in shlex.split(line)[3:] if not each.startswith("data=fashion")])
     assert (run / "run_meta.json").is_file()
 
@@ -151,6 +152,19 @@ def test_every_montage_command_runs(run_quickly, monkeypatch, line):
     monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
     main()
     assert list(run.glob("*_montage.png"))
+
+
+def test_every_report_command_runs(run_quickly, monkeypatch):
+    from vae_lightning import report
+
+    run = run_quickly([])
+    lines = [line for line in COMMANDS if "vae_lightning.report" in line]
+    assert len(lines) == 2
+    for line, page in zip(lines, (run / "report.html", run.parent / "sweep.html"), strict=True):
+        folder = run.parent / "latest" if line.endswith("latest") else run.parent
+        monkeypatch.setattr("sys.argv", [*shlex.split(line)[2:-1], str(folder)])
+        report.main()
+        assert page.stat().st_size > 10_000
 
 
 def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):

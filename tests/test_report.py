@@ -372,3 +372,12 @@ def test_the_record_of_somebody_elses_class_imports_nothing(run):
     assert "antigravity.Loss" in text
     assert "antigravity.Data: not among the packages" in text
     assert open_run(run).path == run
+
+
+def test_inputs_of_a_diverged_model_are_no_reason_to_write_no_page():
+    """Their second moment has no inverse; the weights are then rounded to the nearest."""
+    layer = nn.Linear(400, 100)
+    layer.weight.data.mul_(1e3)
+    for x in (torch.full((4, 400), 1e30), torch.full((4, 400), torch.inf), torch.zeros(4, 400)):
+        (rounded,) = in_half([layer], x)
+        assert torch.allclose(rounded.weight, layer.weight, rtol=1e-2)

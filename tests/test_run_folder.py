@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vae_lightning import run_folder
-from vae_lightning.errors import ConfigError, FolderError
+from vae_lightning.errors import CheckpointError, ConfigError, FolderError
 from vae_lightning.run_folder import claim
 
 
@@ -106,6 +107,18 @@ def test_latest_resolves_at_every_moment(tmp_path, naive):
     assert looks > 100
     assert missing == 0
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_look_at_the_lock_keeps_nobody_out(tmp_path):
+    """`held` has it for a moment; whoever wants it waits for that long."""
+    looking, own = run_folder.Lock(tmp_path), run_folder.Lock(tmp_path)
+    looking.take()
+    threading.Timer(0.03, looking.release).start()
+    own.take()
+    assert run_folder.Lock(tmp_path).held
+    with pytest.raises(CheckpointError, match="in use by process"):
+        run_folder.Lock(tmp_path).take()
+    own.release()
 
 
 def test_a_latest_that_somebody_made_a_folder_stays(tmp_path):

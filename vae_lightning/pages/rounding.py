@@ -37,12 +37,15 @@ def with_feedback(weight: Tensor, x: Tensor) -> Tensor:
     """Follows Frantar et al. (2023), GPTQ: weight [O, I] in fp16, inputs x [N, I].
 
     Column by column; the columns not yet rounded take up the error of the one that was, so that the squared error of
-    the layer's output on x is smallest.
+    the layer's output on x is smallest. The nearest fp16 of each where the inputs of a diverged model allow no more.
     """
     left, x = weight.double().clone(), x.flatten(0, -2).double()
     hessian = x.T @ x / len(x)
     hessian.diagonal().add_(DAMPING * hessian.diagonal().mean() + 1e-12)
-    inverse = torch.linalg.cholesky(torch.linalg.inv(hessian), upper=True)
+    try:
+        inverse = torch.linalg.cholesky(torch.linalg.inv(hessian), upper=True)
+    except torch.linalg.LinAlgError:
+        return weight.half().float()
     rounded = torch.empty_like(left)
     for i in range(left.shape[1]):
         rounded[:, i] = left[:, i].half().double()

@@ -1,0 +1,72 @@
+"""Puts the numbers of the benchmarks' JSON files into docs/performance.md: `python -m benchmarks.document`."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contest import RESULTS, ROOT, spread
+
+PAGE = ROOT / "docs" / "performance.md"
+NAMES = ("train_step", "accuracy", "main_job", "sweep", "start_up", "scaling")
+
+
+def shown(found: dict[str, Any]) -> str:
+    """One benchmark: where it was measured, what took how long, and which demands hold."""
+    machine, versions = found["machine"], found["versions"]
+    lines = [
+        f"`python -m benchmarks.{found['benchmark']}` at commit `{found['commit']}`, {found['when'][:10]}, "
+        f"{machine['cores']} cores of an {machine['processor']}, load {machine['load']:.1f}, torch {versions['torch']}",
+        "",
+    ]
+    if "seconds_per_epoch" in found:
+        steps = -(-found["images"] // found["batch_size"])
+        lines += medians(found["seconds_per_epoch"], "ms per step", 1000 / steps, "bare")
+    if "seconds" in found:
+        lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
+    if "test_elbo" in found:
+        lines += ["| seed | " + " | ".join(f"`trainer={name}`" for name in found["test_elbo"]) + " |", "|---|---|---|"]
+        rows = zip(*found["test_elbo"].values(), strict=True)
+        lines += [f"| {seed} | " + " | ".join(f"{elbo:.2f}" for elbo in row) + " |" for seed, row in enumerate(rows, 1)]
+    if "cpu_seconds" in found and "seconds" not in found:
+        lines += ["| | s of processor time |", "|---|---|"]
+        lines += [f"| `{name}` | {seconds:.2f} |" for name, seconds in found["cpu_seconds"].items()]
+    if "peak_gib" in found:
+        lines += [
+            "",
+            "Peak memory: " + ", ".join(f"{name} {gib:.2f} GiB" for name, gib in found["peak_gib"].items()) + ".",
+        ]
+    if "timeline" in found:
+        lines += ["", "```text", *found["timeline"], "```"]
+    lines += ["", "| demand | measured | at most | |", "|---|---|---|---|"]
+    for each in found["demands"]:
+        holds = "holds" if each["holds"] else "**does not hold**"
+        lines.append(f"| {each['what']} | {each['value']:.2f} | {each['most']:.2f} | {holds} |")
+    return "\n".join(lines)
+
+
+def medians(found: dict[str, list[float]], unit: str, scale: float, against: str) -> list[str]:
+    """A table of contestants: median, quartiles, ratio."""
+    lines = [f"| | median, {unit} | quartiles | of {against} |", "|---|---|---|---|"]
+    base = statistics.median(found[against])
+    for name, values in found.items():
+        middle = statistics.median(values)
+        lines.append(f"| {name} | {middle * scale:.2f} | {spread(values)} | {middle / base:.2f} |")
+    return lines
+
+
+def main() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name in NAMES:
+        path: Path = RESULTS / f"{name}.json"
+        if path.is_file():
+            text = shown(json.loads(path.read_text(encoding="utf-8")))
+            between = rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
+            page = re.sub(between, lambda _, text=text: text + "\n", page, flags=re.DOTALL)
+    PAGE.write_text(page, encoding="utf-8")
+    print(PAGE.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

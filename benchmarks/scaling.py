@@ -1,0 +1,50 @@
+"""The cost of an epoch against the number of images and of latent units: linear, and nothing on top of it.
+
+python -m benchmarks.scaling [--rounds 3] [--picture docs/scaling.png]
+"""
+
+import statistics
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmarks.contest import arguments, demand, record, take_turns
+from benchmarks.train_step import Ours, without_pictures
+
+IMAGES = (15_000, 30_000, 60_000)
+LATENTS = (2, 10, 50, 100, 200)
+
+
+def draw(by_images: dict[int, float], by_latents: dict[int, float], path: Path) -> None:
+    """Both, each with the straight line through its ends."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, found, name in zip(
+        figure.subplots(1, 2), (by_images, by_latents), ("images", "latent units, 15,000 images"), strict=True
+    ):
+        axes.plot([min(found), max(found)], [found[min(found)], found[max(found)]], color="0.8", label="straight line")
+        axes.plot(list(found), list(found.values()), "o", color="C0", label="median of an epoch")
+        axes.set(xlabel=name, ylabel="seconds", ylim=(0, None), xlim=(0, None))
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    asked = arguments(__doc__, rounds=3, picture="outputs/benchmarks/scaling.png")
+    contestants = {f"{n} images": Ours(n, *without_pictures()) for n in IMAGES}
+    contestants |= {f"{j} units": Ours(15_000, *without_pictures(), f"latent.dim={j}") for j in LATENTS}
+    found = take_turns(contestants, asked.rounds)
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    for name, seconds in middle.items():
+        print(f"{name:>14} {seconds:6.2f} s")
+    by_images = {n: middle[f"{n} images"] for n in IMAGES}
+    by_latents = {j: middle[f"{j} units"] for j in LATENTS}
+    record_path = Path(asked.picture)
+    record_path.parent.mkdir(parents=True, exist_ok=True)
+    draw(by_images, by_latents, record_path)
+    demands = [demand("60,000 images / (4 x 15,000 images)", by_images[60_000] / (4 * by_images[15_000]), 1.10)]
+    record("scaling", seconds=found, demands=demands)
+
+
+if __name__ == "__main__":
+    main()
