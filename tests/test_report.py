@@ -380,4 +380,4 @@ def test_inputs_of_a_diverged_model_are_no_reason_to_write_no_page():
     layer.weight.data.mul_(1e3)
     for x in (torch.full((4, 400), 1e30), torch.full((4, 400), torch.inf), torch.zeros(4, 400)):
         (rounded,) = in_half([layer], x)
-        assert torch.allclose(rounded.weight, layer.weight, rtol=1e-2)
+        assert torch.allclose(rounded.weight, layer.weight, atol=0.1)

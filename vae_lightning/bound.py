@@ -76,7 +76,7 @@ class Bound(Protocol):
     def num_samples(self) -> int: ...
     @property
     def name(self) -> str: ...
-    def __call__(self, model: Model, x: Tensor, eps: Tensor, beta: float) -> Terms: ...
+    def __call__(self, model: Model, x: Tensor, eps: Tensor, beta: float | Tensor) -> Terms: ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,9 @@ class Elbo:
     def name(self) -> str:
         return "elbo"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         recon, kl = -draw.log_px_z.mean(0), draw.posterior.kl().sum(-1)
         return Terms(recon, kl, equations.sgvb_b(draw.log_px_z, kl), recon + beta * kl)
@@ -113,7 +115,9 @@ class ElboA:
     def name(self) -> str:
         return "elbo"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         log_pz, log_qz_x = draw.log_pz, draw.posterior.log_qz_x(draw.z)
         recon, kl = -draw.log_px_z.mean(0), (log_qz_x - log_pz).mean(0)
@@ -137,7 +141,9 @@ class Iwae:
     def name(self) -> str:
         return f"iwae_{self.num_samples}"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         return importance_weighted_terms(draw, draw.log_pz - draw.posterior.log_qz_x(draw.z), beta)
 
@@ -160,7 +166,9 @@ class IwaeStl:
     def name(self) -> str:
         return f"iwae_{self.num_samples}"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         return importance_weighted_terms(draw, draw.log_pz - draw.posterior.detach().log_qz_x(draw.z), beta)
 
@@ -182,7 +190,9 @@ class IwaeDreg:
     def name(self) -> str:
         return f"iwae_{self.num_samples}"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         log_ratio = draw.log_pz - draw.posterior.detach().log_qz_x(draw.z)
         if draw.z.requires_grad:
@@ -210,7 +220,9 @@ class Miwae:
     def name(self) -> str:
         return f"miwae_{self.groups}_{self.samples_per_group}"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         return importance_weighted_terms(draw, draw.log_pz - draw.posterior.log_qz_x(draw.z), beta, self.groups)
 
@@ -235,7 +247,9 @@ class FreeBits:
     def name(self) -> str:
         return "elbo"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         kl_units = draw.posterior.kl()
         recon, kl = -draw.log_px_z.mean(0), kl_units.sum(-1)
@@ -264,7 +278,9 @@ class Capacity:
     def name(self) -> str:
         return "elbo"
 
-    def __call__(self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float) -> Terms:
+    def __call__(
+        self, model: Model, x: Float[Tensor, "B C H W"], eps: Float[Tensor, "L B J"], beta: float | Tensor
+    ) -> Terms:
         draw = model.draw(x, eps, self.chunk)
         recon, kl = -draw.log_px_z.mean(0), draw.posterior.kl().sum(-1)
         return Terms(
@@ -277,7 +293,9 @@ def importance_weighted_bound(log_w: Float[Tensor, "K B"]) -> Float[Tensor, " B"
     return log_w.logsumexp(0) - torch.tensor(float(len(log_w))).log()
 
 
-def importance_weighted_terms(draw: Draw, log_ratio: Float[Tensor, "L B"], beta: float, groups: int = 1) -> Terms:
+def importance_weighted_terms(
+    draw: Draw, log_ratio: Float[Tensor, "L B"], beta: float | Tensor, groups: int = 1
+) -> Terms:
     """The terms of importance-weighted bounds; log_ratio = log p(z) - log q(z|x). `groups` bounds are averaged."""
 
     def bound(log_w: Tensor) -> Tensor:

@@ -55,6 +55,13 @@ class VAE(pl.LightningModule):
         self.save_hyperparameters({**parts, "beta": beta, "seed": seed})
         self._sums: dict[str, list[Tensor]] = {stage: [] for stage in STAGES}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes forty times a step which hook is running; that need not be looked at as a parameter."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     # --- the model -----------------------------------------------------------------------------------------------
 
     @property
@@ -86,7 +93,7 @@ class VAE(pl.LightningModule):
 
     # --- training ------------------------------------------------------------------------------------------------
 
-    def objective(self, x: Tensor, eps: Tensor, beta: float) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
+    def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
         """What is minimised, and the batch's sums of recon, kl, bound, objective and 1. `CompileStep` compiles this."""
         terms = self.bound(self.model, x, eps, beta)
         values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]

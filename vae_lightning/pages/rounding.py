@@ -42,9 +42,8 @@ def with_feedback(weight: Tensor, x: Tensor) -> Tensor:
     left, x = weight.double().clone(), x.flatten(0, -2).double()
     hessian = x.T @ x / len(x)
     hessian.diagonal().add_(DAMPING * hessian.diagonal().mean() + 1e-12)
-    try:
-        inverse = torch.linalg.cholesky(torch.linalg.inv(hessian), upper=True)
-    except torch.linalg.LinAlgError:
+    inverse, failed = torch.linalg.cholesky_ex(torch.linalg.inv_ex(hessian).inverse, upper=True)
+    if failed or not inverse.isfinite().all():
         return weight.half().float()
     rounded = torch.empty_like(left)
     for i in range(left.shape[1]):
