@@ -1,0 +1,60 @@
+"""The benchmarks' own arithmetic; what they measure is measured by `make bench`, never by a test."""
+
+import importlib
+import json
+
+import pytest
+from conftest import ROOT
+
+from benchmarks import contest, document
+
+NAMES = (ROOT / "Makefile").read_text().split("BENCHMARKS := ")[1].splitlines()[0].split()
+
+
+@pytest.fixture(autouse=True)
+def _results(monkeypatch, tmp_path):
+    monkeypatch.setattr(contest, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(contest, "ROOT", tmp_path)
+    monkeypatch.setattr(document, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(document, "ROOT", tmp_path)
+
+
+def test_contestants_take_turns_and_the_first_round_does_not_count():
+    order = []
+    contestants = {name: lambda name=name: order.append(name) or float(len(order)) for name in "abc"}
+    found = contest.take_turns(contestants, rounds=2, warm_up=1)
+    assert "".join(order) == "abcbcacab"
+    assert found == {"a": [6.0, 8.0], "b": [4.0, 9.0], "c": [5.0, 7.0]}
+    assert contest.ratio(found, "a", "b") == pytest.approx(7 / 6.5)
+
+
+def test_a_demand_says_whether_it_holds(capsys):
+    assert contest.demand("x / y", 1.05, 1.10)["holds"]
+    assert not contest.demand("x / y", 1.15, 1.10)["holds"]
+    assert capsys.readouterr().out.splitlines() == [
+        "holds: x / y: 1.05, at most 1.10",
+        "FAILS: x / y: 1.15, at most 1.10",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_of_make_bench_can_be_run(name):
+    assert callable(importlib.import_module(f"benchmarks.{name}").main)
+    assert name == "nll" or name in document.NAMES
+
+
+def test_the_document_holds_what_was_measured_and_nothing_else(monkeypatch, tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- sweep -->\nold\n<!-- /sweep -->\nafter\n<!-- scaling -->\nkept\n<!-- /scaling -->\n")
+    monkeypatch.setattr(document, "PAGE", page)
+    seconds = {"one by one": [10.0, 12.0, 11.0], "joblib": [6.0, 5.5, 5.0]}
+    found = {"seconds": seconds, "demands": [contest.demand("joblib / one by one", 0.5, 0.8)]}
+    path = contest.record("sweep", **found)
+    assert {"commit", "machine", "versions", "when"} <= set(json.loads(path.read_text()))
+    document.main()
+    text = page.read_text()
+    assert text.startswith("before\n<!-- sweep -->\n`python -m benchmarks.sweep` at commit `")
+    assert "| joblib | 5.50 | -9 % +9 % | 0.50 |" in text
+    assert "| joblib / one by one | 0.50 | 0.80 | holds |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- /sweep -->\nafter\n<!-- scaling -->\nkept\n<!-- /scaling -->\n")
