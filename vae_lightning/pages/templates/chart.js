@@ -125,7 +125,8 @@ const Chart = (() => {
         const faded = lit !== null && lit !== each.id;
         drawn.append(svg("path", {class: "plain", d: path(each.values, x, y), stroke: each.colour, "stroke-width": lit === each.id && lit !== null ? 3.2 : each.width || 2,
           "stroke-dasharray": each.dashed ? "5 4" : null, opacity: faded ? 0.18 : 1, "data-id": each.id}));
-        if (each.values.length < 3) each.values.forEach(([a, b]) => Number.isFinite(b) && drawn.append(svg("circle", {cx: x(a), cy: y(b), r: 3, fill: each.colour})));
+        if (each.values.length < 3) each.values.forEach(([a, b]) => Number.isFinite(b) && drawn.append(svg("circle",
+          {cx: x(a), cy: y(b), r: each.dashed ? 4.5 : 3, fill: each.dashed ? "none" : each.colour, stroke: each.colour, "stroke-width": 1.5})));
       }
       const cursor = svg("g", {}), hit = svg("rect", {class: "hit", x: box.left, y: box.top, width: Math.max(0, box.right - box.left), height: box.bottom - box.top});
       drawn.append(cursor, hit);
