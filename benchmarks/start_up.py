@@ -12,13 +12,13 @@ from benchmarks.contest import ROOT, arguments, demand, record
 from benchmarks.peers import data_dir
 from benchmarks.process import cost
 
-COMPLETION = "import os; os.environ['COMP_LINE'] = 'python -m vae_lightning.train los'; "
+COMPLETION = "import os; os.environ['COMP_LINE'] = 'vae-train loss='; "
 ANSWERS = {
     "--help": ["-m", "vae_lightning.train", "--help"],
     "--cfg job": ["-m", "vae_lightning.train", "--cfg", "job"],
     "tab completion": [
         "-c",
-        COMPLETION + "import sys; sys.argv = ['vae_lightning.train', '--shell-completion', 'query=bash']; "
+        COMPLETION + "import sys; sys.argv = ['vae-train', '-sc', 'query=bash']; "
         "from vae_lightning.train import main; main()",
     ],
     "python alone": ["-c", "pass"],
