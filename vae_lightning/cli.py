@@ -19,6 +19,7 @@ from vae_lightning.arguments import check_arguments, quoted
 from vae_lightning.config import CONF
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.mistakes import as_user_error
+from vae_lightning.run_folder import is_first_process
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -26,7 +27,8 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     asked = os.environ.get("HYDRA_FULL_ERROR", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and leaving with 1
     try:
-        check_arguments(sys.argv[1:])
+        if is_first_process():  # Lightning starts the others, with a folder of Hydra's added
+            check_arguments(sys.argv[1:])
         sys.argv[1:] = [quoted(each) for each in sys.argv[1:]]
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(told(task))()
     except KeyboardInterrupt:  # before or after training; within it, GracefulStop answers
