@@ -45,7 +45,7 @@ def test_every_benchmark_of_make_bench_can_be_run(name):
 
 def test_the_document_holds_what_was_measured_and_nothing_else(monkeypatch, tmp_path):
     page = tmp_path / "performance.md"
-    page.write_text("before\n<!-- sweep -->\nstale\n<!-- /sweep -->\nafter\n<!-- scaling -->\nkept\n<!-- /scaling -->\n")
+    page.write_text("before\n<!-- sweep -->\ngone\n<!-- /sweep -->\nafter\n<!-- scaling -->\nkept\n<!-- /scaling -->\n")
     monkeypatch.setattr(document, "PAGE", page)
     seconds = {"one by one": [10.0, 12.0, 11.0], "joblib": [6.0, 5.5, 5.0]}
     found = {"seconds": seconds, "demands": [contest.demand("joblib / one by one", 0.5, 0.8)]}
@@ -56,5 +56,5 @@ def test_the_document_holds_what_was_measured_and_nothing_else(monkeypatch, tmp_
     assert text.startswith("before\n<!-- sweep -->\n`python -m benchmarks.sweep` at commit `")
     assert "| joblib | 5.50 | -9 % +9 % | 0.50 |" in text
     assert "| joblib / one by one | 0.50 | 0.80 | holds |" in text
-    assert "stale" not in text
+    assert "gone" not in text
     assert text.endswith("<!-- /sweep -->\nafter\n<!-- scaling -->\nkept\n<!-- /scaling -->\n")

@@ -55,13 +55,6 @@ class VAE(pl.LightningModule):
         self.save_hyperparameters({**parts, "beta": beta, "seed": seed})
         self._sums: dict[str, list[Tensor]] = {stage: [] for stage in STAGES}
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Lightning notes forty times a step which hook is running; that need not be looked at as a parameter."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     # --- the model -----------------------------------------------------------------------------------------------
 
     @property
