@@ -28,7 +28,7 @@ BATCH = 128
 
 def data_dir() -> str:
     """The folder that VAE_LIGHTNING_DATA names, else the package's own cache."""
-    return os.environ.get("VAE_LIGHTNING_DATA", "~/.cache/vae_lightning")
+    return str(Path(os.environ.get("VAE_LIGHTNING_DATA", "~/.cache/vae_lightning")).expanduser())
 
 
 def mnist(**options: object) -> MNISTDataModule:
@@ -46,7 +46,7 @@ def torchvision_folder() -> Path:
     raw.mkdir(parents=True, exist_ok=True)
     for name in NAMES.values():
         if not (raw / name).is_file():
-            found = next(path for path in Path(data_dir()).expanduser().rglob(f"{name}*") if path.is_file())
+            found = next(path for path in Path(data_dir()).rglob(f"{name}*") if path.is_file())
             content = found.read_bytes()
             (raw / name).write_bytes(gzip.decompress(content) if found.suffix == ".gz" else content)
     return root

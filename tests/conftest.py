@@ -99,12 +99,13 @@ def answer(monkeypatch, capsys):
     return run
 
 
-def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m ...` as a user would type it, in a process of its own."""
+def command(*arguments: str, cwd: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """`python -m ...` as a user would type it, in a process of its own; None takes a variable away."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        env={name: value for name, value in variables.items() if value is not None},
         capture_output=True,
         text=True,
         timeout=300,

@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import numpy as np
@@ -268,6 +269,26 @@ def test_curve_log_writes_one_whole_row_per_epoch_of_any_metrics(foreign_fit, tm
     assert all(float(row["loss"]) > 0 and float(row["val_loss"]) > 0 and row["nothing"] == "" for row in rows)
     with Image.open(tmp_path / "curves" / "losses.png") as picture:
         assert picture.size[0] > 500
+
+
+def test_curves_are_drawn_seldom_in_short_epochs_and_at_the_end_however_it_comes(foreign_fit, monkeypatch):
+    """Drawing that takes a second may be done every 50; here a look at the clock is a second."""
+    from vae_lightning.callbacks import curve_log
+
+    class Interrupts(pl.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 29:
+                raise KeyError
+
+    seconds, drawn = iter(range(10_000)), []
+    monkeypatch.setattr(curve_log, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(curve_log, "draw", lambda rows, title, path: drawn.append(len(rows)))
+    foreign_fit(CurveLog({"loss": "foreign_loss"}), epochs=60)
+    assert drawn == [1, 50, 60]
+    drawn.clear()
+    with pytest.raises(KeyError):
+        foreign_fit(CurveLog({"loss": "foreign_loss"}), Interrupts(), epochs=60)
+    assert drawn == [1, 29]
 
 
 def test_curve_log_leaves_what_was_not_logged_in_an_epoch_empty(foreign_fit, tmp_path):

@@ -10,6 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import joblib
 import pytest
 import torch
 from conftest import QUICK, ROOT, SHARED, command, config
@@ -194,13 +195,14 @@ def test_an_unreachable_wandb_server_ends_the_command_before_a_folder_is_made(tm
 
 def test_a_sweep_gives_each_job_a_folder_and_goes_on_after_a_failure(tmp_path):
     done = command("vae_lightning.train", "-m", "loss=bce,mse", "latent.dim=2,0.5", *QUICK, "group=sweep",
-                   "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path)  # fmt: skip
+                   "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path, OMP_NUM_THREADS=None)  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.count("error: latent.dim=0.5: must be") == 2
     assert "Traceback" not in done.stderr
     runs = sorted((tmp_path / "outputs" / "sweep").glob("2*"))
     assert [run.name.split("-")[1] for run in runs] == ["001", "002"]
     assert {meta(run)["config"]["loss"]["_target_"].rsplit(".")[-1] for run in runs} == {"Bernoulli", "SquaredError"}
+    assert [meta(run)["device"]["threads"] for run in runs] == [max(1, joblib.cpu_count() // 2)] * 2
     for page in (*(tmp_path / "outputs").glob("multirun/*/sweep.csv"), tmp_path / "outputs" / "sweep" / "sweep.csv"):
         with page.open() as file:
             statuses = [row["status"] for row in csv.DictReader(file)]

@@ -8,13 +8,23 @@ import lightning.pytorch as pl
 import torch
 
 from vae_lightning.callbacks import CompileStep
+from vae_lightning.epoch_loop import EpochLoop
 
 
-class FastTrainer(pl.Trainer):
-    """Lightning's Trainer with the step compiled, and in bfloat16 where the accelerator computes in it.
+class Trainer(pl.Trainer):
+    """Lightning's Trainer with `EpochLoop` in place of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        steps = self.fit_loop.epoch_loop
+        self.fit_loop.epoch_loop = EpochLoop(self, steps.min_steps, steps.max_steps)
+
+
+class FastTrainer(Trainer):
+    """`Trainer` with the step compiled, and in bfloat16 where the accelerator computes in it.
 
     `precision="auto"` is bf16-mixed there and 32-true elsewhere. `compile_mode` is that of `CompileStep`; None compiles
-    nothing. `compiles` names the module's method. Everything else is Lightning's, checkpoints too.
+    nothing. `compiles` names the module's method. Checkpoints are as ever.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class BetaAnnealing(pl.Callback):
         current = getattr(holder, name)
         if isinstance(current, Tensor):
             current.data.fill_(value)
-        else:
+        elif current != value:
             setattr(holder, name, value)
 
 

@@ -1,6 +1,8 @@
 """The learning curves: one CSV row per epoch, and a picture of them."""
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -25,16 +27,22 @@ COLUMNS = {
 }
 
 
+SHARE = 0.02  # of the run's time, which drawing may take
+
+
 class CurveLog(pl.Callback):
     """Writes `curves/train_log.csv`, one whole row per epoch, and redraws `curves/losses.png` from it.
 
-    `columns` maps each column to the logged metric it holds; `epoch` always stands first and counts from 1. A metric
-    that was not logged in an epoch leaves its cell empty. Nats per datapoint. A resumed run keeps its earlier rows.
+    Where epochs are short, not after each: drawing takes a fiftieth of the time at most, and the last epoch is drawn
+    however the run ends. `columns` maps each column to the logged metric it holds; `epoch` always stands first and
+    counts from 1. A metric that was not logged in an epoch leaves its cell empty. Nats per datapoint. A resumed run
+    keeps its earlier rows.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
         self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
         self._metrics = NewMetrics()
+        self._draw_at, self._undrawn = 0.0, ""  # the clock, and the picture's title
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -45,7 +53,24 @@ class CurveLog(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch, metrics = trainer.current_epoch + 1, self._metrics.of(trainer.callback_metrics)
         self._log.add(epoch, {name: metrics[key] for name, key in self.columns.items() if key in metrics})
-        draw(self._log.rows, caption(trainer, "nats per datapoint", epoch), self._log.path.with_name("losses.png"))
+        self._undrawn = caption(trainer, "nats per datapoint", epoch)
+        if time.monotonic() >= self._draw_at:
+            self._draw()
+
+    @rank_zero_only
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._draw()
+
+    @rank_zero_only
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        with suppress(OSError):  # what ended the run is told, not that its folder cannot be written any more
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._undrawn:
+            title, self._undrawn, begun = self._undrawn, "", time.monotonic()
+            draw(self._log.rows, title, self._log.path.with_name("losses.png"))
+            self._draw_at = begun + (time.monotonic() - begun) / SHARE
 
 
 PANELS = {

@@ -1,5 +1,6 @@
 """Stops a run whose loss or gradient is no longer a finite number, before that reaches the weights."""
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -51,12 +52,12 @@ class DivergenceGuard(pl.Callback):
     ) -> None:
         looked_at = [] if self._scaled else [each.grad.sum() for _, each in self._parameters if each.grad is not None]
         looked_at += [self._loss] if self._loss is not None else []
-        finite = torch.stack(looked_at).isfinite().all()
+        total = torch.stack(looked_at).sum()  # not finite where one of them is not
         if self._wait == 1:
-            if not finite:
+            if not math.isfinite(total):
                 self._stop(trainer, pl_module, trainer.global_step)
             return
-        first = (self._diverged_at < 0) & ~finite
+        first = (self._diverged_at < 0) & ~total.isfinite()
         self._diverged_at = torch.where(first, trainer.global_step, self._diverged_at)
         optimizer.found_inf = (self._diverged_at >= 0).float()  # type: ignore[attr-defined]  # what a gradient scaler says
         if (trainer.global_step + 1) % self._wait == 0 or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:

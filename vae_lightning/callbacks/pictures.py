@@ -115,7 +115,7 @@ def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epo
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch_{epoch:04d}.png"
     with written_whole(path) as temporary:
-        image.save(temporary, format="PNG")
+        image.save(temporary, format="PNG", compress_level=1)  # a tenth larger, in less than half the time
     for logger in trainer.loggers:
         log_image = getattr(logger, "log_image", None)
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
