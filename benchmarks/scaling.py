@@ -12,7 +12,7 @@ from benchmarks.contest import arguments, demand, record, take_turns
 from benchmarks.train_step import Ours, without_pictures
 
 IMAGES = (15_000, 30_000, 60_000)
-LATENTS = (2, 10, 50, 100, 200)
+LATENTS = (2, 20, 50, 100, 200)
 
 
 def draw(by_images: dict[int, float], by_latents: dict[int, float], path: Path) -> None:
@@ -42,7 +42,11 @@ def main() -> None:
     record_path = Path(asked.picture)
     record_path.parent.mkdir(parents=True, exist_ok=True)
     draw(by_images, by_latents, record_path)
-    demands = [demand("60,000 images / (4 x 15,000 images)", by_images[60_000] / (4 * by_images[15_000]), 1.10)]
+    line = by_latents[2] + (by_latents[100] - by_latents[2]) * 198 / 98  # through 2 and 100 units, on to 200
+    demands = [
+        demand("60,000 images / (4 x 15,000 images)", by_images[60_000] / (4 * by_images[15_000]), 1.10),
+        demand("200 units / straight line through 2 and 100", by_latents[200] / line, 1.10),
+    ]
     record("scaling", seconds=found, demands=demands)
 
 

@@ -45,10 +45,12 @@ def test_a_group_is_a_module_and_its_targets_exist(path):
             assert target.startswith("vae_lightning." + ".".join(path.parent.parts))
         node = OmegaConf.load(CONF / path)
         if "_target_" in node:
-            accepted = dict(inspect.signature(kind).parameters)
-            if "options" in accepted:  # handed on to what it extends
-                accepted |= inspect.signature(kind.__bases__[0]).parameters
-            assert {str(key) for key in node} - {"_target_", "defaults"} <= set(accepted)
+            accepted = set()
+            for each in kind.__mro__:
+                accepted |= {*inspect.signature(each).parameters}
+                if "options" not in inspect.signature(each).parameters:  # else handed on to what it extends
+                    break
+            assert {str(key) for key in node} - {"_target_", "defaults"} <= accepted
 
 
 @pytest.mark.parametrize("group", [*GROUPS, "callbacks", "logger", "trainer"])
