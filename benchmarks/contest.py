@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import time
@@ -27,12 +28,11 @@ def arguments(doc: str | None, **defaults: Any) -> argparse.Namespace:
 
 
 def take_turns(contestants: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """What each contestant returns (seconds), in every round after the first `warm_up`; the order turns with it."""
-    names = list(contestants)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    """What each contestant returns (seconds), in every round after the first `warm_up`; the order is drawn anew."""
+    order = random.Random(0)
+    found: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(warm_up + rounds):
-        shift = number % len(names)
-        for name in names[shift:] + names[:shift]:
+        for name in order.sample(list(contestants), len(contestants)):
             taken = contestants[name]()
             if number >= warm_up:
                 found[name].append(taken)

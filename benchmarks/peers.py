@@ -71,11 +71,14 @@ class BareLoop:
 
     def epoch(self) -> None:
         for chosen in torch.randperm(len(self.images)).split(BATCH):
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-                loss = self.loss(self.images.index_select(0, chosen))
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+            self.step(chosen)
+
+    def step(self, chosen: Tensor) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            loss = self.loss(self.images.index_select(0, chosen))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
 
 
 class ExampleStyle(nn.Module):

@@ -1,0 +1,156 @@
+"""What a step costs beyond the bare loop's, and which part of it: one part left out at a time, within one fit.
+
+    python -m benchmarks.overhead [--epochs 10] [--block 12]
+
+The parts take turns every few steps, between steps of the bare loop, so that a machine whose speed drifts slows all
+alike. The first steps of each block do not count.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+from unittest.mock import patch
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from benchmarks.contest import arguments, record, table
+from benchmarks.peers import BATCH, BareLoop, mnist
+from benchmarks.train_step import Ours, without_pictures
+from vae_lightning import train
+from vae_lightning.callbacks import BetaAnnealing, DivergenceGuard
+
+SKIPPED = 2
+Part = Callable[[pl.Trainer, pl.LightningModule], AbstractContextManager[Any]]
+
+
+def nothing(trainer: pl.Trainer, module: pl.LightningModule) -> AbstractContextManager[Any]:
+    """The step as it is."""
+    return nullcontext()
+
+
+def lightnings_layers(trainer: pl.Trainer, module: pl.LightningModule) -> AbstractContextManager[Any]:
+    """The step of Lightning's own loop."""
+    return patch.object(trainer.fit_loop.epoch_loop, "_plain", False)
+
+
+def callback(kind: type[pl.Callback]) -> Part:
+    """The step without a callback."""
+
+    @contextmanager
+    def without(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None]:
+        hooks: dict[str, list] = trainer.fit_loop.epoch_loop._hooks  # type: ignore[attr-defined]
+        left = {
+            name: [each for each in found if not isinstance(getattr(each, "func", each).__self__, kind)]
+            for name, found in hooks.items()
+        }
+        with patch.object(trainer.fit_loop.epoch_loop, "_hooks", left):
+            yield
+
+    return without
+
+
+def noise_and_sums(trainer: pl.Trainer, module: Any) -> AbstractContextManager[Any]:
+    """The step without noise of its own and without the sums that become the epoch's metrics."""
+
+    def training_step(batch: Any, batch_idx: int) -> Tensor:
+        x = batch[0]
+        return module.bound(module.model, x, torch.randn(1, len(x), module.latent.dim), module.beta).objective.mean()
+
+    return patch.object(module, "training_step", training_step)
+
+
+@contextmanager
+def loader(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None]:
+    """The step with a batch of floats at hand."""
+    loop: Any = trainer.fit_loop.epoch_loop
+    batch, advance = trainer.datamodule.batch_at_hand, loop.advance  # type: ignore[attr-defined]
+
+    class AtHand:
+        """A data fetcher that has nothing to fetch."""
+
+        def __init__(self, fetcher: Any) -> None:
+            self.fetcher, self.done = fetcher, False
+
+        def __next__(self) -> tuple:
+            self.fetcher.fetched += 1
+            return batch, 0, 0
+
+    def as_it_is(batch: Any, *_: Any) -> Any:
+        return batch
+
+    fetched = patch.object(loop, "advance", lambda fetcher: advance(AtHand(fetcher)))
+    with patch.object(loop, "_transfer", [as_it_is] * 3), fetched:
+        yield
+
+
+PARTS: dict[str, Part] = {
+    "default": nothing,
+    "with Lightning's layers": lightnings_layers,
+    "without DivergenceGuard": callback(DivergenceGuard),
+    "without BetaAnnealing": callback(BetaAnnealing),
+    "without noise and sums": noise_and_sums,
+    "without loading": loader,
+}
+
+
+class TakingTurns(pl.Callback):
+    """Leaves another part out every `block` steps; once a round the bare loop takes as many steps."""
+
+    def __init__(self, bare: BareLoop, block: int) -> None:
+        self.bare, self.block = bare, block
+        self.found: dict[str, list[float]] = {"bare": [], **{name: [] for name in PARTS}}
+        self.turns, self.count, self.left = iter(()), 0, nullcontext()
+        self.name: str | None = None
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.begun = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        if self.name and self.begun and self.count >= SKIPPED:
+            self.found[self.name].append(time.perf_counter() - self.begun)
+        self.count += 1
+        if not self.name or self.count >= SKIPPED + self.block:
+            self.left.__exit__(None, None, None)
+            self.name, self.count = next(self.turns, None), 0
+            if not self.name:
+                self.found["bare"] += bare_steps(self.bare, self.block)
+                self.turns = iter(PARTS)
+                self.name = next(self.turns)
+            self.left = PARTS[self.name](trainer, module)
+            self.left.__enter__()
+        self.begun = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.left.__exit__(None, None, None)  # the next epoch finds its hooks anew
+        self.left, self.name = nullcontext(), None
+
+
+def bare_steps(bare: BareLoop, steps: int) -> list[float]:
+    """Seconds of each of some steps of the bare loop, on images drawn anew."""
+    taken = []
+    for _ in range(SKIPPED + steps):
+        begun = time.perf_counter()
+        bare.step(torch.randint(len(bare.images), (BATCH,)))
+        taken.append(time.perf_counter() - begun)
+    return taken[SKIPPED:]
+
+
+def main() -> None:
+    asked = arguments(__doc__, epochs=10, block=12)
+    pixels = mnist().images("train")
+    ours = Ours(len(pixels), *without_pictures(), epochs=asked.epochs)
+    turns = TakingTurns(BareLoop(pixels), asked.block)
+    ours.data.batch_at_hand = (pixels[:BATCH], None)  # type: ignore[attr-defined]
+    trainer = train.make_trainer(ours.cfg, ours.data)
+    trainer.callbacks.append(turns)  # type: ignore[attr-defined]
+    trainer.limit_val_batches = 0
+    trainer.fit(ours.module, ours.data)
+    print(table(turns.found, "ms", 1000, "bare"))
+    record("overhead", seconds_per_step=turns.found)
+
+
+if __name__ == "__main__":
+    main()
