@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.contest import RESULTS, ROOT, spread
 
 PAGE = ROOT / "docs" / "performance.md"
-NAMES = ("train_step", "accuracy", "main_job", "sweep", "start_up", "scaling")
+NAMES = ("train_step", "overhead", "accuracy", "main_job", "sweep", "start_up", "scaling")
 
 
 def shown(found: dict[str, Any]) -> str:
@@ -23,6 +23,8 @@ def shown(found: dict[str, Any]) -> str:
     if "seconds_per_epoch" in found:
         steps = -(-found["images"] // found["batch_size"])
         lines += medians(found["seconds_per_epoch"], "ms per step", 1000 / steps, "bare")
+    for name, steps_taken in found.get("seconds_per_step", {}).items():
+        lines += [*medians(steps_taken, f"ms, {name}", 1000, "bare"), ""]
     if "seconds" in found:
         lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
     if "test_elbo" in found:

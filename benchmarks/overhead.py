@@ -3,9 +3,12 @@
     python -m benchmarks.overhead [--epochs 10] [--block 12]
 
 The parts take turns every few steps, between steps of the bare loop, so that a machine whose speed drifts slows all
-alike. The first steps of each block do not count.
+alike. The first steps of each block do not count. `trainer=default` beside the bare loop in float32, `trainer=fast`
+beside the compiled one in bfloat16.
 """
 
+import os
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +19,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from benchmarks.contest import arguments, record, table
+from benchmarks.contest import arguments, demand, record, table
 from benchmarks.peers import BATCH, BareLoop, mnist
 from benchmarks.train_step import Ours, without_pictures
 from vae_lightning import train
@@ -64,19 +67,19 @@ def noise_and_sums(trainer: pl.Trainer, module: Any) -> AbstractContextManager[A
 
 @contextmanager
 def loader(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None]:
-    """The step with a batch of floats at hand."""
+    """The step whose batch comes as the bare loop's does."""
     loop: Any = trainer.fit_loop.epoch_loop
-    batch, advance = trainer.datamodule.batch_at_hand, loop.advance  # type: ignore[attr-defined]
+    pixels, advance = trainer.datamodule.pixels, loop.advance  # type: ignore[attr-defined]
 
     class AtHand:
-        """A data fetcher that has nothing to fetch."""
+        """A data fetcher without a data loader."""
 
         def __init__(self, fetcher: Any) -> None:
             self.fetcher, self.done = fetcher, False
 
         def __next__(self) -> tuple:
             self.fetcher.fetched += 1
-            return batch, 0, 0
+            return (pixels.index_select(0, torch.randint(len(pixels), (BATCH,))), None), 0, 0
 
     def as_it_is(batch: Any, *_: Any) -> Any:
         return batch
@@ -87,25 +90,30 @@ def loader(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None]:
 
 
 PARTS: dict[str, Part] = {
-    "default": nothing,
+    "whole": nothing,
     "with Lightning's layers": lightnings_layers,
     "without DivergenceGuard": callback(DivergenceGuard),
     "without BetaAnnealing": callback(BetaAnnealing),
     "without noise and sums": noise_and_sums,
-    "without loading": loader,
+    "without the data loader": loader,
 }
 
 
 class TakingTurns(pl.Callback):
     """Leaves another part out every `block` steps; once a round the bare loop takes as many steps."""
 
-    def __init__(self, bare: BareLoop, block: int) -> None:
-        self.bare, self.block = bare, block
-        self.found: dict[str, list[float]] = {"bare": [], **{name: [] for name in PARTS}}
-        self.turns, self.count, self.left = iter(()), 0, nullcontext()
+    def __init__(self, bare: BareLoop, parts: dict[str, Part], block: int) -> None:
+        self.bare, self.parts, self.block = bare, parts, block
+        self.found: dict[str, list[float]] = {"bare": [], **{name: [] for name in parts}}
+        self.turns: Iterator[str] = iter(())
+        self.count, self.left = 0, nullcontext()
         self.name: str | None = None
+        self.begun: float | None = None
+        self.between: list[float] = []  # seconds from the last step of an epoch to the first of the next
 
     def on_train_epoch_start(self, *_: Any) -> None:
+        if self.begun:
+            self.between.append(time.perf_counter() - self.begun)
         self.begun = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -117,9 +125,9 @@ class TakingTurns(pl.Callback):
             self.name, self.count = next(self.turns, None), 0
             if not self.name:
                 self.found["bare"] += bare_steps(self.bare, self.block)
-                self.turns = iter(PARTS)
+                self.turns = iter(self.parts)
                 self.name = next(self.turns)
-            self.left = PARTS[self.name](trainer, module)
+            self.left = self.parts[self.name](trainer, module)
             self.left.__enter__()
         self.begun = time.perf_counter()
 
@@ -138,18 +146,38 @@ def bare_steps(bare: BareLoop, steps: int) -> list[float]:
     return taken[SKIPPED:]
 
 
-def main() -> None:
-    asked = arguments(__doc__, epochs=10, block=12)
-    pixels = mnist().images("train")
-    ours = Ours(len(pixels), *without_pictures(), epochs=asked.epochs)
-    turns = TakingTurns(BareLoop(pixels), asked.block)
-    ours.data.batch_at_hand = (pixels[:BATCH], None)  # type: ignore[attr-defined]
-    trainer = train.make_trainer(ours.cfg, ours.data)
+def measured(
+    trainer_name: str, bare: BareLoop, parts: dict[str, Part], epochs: int, block: int
+) -> tuple[dict[str, list[float]], float]:
+    """Seconds of each step of the bare loop and of a fit's with each part left out; an epoch as a multiple of bare."""
+    ours = Ours(len(bare.images), *without_pictures(), f"trainer={trainer_name}", epochs=epochs)
+    ours.data.pixels = bare.images  # type: ignore[attr-defined]
+    trainer, turns = train.make_trainer(ours.cfg, ours.data), TakingTurns(bare, parts, block)
     trainer.callbacks.append(turns)  # type: ignore[attr-defined]
     trainer.limit_val_batches = 0
     trainer.fit(ours.module, ours.data)
-    print(table(turns.found, "ms", 1000, "bare"))
-    record("overhead", seconds_per_step=turns.found)
+    step, between, limit = (
+        statistics.median(each) for each in (turns.found["whole"], turns.between, turns.found["bare"])
+    )
+    print(
+        f"trainer={trainer_name}\n{table(turns.found, 'ms', 1000, 'bare')}\nbetween epochs {1000 * between:.1f} ms",
+        flush=True,
+    )
+    return turns.found, (step + between / trainer.num_training_batches) / limit
+
+
+def main() -> None:
+    asked = arguments(__doc__, epochs=10, block=12)
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # as in the main job; importing Lightning slows all of them
+    pixels = mnist().images("train")
+    default, default_epoch = measured("default", BareLoop(pixels), PARTS, asked.epochs, asked.block)
+    some = {name: PARTS[name] for name in ("whole", "with Lightning's layers", "without DivergenceGuard")}
+    fast, fast_epoch = measured("fast", BareLoop(pixels, bf16=True, compiled=True), some, asked.epochs, asked.block)
+    demands = [
+        demand("an epoch with trainer=default / bare", default_epoch, 1.10),
+        demand("an epoch with trainer=fast / bare compiled bf16", fast_epoch, 1.15),
+    ]
+    record("overhead", seconds_per_step={"trainer=default": default, "trainer=fast": fast}, demands=demands)
 
 
 if __name__ == "__main__":

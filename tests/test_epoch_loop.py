@@ -16,6 +16,7 @@ PLAIN = {
     "bfloat16": {"precision": "bf16-mixed"},
     "with a scheduler": {"optimizer.final_lr": 1e-4},
     "validated within the epoch": {"val_check_interval": 10},
+    "validated every seven steps": {"val_check_interval": 7, "check_val_every_n_epoch": None},
     "a limited number of steps": {"max_steps": 41},
 }
 NOT_PLAIN = {
@@ -73,6 +74,16 @@ def fitted(kind: type[pl.Trainer], tmp_path, module_class: type[Noted] = Noted, 
     return made, seen
 
 
+class Plateau(Noted):
+    """A module whose scheduler looks at a metric after every second step."""
+
+    def configure_optimizers(self):
+        optimizer = super().configure_optimizers()
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+        every = {"interval": "step", "frequency": 2, "monitor": "seen_step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **every}}
+
+
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_our_loop_does_what_lightnings_does(tmp_path, options):
     ours, our_seen = fitted(Trainer, tmp_path, **options)
@@ -88,6 +99,11 @@ def test_our_loop_does_what_lightnings_does(tmp_path, options):
     assert all(
         torch.equal(value, states[1][number][name]) for number in states[0] for name, value in states[0][number].items()
     )
+
+
+def test_a_scheduler_that_looks_at_a_metric_within_the_epoch_is_asked(tmp_path):
+    rates = [fitted(kind, tmp_path, Plateau)[0].optimizers[0].param_groups[0]["lr"] for kind in (Trainer, pl.Trainer)]
+    assert rates[0] == rates[1] < 1e-6
 
 
 def test_a_plain_step_does_not_go_through_lightnings_layers(tmp_path, monkeypatch):
@@ -111,7 +127,7 @@ def decided(monkeypatch) -> list[bool]:
 
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_what_is_plain(tmp_path, decided, options):
-    fitted(Trainer, tmp_path, **{"max_epochs": 1, "limit_train_batches": 2, **options, "val_check_interval": 1.0})
+    fitted(Trainer, tmp_path, **{"max_epochs": 1, **options, "limit_train_batches": 10})
     assert decided == [options in PLAIN.values()]
 
 

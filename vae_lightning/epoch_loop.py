@@ -1,6 +1,7 @@
 """The loop over an epoch's batches, which calls at every step only what is there. <-> conf/trainer/"""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,9 @@ class EpochLoop(_TrainingEpochLoop):
         self._hooks = {hook: listeners(self.trainer, hook) for hook in HOOKS}
         holder = self.trainer._data_connector._datahook_selector.get_instance  # type: ignore[union-attr]
         self._transfer = [getattr(holder(hook), hook) for hook in TRANSFER]
+        precision = self.trainer.precision_plugin
+        self._context = nullcontext if type(precision) is Precision else precision.train_step_context
+        self._only_steps = self._plain and only_steps(self.trainer)
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         if self.restarting or not self._plain:  # a resumed run's first step has more to find out
@@ -53,7 +57,7 @@ class EpochLoop(_TrainingEpochLoop):
         progress.increment_started()
         counts.step.increment_ready()
         self._running["_current_fx_name"] = "training_step"
-        with trainer.precision_plugin.train_step_context():
+        with self._context():
             loss: Any = module.training_step(batch, batch_idx)
         counts.zero_grad.increment_ready()
         self._call("on_before_zero_grad", optimizer)
@@ -76,6 +80,13 @@ class EpochLoop(_TrainingEpochLoop):
         progress.increment_completed()
         trainer._logger_connector.update_train_step_metrics()
 
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        stops = self.trainer.should_stop or self.trainer.received_sigterm  # type: ignore[attr-defined]
+        if self._only_steps and not (stops or self.batch_progress.is_last_batch):
+            self._batches_that_stepped += 1
+        else:
+            super().on_advance_end(data_fetcher)
+
     def _call(self, hook: str, *arguments: Any) -> None:
         self._running["_current_fx_name"] = hook
         for each in self._hooks[hook]:
@@ -96,6 +107,13 @@ def is_plain(trainer: pl.Trainer, data_fetcher: _DataFetcher) -> bool:
         and trainer.accumulate_grad_batches == 1
         and not trainer.gradient_clip_val
     )
+
+
+def only_steps(trainer: pl.Trainer) -> bool:
+    """Whether nothing is due between the steps of an epoch: no validation before its end, no scheduler that asks for
+    one."""
+    at_the_end = trainer.val_check_batch == trainer.num_training_batches and trainer.check_val_every_n_epoch is not None
+    return at_the_end and not any(each.reduce_on_plateau for each in trainer.lr_scheduler_configs)
 
 
 def listeners(trainer: pl.Trainer, hook: str) -> list[Callable[..., Any]]:
