@@ -33,6 +33,15 @@ def test_the_ratio_is_that_of_medians():
     assert contest.ratio({"a": [6.0, 8.0], "b": [4.0, 9.0]}, "a", "b") == pytest.approx(7 / 6.5)
 
 
+def test_growth_is_judged_after_the_machines_drift_is_taken_out():
+    from benchmarks.scaling import off_the_line, steadied
+
+    found = {"a": [1.0, 2.0, 4.0], "b": [3.0, 6.0, 12.0]}  # a machine that became four times slower
+    assert steadied(found) == {"a": 2.0, "b": 6.0}
+    assert off_the_line({1: 3.0, 2: 5.0, 4: 9.0}) == pytest.approx(1)
+    assert off_the_line({1: 1.0, 2: 4.0, 3: 9.0, 4: 16.0}) > 1.05
+
+
 def test_a_demand_says_whether_it_holds(capsys):
     assert contest.demand("x / y", 1.05, 1.10)["holds"]
     assert not contest.demand("x / y", 1.15, 1.10)["holds"]
