@@ -25,6 +25,12 @@ def shown(found: dict[str, Any]) -> str:
         lines += medians(found["seconds_per_epoch"], "ms per step", 1000 / steps, "bare")
     for name, steps_taken in found.get("seconds_per_step", {}).items():
         lines += [*medians(steps_taken, f"ms, {name}", 1000, "bare"), ""]
+    if "seconds_between_epochs" in found:
+        means = {name: 1000 * statistics.mean(taken) for name, taken in found["seconds_between_epochs"].items()}
+        lines += [
+            "Between two epochs, mean: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in means.items()) + ".",
+            "",
+        ]
     if "seconds" in found:
         lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
     if "test_elbo" in found:

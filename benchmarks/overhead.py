@@ -146,38 +146,47 @@ def bare_steps(bare: BareLoop, steps: int) -> list[float]:
     return taken[SKIPPED:]
 
 
-def measured(
-    trainer_name: str, bare: BareLoop, parts: dict[str, Part], epochs: int, block: int
-) -> tuple[dict[str, list[float]], float]:
-    """Seconds of each step of the bare loop and of a fit's with each part left out; an epoch as a multiple of bare."""
-    ours = Ours(len(bare.images), *without_pictures(), f"trainer={trainer_name}", epochs=epochs)
+def measured(words: list[str], bare: BareLoop, parts: dict[str, Part], epochs: int, block: int) -> TakingTurns:
+    """A fit with these overrides, beside the bare loop and with each part left out in turn."""
+    ours = Ours(len(bare.images), *words, epochs=epochs)
     ours.data.pixels = bare.images  # type: ignore[attr-defined]
     trainer, turns = train.make_trainer(ours.cfg, ours.data), TakingTurns(bare, parts, block)
     trainer.callbacks.append(turns)  # type: ignore[attr-defined]
     trainer.limit_val_batches = 0
     trainer.fit(ours.module, ours.data)
-    step, between, limit = (
-        statistics.median(each) for each in (turns.found["whole"], turns.between, turns.found["bare"])
-    )
-    print(
-        f"trainer={trainer_name}\n{table(turns.found, 'ms', 1000, 'bare')}\nbetween epochs {1000 * between:.1f} ms",
-        flush=True,
-    )
-    return turns.found, (step + between / trainer.num_training_batches) / limit
+    print(f"{words[-1]}\n{table(turns.found, 'ms', 1000, 'bare')}")
+    print(f"between epochs, mean: {1000 * statistics.mean(turns.between):.1f} ms\n", flush=True)
+    return turns
+
+
+def epoch(steps: list[float], images: int, between: list[float]) -> float:
+    """Seconds of an epoch whose steps and whose end take this long."""
+    return -(-images // BATCH) * statistics.median(steps) + statistics.mean(between)
 
 
 def main() -> None:
     asked = arguments(__doc__, epochs=10, block=12)
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # as in the main job; importing Lightning slows all of them
-    pixels = mnist().images("train")
-    default, default_epoch = measured("default", BareLoop(pixels), PARTS, asked.epochs, asked.block)
+    pixels, size = mnist().images("train"), (asked.epochs, asked.block)
+    n, whole = len(pixels), {"whole": nothing}
+    default = measured([*without_pictures(), "trainer=default"], BareLoop(pixels), PARTS, *size)
     some = {name: PARTS[name] for name in ("whole", "with Lightning's layers", "without DivergenceGuard")}
-    fast, fast_epoch = measured("fast", BareLoop(pixels, bf16=True, compiled=True), some, asked.epochs, asked.block)
-    demands = [
-        demand("an epoch with trainer=default / bare", default_epoch, 1.10),
-        demand("an epoch with trainer=fast / bare compiled bf16", fast_epoch, 1.15),
+    bare = BareLoop(pixels, bf16=True, compiled=True)
+    fast = measured([*without_pictures(), "trainer=fast"], bare, some, *size)
+    complete = measured(["latent=z20"], BareLoop(pixels), whole, *size)  # the main job as it is
+    ratios = [
+        epoch(each.found["whole"], n, each.between) / epoch(each.found["bare"], n, [0.0]) for each in (default, fast)
     ]
-    record("overhead", seconds_per_step={"trainer=default": default, "trainer=fast": fast}, demands=demands)
+    steps = complete.found["whole"]
+    pictures = epoch(steps, n, complete.between) / epoch(steps, n, default.between)
+    demands = [
+        demand("an epoch with trainer=default / bare", ratios[0], 1.10),
+        demand("an epoch with trainer=fast / bare compiled bf16", ratios[1], 1.15),
+        demand("an epoch with pictures, curves, checkpoints / without", pictures, 1.05),
+    ]
+    found = {"trainer=default": default.found, "trainer=fast": fast.found}
+    between = {"default": default.between, "fast": fast.between, "complete": complete.between}
+    record("overhead", seconds_per_step=found, seconds_between_epochs=between, demands=demands)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,6 @@ def main() -> None:
     demands = [
         demand("default / example style", ratio(found, "default", "example style"), 0.65),
         demand("fast / example style", ratio(found, "fast", "example style"), 0.40),
-        demand("complete / default, pictures and all", ratio(found, "complete", "default"), 1.05),
     ]
     record("train_step", images=asked.images, batch_size=BATCH, seconds_per_epoch=found, demands=demands)
 

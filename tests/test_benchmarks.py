@@ -39,7 +39,7 @@ def test_growth_is_judged_after_the_machines_drift_is_taken_out():
     found = {"a": [1.0, 2.0, 4.0], "b": [3.0, 6.0, 12.0]}  # a machine that became four times slower
     assert steadied(found) == {"a": 2.0, "b": 6.0}
     assert off_the_line({1: 3.0, 2: 5.0, 4: 9.0}) == pytest.approx(1)
-    assert off_the_line({1: 1.0, 2: 4.0, 3: 9.0, 4: 16.0}) > 1.05
+    assert off_the_line({1: 10.0, 2: 11.0, 3: 14.0, 4: 20.0}) == pytest.approx(10 / 8.8)
 
 
 def test_a_demand_says_whether_it_holds(capsys):

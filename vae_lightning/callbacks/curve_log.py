@@ -27,13 +27,13 @@ COLUMNS = {
 }
 
 
-SHARE = 0.02  # of the run's time, which drawing may take
+SHARE = 0.01  # of the run's time, which drawing may take
 
 
 class CurveLog(pl.Callback):
     """Writes `curves/train_log.csv`, one whole row per epoch, and redraws `curves/losses.png` from it.
 
-    Where epochs are short, not after each: drawing takes a fiftieth of the time at most, and the last epoch is drawn
+    Where epochs are short, not after each: drawing takes a hundredth of the time at most, and the last epoch is drawn
     however the run ends. `columns` maps each column to the logged metric it holds; `epoch` always stands first and
     counts from 1. A metric that was not logged in an epoch leaves its cell empty. Nats per datapoint. A resumed run
     keeps its earlier rows.
