@@ -27,10 +27,9 @@ def shown(found: dict[str, Any]) -> str:
         lines += [*medians(steps_taken, f"ms, {name}", 1000, "bare"), ""]
     if "seconds_between_epochs" in found:
         means = {name: 1000 * statistics.mean(taken) for name, taken in found["seconds_between_epochs"].items()}
-        lines += [
-            "Between two epochs, mean: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in means.items()) + ".",
-            "",
-        ]
+        lines.append(
+            "Between two epochs, mean: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in means.items()) + "."
+        )
     if "seconds" in found:
         lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
     if "test_elbo" in found:
