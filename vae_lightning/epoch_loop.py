@@ -110,8 +110,7 @@ def is_plain(trainer: pl.Trainer, data_fetcher: _DataFetcher) -> bool:
 
 
 def only_steps(trainer: pl.Trainer) -> bool:
-    """Whether nothing is due between the steps of an epoch: no validation before its end, no scheduler that asks for
-    one."""
+    """Whether nothing is due between the steps of an epoch: no validation, and no scheduler that asks for one."""
     at_the_end = trainer.val_check_batch == trainer.num_training_batches and trainer.check_val_every_n_epoch is not None
     return at_the_end and not any(each.reduce_on_plateau for each in trainer.lr_scheduler_configs)
 
