@@ -20,8 +20,7 @@ def test(model: ExampleStyle, loader: DataLoader, picture: Path) -> float:
     total = 0.0
     for number, (x, _) in enumerate(loader):
         y, mean, log_var = model(x)
-        cross_entropy = torch.nn.functional.binary_cross_entropy(y, x.view(-1, 784), reduction="sum")
-        total += (cross_entropy - 0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())).item()
+        total += model.loss(x, y, mean, log_var).item()
         if number == 0:
             save_image(torch.cat([x[:8], y.view(-1, 1, 28, 28)[:8]]), picture, nrow=8)
     return total / len(loader.dataset)  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch.nn.functional import softplus
 
+from benchmarks.contest import seconds
 from vae_lightning.bound import Model, importance_weighted_bound
 from vae_lightning.evaluation import importance_weighted
 from vae_lightning.latent import DiagonalGaussian
@@ -72,12 +72,6 @@ def plain(parts: Model, x: torch.Tensor) -> None:
         importance_weighted_bound(torch.cat(log_w))
 
 
-def seconds(contestant: Callable, *arguments) -> float:
-    start = time.perf_counter()
-    contestant(*arguments)
-    return time.perf_counter() - start
-
-
 def peak(num_samples: int, images: int) -> float:
     """GiB at most in a process of its own."""
     probe = (
@@ -100,7 +94,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in pairs}
     for _ in range(asked.repeats):
         for name in pairs:
-            times[name].append(seconds(globals()[name], parts, x))
+            times[name].append(seconds(partial(globals()[name], parts, x)))
     print(
         f"torch {torch.__version__}, {asked.threads} thread(s), K = {K}, {asked.images} images, {asked.repeats} repeats"
     )

@@ -7,7 +7,6 @@ alike. The first steps of each block do not count. `trainer=default` beside the 
 beside the compiled one in bfloat16.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ from torch import Tensor
 from benchmarks.contest import arguments, demand, record, table
 from benchmarks.peers import BATCH, BareLoop, mnist
 from benchmarks.train_step import Ours, without_pictures
-from vae_lightning import train
 from vae_lightning.callbacks import BetaAnnealing, DivergenceGuard
 
 SKIPPED = 2
@@ -150,10 +148,8 @@ def measured(words: list[str], bare: BareLoop, parts: dict[str, Part], epochs: i
     """A fit with these overrides, beside the bare loop and with each part left out in turn."""
     ours = Ours(len(bare.images), *words, epochs=epochs)
     ours.data.pixels = bare.images  # type: ignore[attr-defined]
-    trainer, turns = train.make_trainer(ours.cfg, ours.data), TakingTurns(bare, parts, block)
-    trainer.callbacks.append(turns)  # type: ignore[attr-defined]
-    trainer.limit_val_batches = 0
-    trainer.fit(ours.module, ours.data)
+    turns = TakingTurns(bare, parts, block)
+    ours.fit(turns)
     print(f"{words[-1]}\n{table(turns.found, 'ms', 1000, 'bare')}")
     print(f"between epochs, mean: {1000 * statistics.mean(turns.between):.1f} ms\n", flush=True)
     return turns
@@ -166,7 +162,6 @@ def epoch(steps: list[float], images: int, between: list[float]) -> float:
 
 def main() -> None:
     asked = arguments(__doc__, epochs=10, block=12)
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"  # as in the main job; importing Lightning slows all of them
     pixels, size = mnist().images("train"), (asked.epochs, asked.block)
     n, whole = len(pixels), {"whole": nothing}
     default = measured([*without_pictures(), "trainer=default"], BareLoop(pixels), PARTS, *size)

@@ -101,13 +101,15 @@ class ExampleStyle(nn.Module):
         mean, log_var = self.mean(hidden), self.log_var(hidden)
         return self.decode(mean + torch.randn_like(mean) * torch.exp(0.5 * log_var)), mean, log_var
 
+    def loss(self, x: Tensor, y: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+        cross_entropy = functional.binary_cross_entropy(y, x.view(-1, 784), reduction="sum")
+        return cross_entropy - 0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
+
     def epoch(self) -> float:
         total = 0.0
         for x, _ in self.loader:
             self.optimizer.zero_grad()
-            y, mean, log_var = self(x)
-            cross_entropy = functional.binary_cross_entropy(y, x.view(-1, 784), reduction="sum")
-            loss = cross_entropy - 0.5 * torch.sum(1 + log_var - mean.pow(2) - log_var.exp())
+            loss = self.loss(x, *self(x))
             loss.backward()
             total += loss.item()
             self.optimizer.step()

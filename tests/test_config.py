@@ -47,8 +47,9 @@ def test_a_group_is_a_module_and_its_targets_exist(path):
         if "_target_" in node:
             accepted = set()
             for each in kind.__mro__:
-                accepted |= {*inspect.signature(each).parameters}
-                if "options" not in inspect.signature(each).parameters:  # else handed on to what it extends
+                parameters = inspect.signature(each).parameters
+                accepted |= {*parameters}
+                if "options" not in parameters:  # else handed on to what it extends
                     break
             assert {str(key) for key in node} - {"_target_", "defaults"} <= accepted
 
