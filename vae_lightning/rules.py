@@ -1,0 +1,90 @@
+"""Rules that a value must keep: declared once, in the annotation of the value, and checked in one place.
+
+    @dataclass(frozen=True)
+    class Linear:
+        length: Positive = 0.5
+
+        def __post_init__(self) -> None:
+            check(self, "schedule")  # ConfigError: schedule.length=-1: must be a finite number > 0
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args
+
+from vae_lightning.errors import ConfigError, did_you_mean, shown
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`holds` says whether a value keeps the rule; `must` completes the sentence "KEY=VALUE: ..."."""
+
+    holds: Callable[[Any], bool]
+    must: str | Callable[[Any], str]
+
+    def check(self, key: str, value: Any) -> None:
+        """Raises ConfigError, with the key and the value, where the value breaks the rule."""
+        if not self.holds(value):
+            raise ConfigError(f"{key}={shown(value)}: {self.must if isinstance(self.must, str) else self.must(value)}")
+
+
+def whole(least: int, most: float = math.inf) -> Rule:
+    """A whole number in [least, most]."""
+    upper = f" and <= {most}" if math.isfinite(most) else ""
+    return Rule(lambda v: type(v) is int and least <= v <= most, f"must be a whole number >= {least}{upper}")
+
+
+def number(*, least: float = -math.inf, above: float = -math.inf, most: float = math.inf) -> Rule:
+    """A finite number in [least, most] that is larger than `above`."""
+    bounds = [f">= {least:g}" if least > -math.inf else "", f"> {above:g}" if above > -math.inf else ""]
+    bounds.append(f"<= {most:g}" if most < math.inf else "")
+    must = f"must be a finite number {' and '.join(filter(None, bounds))}".rstrip()
+    return Rule(lambda v: is_number(v) and math.isfinite(v) and least <= v <= most and v > above, must)
+
+
+def one_of(options: Collection[str]) -> Rule:
+    """One of some words."""
+    return Rule(lambda v: isinstance(v, str) and v in options, lambda v: did_you_mean(str(v), options))
+
+
+def optional(rule: Rule) -> Rule:
+    """The same rule for a value that may also be None."""
+    must = rule.must if callable(rule.must) else f"{rule.must}, or null"
+    return Rule(lambda v: v is None or rule.holds(v), must)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a plain number, and not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+FLAG = Rule(lambda v: type(v) is bool, "must be true or false")
+Count = Annotated[int, whole(1)]
+Positive = Annotated[float, number(above=0)]
+NonNegative = Annotated[float, number(least=0)]
+
+
+def check(part: object, owner: str) -> None:
+    """Raises ConfigError for the first constructor argument of `part` that breaks the rule in its annotation.
+
+    `part` keeps each such argument as an attribute of the same name; `owner` stands before the name, as in
+    `schedule.length`. An argument without a rule is not checked. Where the annotation allows None, None is allowed.
+    """
+    for name, rule in rules_of(type(part)):
+        rule.check(f"{owner}.{name}", getattr(part, name))
+
+
+def rules_of(kind: type) -> Iterator[tuple[str, Rule]]:
+    """(name, rule) of the constructor arguments of a class whose annotations hold a rule."""
+    for name, parameter in inspect.signature(kind, eval_str=True).parameters.items():
+        annotations = (parameter.annotation, *get_args(parameter.annotation))
+        rule = next((each for given in annotations for each in metadata(given) if isinstance(each, Rule)), None)
+        if rule is not None:
+            yield name, optional(rule) if type(None) in annotations else rule
+
+
+def metadata(annotation: Any) -> tuple[Any, ...]:
+    """What stands beside the type in `Annotated[type, ...]`."""
+    return getattr(annotation, "__metadata__", ())
