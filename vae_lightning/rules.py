@@ -1,11 +1,11 @@
 """Rules that a value must keep: declared once, in the annotation of the value, and checked in one place.
 
-    @dataclass(frozen=True)
-    class Linear:
-        length: Positive = 0.5
+@dataclass(frozen=True)
+class Linear:
+    length: Positive = 0.5
 
-        def __post_init__(self) -> None:
-            check(self, "schedule")  # ConfigError: schedule.length=-1: must be a finite number > 0
+    def __post_init__(self) -> None:
+        check(self, "schedule")  # ConfigError: schedule.length=-1: must be a finite number > 0
 """
 
 import inspect

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from conftest import NO_NETWORK, ForeignVAE, command, config
-from test_config import OF_GROUP
+from options import OF_GROUP
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vae_lightning import VAE, train, trainer

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from alike import assert_same_run
 from conftest import NO_NETWORK, ROOT
 from PIL import Image
-from test_resume import assert_same_run
 
 from vae_lightning import checkpoint
 from vae_lightning.errors import CheckpointError
@@ -37,7 +37,7 @@ class Nursery:
         if Path("/dev/shm").is_dir():  # another file system, which the stock checkpoint writer goes through
             environment["TMPDIR"] = "/dev/shm"
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "nursery.py")],
+            [sys.executable, str(ROOT / "tests" / "support" / "nursery.py")],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,38 +8,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from conftest import QUICK, ROOT, ForeignVAE, config
+from documents import COMMANDS, ENGLISH, EVALUATE, FENCE, JAPANESE, PREDECESSOR, TRAIN, blocks, code, rows
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader, TensorDataset
 
-ENGLISH, JAPANESE = (ROOT / name for name in ("README.md", "README.ja.md"))
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
-
-
-def blocks(path: Path, language: str = "") -> list[str]:
-    return [text for kind, text in FENCE.findall(path.read_text(encoding="utf-8")) if not language or kind == language]
-
-
-def rows(path: Path, heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading."""
-    text = path.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
-
-
-def code(cell: str) -> str:
-    return cell.strip("`")
-
-
-COMMANDS = [line for text in blocks(ENGLISH, "bash") for line in text.splitlines()]
-TRAIN = [line for line in COMMANDS if re.match(r"python -m vae_lightning\.train (?!-m|resume)", f"{line} ")]
-EVALUATE = [
-    line
-    for line in COMMANDS
-    if line.startswith(("python -m vae_lightning.evaluate", "python -m vae_lightning.compare"))
-]
-PREDECESSOR = [(code(old), code(new)) for old, new in rows(ENGLISH, "Coming from the predecessor")]
 SNIPPETS = [text for text in blocks(ENGLISH, "python") if "vae_lightning.callbacks" in text]
 
 
@@ -239,7 +213,7 @@ def test_the_paper_and_code_table_is_true(paper, function, test):
     if paper.startswith(("Eq.", "App. B")):
         where = re.match(r"Eq\. \(\d+\)|App\. B", paper)[0].replace("App.", "Appendix")
         assert where in found.__doc__.splitlines()[0]
-    sources = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert f"def {code(test)}(" in sources
 
 
@@ -263,7 +237,7 @@ def test_the_pictures_are_there():
 def test_every_promise_names_tests_that_exist():
     """The contract's lines R1 to R9, each with the tests that hold it."""
     tests = {
-        name for path in (ROOT / "tests").glob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
     lines = [line for line in ENGLISH.read_text(encoding="utf-8").splitlines() if re.match(r"\| R\d \|", line)]
     assert [line[2:4] for line in lines] == [f"R{k}" for k in range(1, 10)]

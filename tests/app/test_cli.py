@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from conftest import NO_NETWORK
-from test_readme import PREDECESSOR
+from documents import PREDECESSOR
 
 from vae_lightning import arguments, callbacks, cli, train
 

@@ -9,14 +9,13 @@ import pytest
 from conftest import NO_NETWORK, ROOT, command, config
 from hydra.utils import get_class
 from omegaconf import OmegaConf
+from options import GROUPS, OF_GROUP
 
 from vae_lightning import VAE
 from vae_lightning.config import CONF
 from vae_lightning.train import build, vae
 
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
-GROUPS = ("loss", "schedule", "latent", "network", "bound", "optimizer")
-OF_GROUP = {group: sorted(path.stem for path in CONF.glob(f"{group}/*.yaml")) for group in GROUPS}
 
 
 def targets(node) -> list[str]:
