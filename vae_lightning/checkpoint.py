@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from vae_lightning.errors import CheckpointError, FolderError
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
 
@@ -32,7 +32,7 @@ class WholeCheckpointIO(CheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with written_whole(path, durable=True) as temporary:
+            with atomically(path, durable=True) as temporary:
                 torch.save(checkpoint, temporary)
                 digest = sha256(temporary)
                 if path.name in self.keep and path.is_file():
@@ -51,7 +51,7 @@ class WholeCheckpointIO(CheckpointIO):
 
     def _keep_previous(self, path: Path) -> None:
         previous = previous_of(path)
-        with written_whole(previous, durable=True) as temporary:
+        with atomically(previous, durable=True) as temporary:
             try:
                 os.link(path, temporary)
             except OSError:  # a file system without links
@@ -102,7 +102,7 @@ def read_digests(path: Path) -> list[str]:
 def write_digests(path: Path, digests: Sequence[str]) -> None:
     """NAME.sha256, whole or not at all."""
     text = "".join(f"{digest}  {path.name}\n" for digest in dict.fromkeys(digests))
-    with written_whole(digest_file(path), durable=True) as temporary:
+    with atomically(digest_file(path), durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

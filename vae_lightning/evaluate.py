@@ -38,7 +38,7 @@ def evaluate(cfg: DictConfig) -> None:
     from vae_lightning.evaluation.report import figures, table
     from vae_lightning.evaluation.result import FILE, merged, read
     from vae_lightning.run_folder import open_run
-    from vae_lightning.whole import written_whole
+    from vae_lightning.runs.atomic import atomically
 
     run = open_run(cfg.run)
     path = run.checkpoint(cfg.checkpoint)
@@ -59,7 +59,7 @@ def evaluate(cfg: DictConfig) -> None:
             ready = partial(estimator, **settings, seed=cfg.seed, progress=True)
             measured.results.append(estimated(name, ready, module.model, x[:n], source, settings))
     rows = merged(old, [result.row() for result in measured.results])
-    with written_whole(run.path / FILE) as temporary:
+    with atomically(run.path / FILE) as temporary:
         Path(temporary).write_text(json.dumps({"results": rows}, indent=1) + "\n", encoding="utf-8")
     figures(measured, run.path / "evaluation")
     print(table(measured))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import CheckpointError, ConfigError, FolderError, shown
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 try:
     import fcntl
@@ -102,10 +102,10 @@ def claim_whole(folder: Path, named: str) -> Path:
 def point_latest(parent: Path, target: str) -> None:
     """parent/latest -> target, swapped in one step; latest.txt with the name where links are not allowed."""
     try:
-        with written_whole(parent / "latest") as temporary:
+        with atomically(parent / "latest") as temporary:
             temporary.symlink_to(target, target_is_directory=True)
     except OSError:
-        with written_whole(parent / "latest.txt") as temporary:
+        with atomically(parent / "latest.txt") as temporary:
             temporary.write_text(target + "\n", encoding="utf-8")
 
 

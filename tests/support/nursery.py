@@ -19,8 +19,9 @@ import torch
 
 torch.set_num_threads(1)
 # all of them before the first fork, also those that only the children's runs use
-from vae_lightning import callbacks, checkpoint, evaluate, module, resume, train, whole  # noqa: E402, F401
+from vae_lightning import callbacks, checkpoint, evaluate, module, resume, train  # noqa: E402, F401
 from vae_lightning.pages import explorer, run_page, weights  # noqa: E402, F401
+from vae_lightning.runs import atomic  # noqa: E402
 
 CALLS = {"open", "write", "close", "flush", "replace", "fsync", "symlink", "link", "unlink", "mkdir", "rmdir"}
 CALLS |= {"truncate", "__exit__"}
@@ -36,8 +37,8 @@ def live(order: dict[str, Any], counter: int, output: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
     if order.get("control") == "in place":
-        beside = whole.temporary_for  # a link cannot be written in place; test_run_folder.py has its control
-        whole.temporary_for = lambda path: beside(path) if path.name == "latest" else path
+        beside = atomic.temporary_for  # a link cannot be written in place; test_run_folder.py has its control
+        atomic.temporary_for = lambda path: beside(path) if path.name == "latest" else path
     kill_at, calls = order.get("kill_at"), 0
 
     def watch(frame: Any, event: str, function: Any) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks.epoch_rows import EpochRows
 from vae_lightning.callbacks.metrics import NewMetrics
 from vae_lightning.callbacks.pictures import caption, run_dir
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.table import EpochRows
 
 COLUMNS = {
     "beta": "beta",
@@ -110,5 +110,5 @@ def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
         elif axes.lines:
             axes.legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=10)
-    with written_whole(path) as temporary:
+    with atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

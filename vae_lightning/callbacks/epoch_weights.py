@@ -7,7 +7,7 @@ import torch
 
 from vae_lightning.callbacks.pictures import run_dir
 from vae_lightning.errors import check_whole
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 
 class EpochWeights(pl.Callback):
@@ -34,5 +34,5 @@ class EpochWeights(pl.Callback):
         if self.enabled and trainer.is_global_zero and epoch % self.every_n_epochs == 0:
             path = run_dir(trainer, self.dirpath) / f"{self.prefix}_epoch_{epoch:04d}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as temporary:
+            with atomically(path) as temporary:
                 torch.save(pl_module.state_dict(), temporary)

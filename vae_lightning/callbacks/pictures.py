@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vae_lightning.errors import ConfigError
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epo
     """`folder/epoch_XXXX.png`, whole or not at all, and the same picture to every logger that takes images."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch_{epoch:04d}.png"
-    with written_whole(path) as temporary:
+    with atomically(path) as temporary:
         image.save(temporary, format="PNG", compress_level=1)  # a tenth larger, in less than half the time
     for logger in trainer.loggers:
         log_image = getattr(logger, "log_image", None)

@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.pictures import run_dir
 from vae_lightning.errors import Diverged, Interrupted
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 PACKAGES = (
     "vae-lightning",
@@ -95,7 +95,7 @@ class RunRecord(pl.Callback):
         path = run_dir(trainer, self.dirpath) / "run_meta.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.record, indent=2, ensure_ascii=False, default=str)
-        with written_whole(path) as temporary:
+        with atomically(path) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from vae_lightning.config import CONF
 from vae_lightning.data.files import NAMES, IdxFiles
 from vae_lightning.errors import DataError
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 SUBSET = Path(__file__).parent / "subset"
 
@@ -185,5 +185,5 @@ def store(content: bytes, sha256: str, path: Path) -> None:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{path.name}: wrong checksum ({len(content)} bytes)")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path, durable=True) as temporary:
+    with atomically(path, durable=True) as temporary:
         temporary.write_bytes(content)

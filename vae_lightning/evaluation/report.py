@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vae_lightning.evaluation.measure import Measured
 from vae_lightning.evaluation.result import Result
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 FEW = 10  # effective samples, below which a bound is carried by a handful of draws
 
@@ -92,7 +92,7 @@ def figures(measured: Measured, folder: Path) -> None:
         figure = Figure(figsize=(7, 4), layout="constrained")
         draw(measured, figure.add_subplot())
         figure.suptitle(f"{about(measured)}, {measured['nll'].num_images:,} images", fontsize=10)
-        with written_whole(folder / f"{name}.png") as temporary:
+        with atomically(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=110)
 
 

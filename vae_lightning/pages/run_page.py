@@ -14,8 +14,8 @@ from vae_lightning.pages.page import render
 from vae_lightning.pages.references import references
 from vae_lightning.pages.run_words import CLASSES, RUN_WORDS
 from vae_lightning.run_folder import Run, open_run
+from vae_lightning.runs.atomic import atomically
 from vae_lightning.targets import located
-from vae_lightning.whole import written_whole
 
 FILE = "report.html"
 MOST_BYTES = 5_600_000  # of the page; pictures of epochs give way
@@ -37,7 +37,7 @@ def write(run: Run, module: Any = None, data: Any = None, data_dir: str | None =
     context, mistake = gathered(run, module, data, data_dir)
     text = render("run.html.j2", RUN_WORDS, **context)
     path = run.path / FILE
-    with written_whole(path) as temporary:
+    with atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path, mistake
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 SWEEPS, FOLDER, PAGE = "multirun", "jobs", "sweep.html"
 STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
@@ -36,7 +36,7 @@ class Job:
         """The record, whole."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         facts = {key: value for key, value in asdict(self).items() if key != "file"}
-        with written_whole(self.file) as temporary:
+        with atomically(self.file) as temporary:
             temporary.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from vae_lightning.pages.sweep_data import Spread, Sweep
 from vae_lightning.pages.sweep_jobs import PAGE
 from vae_lightning.pages.sweep_strings import SWEEP
 from vae_lightning.run_folder import Lock
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 LOCK, ASKED = ".sweep.lock", ".sweep.asked"
 PATIENCE = 10.0  # seconds
@@ -55,7 +55,7 @@ def write(sweep: Sweep) -> None:
     """The three files, each whole."""
     files = {PAGE: as_html(sweep), "sweep.csv": sweep_tables.as_csv(sweep), "sweep.md": sweep_tables.as_markdown(sweep)}
     for name, text in files.items():
-        with written_whole(sweep.folder / name) as temporary:
+        with atomically(sweep.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process is killed. Imports neither torch nor Lightning."""
+"""Atomic writes: a killed process leaves the old file or the new one, never a part of it."""
 
 import errno
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
-    """A hidden path beside `path`, which takes its place when the block ends well and is removed otherwise.
+def atomically(path: Path, durable: bool = False) -> Iterator[Path]:
+    """A hidden path beside `path`. When the block succeeds it replaces `path`; when the block fails it is removed.
 
-    `durable` also asks the disk to keep it: the file's content first, then the folder's entry.
+    With `durable` the content and the folder's entry are synced to the disk. Raises OSError with the name of `path`.
     """
     temporary = temporary_for(path)
     try:
@@ -24,18 +24,24 @@ def written_whole(path: Path, durable: bool = False) -> Iterator[Path]:
             sync(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # a write that fails does not say where
+        if isinstance(error, OSError):  # a write that fails does not name its file
             error.filename, error.filename2 = str(path), None
         raise
 
 
+def write_text(path: Path, text: str, **options: str) -> None:
+    """Writes a text file atomically, in UTF-8."""
+    with atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", **options)
+
+
 def temporary_for(path: Path) -> Path:
-    """Hidden, beside it, nobody else's: two containers on one disk may have the same process number."""
+    """A hidden path beside `path`. Its name is random: two containers on one disk may have the same process number."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def sync(path: Path) -> None:
-    """A file's content, or a folder's entries, onto the disk, where the system can."""
+    """Syncs a file's content, or a folder's entries, to the disk. Does nothing where the system cannot."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vae_lightning.whole import written_whole
+from vae_lightning.runs.atomic import atomically
 
 
 class EpochRows:
@@ -20,7 +20,7 @@ class EpochRows:
         writer.writeheader()
         writer.writerows(self.rows)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary:
+        with atomically(path) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
 
     def add(self, epoch: int, values: Mapping[str, float]) -> None:
