@@ -1,6 +1,5 @@
 """Checkpoint files: written whole, with their SHA-256 beside them. The one place that writes and reads them."""
 
-import hashlib
 import os
 import pickle
 import shutil
@@ -13,6 +12,8 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from vae_lightning.errors import CheckpointError, FolderError
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.digest import digest_file, read_digests, sha256, write_digests
+from vae_lightning.runs.files import LAST
 
 UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
 
@@ -25,7 +26,7 @@ class WholeCheckpointIO(CheckpointIO):
     written, CheckpointError where one cannot be read or is not what was written.
     """
 
-    def __init__(self, keep: Sequence[str] = ("last.ckpt",)) -> None:
+    def __init__(self, keep: Sequence[str] = (LAST,)) -> None:
         self.keep = tuple(keep)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -84,40 +85,6 @@ def check(path: Path) -> None:
 def previous_of(path: Path) -> Path:
     """last.ckpt -> last.ckpt.previous."""
     return path.with_name(f"{path.name}.previous")
-
-
-def digest_file(path: Path) -> Path:
-    """last.ckpt -> last.ckpt.sha256."""
-    return path.with_name(f"{path.name}.sha256")
-
-
-def read_digests(path: Path) -> list[str]:
-    """The digests that the file may have; none where none was written."""
-    try:
-        return [line.split()[0] for line in digest_file(path).read_text(encoding="utf-8").splitlines() if line]
-    except FileNotFoundError:
-        return []
-
-
-def write_digests(path: Path, digests: Sequence[str]) -> None:
-    """NAME.sha256, whole or not at all."""
-    text = "".join(f"{digest}  {path.name}\n" for digest in dict.fromkeys(digests))
-    with atomically(digest_file(path), durable=True) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else digest_of(file)
-
-
-def digest_of(file: Any) -> str:
-    """`hashlib.file_digest` for Python 3.10."""
-    digest = hashlib.sha256()
-    while block := file.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def check_fits(content: dict[str, Any], module: torch.nn.Module, path: Path) -> None:

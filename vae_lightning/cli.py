@@ -19,7 +19,7 @@ from vae_lightning.arguments import check_arguments, quoted
 from vae_lightning.config import CONF
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.mistakes import as_user_error
-from vae_lightning.run_folder import is_first_process
+from vae_lightning.runs.lock import is_first_process
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:

@@ -41,8 +41,8 @@ def newest(run: str, num_samples: int | None) -> dict[str, dict[str, Any]]:
 
     Raises ConfigError where there is none, and where the run has gone on since.
     """
-    from vae_lightning.checkpoint import sha256
     from vae_lightning.evaluation.result import read
+    from vae_lightning.runs.digest import sha256
 
     again = f"python -m vae_lightning.evaluate run={run}"
     rows = read(Path(run))

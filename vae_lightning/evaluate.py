@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vae_lightning.evaluation.result import Source
     from vae_lightning.module import VAE
-    from vae_lightning.run_folder import Run
+    from vae_lightning.runs.run import Run
 
 SPLITS = ("test", "val", "train")
 COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
@@ -37,8 +37,8 @@ def evaluate(cfg: DictConfig) -> None:
     from vae_lightning.evaluation.measure import estimated, measure
     from vae_lightning.evaluation.report import figures, table
     from vae_lightning.evaluation.result import FILE, merged, read
-    from vae_lightning.run_folder import open_run
     from vae_lightning.runs.atomic import atomically
+    from vae_lightning.runs.run import open_run
 
     run = open_run(cfg.run)
     path = run.checkpoint(cfg.checkpoint)
@@ -111,8 +111,8 @@ def images(cfg: DictConfig, run: "Run") -> "tuple[Tensor, dict[str, Any]]":
     from vae_lightning.train import data_module
 
     asked = cfg.get("data")
-    check_targets(run.meta["config"]["data"], ["vae_lightning.data."])
-    own: DictConfig = OmegaConf.create(dict(run.meta["config"]["data"]))
+    check_targets(run.config["data"], ["vae_lightning.data."])
+    own: DictConfig = OmegaConf.create(dict(run.config["data"]))
     node = OmegaConf.create(OmegaConf.to_container(asked, resolve=True)) if asked else own
     if cfg.data_dir is not None:
         node.dir = cfg.data_dir
@@ -140,10 +140,10 @@ def images(cfg: DictConfig, run: "Run") -> "tuple[Tensor, dict[str, Any]]":
 
 def about(cfg: DictConfig, run: "Run", path: "Path", facts: dict[str, Any]) -> "Source":
     """What every result says of itself."""
-    from vae_lightning.checkpoint import sha256
     from vae_lightning.evaluation.result import Source
+    from vae_lightning.runs.digest import sha256
 
-    likelihood = str(run.meta["config"]["loss"]["_target_"]).rpartition(".")[2]
+    likelihood = str(run.config["loss"]["_target_"]).rpartition(".")[2]
     return Source(
         data=facts["name"],
         protocol=facts["protocol"],

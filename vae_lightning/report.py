@@ -20,7 +20,7 @@ def report(folder: Path, data_dir: str | None = None) -> Path:
     Raises ConfigError where it is neither, CheckpointError where the run's checkpoint is damaged: its page is written
     all the same, without an explorer.
     """
-    from vae_lightning.run_folder import open_run
+    from vae_lightning.runs.run import open_run
 
     latest = folder.name == "latest"
     if latest or (folder / "run_meta.json").is_file():

@@ -4,8 +4,7 @@
 must not change the run, unless its key is named in `allow_drift`.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config import check
 from vae_lightning.errors import CheckpointError, ConfigError
-from vae_lightning.run_folder import Run, open_run
+from vae_lightning.runs.configuration import NOT_THE_RUN, at, differences, key_of
+from vae_lightning.runs.run import Run, open_run
 from vae_lightning.targets import ALLOWED, check_targets
 
 AUTO = "auto"
-NOT_THE_RUN = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name")
-NOT_THE_RUN += ("date_prefix", "save_dir", "report")
-NOT_THE_RUN += ("data.dir", "data.sources", "data.num_workers", "data.on_device")  # data are known by their checksums
 
 
 def find(cfg: DictConfig) -> Run | None:
@@ -37,7 +34,7 @@ def find(cfg: DictConfig) -> Run | None:
             run = open_run(path.parent)
         except ConfigError:
             continue  # a record that was never finished: there is nothing to go on with
-        if run.meta.get("status") != "completed" and (run.path / "checkpoints" / "last.ckpt").is_file():
+        if run.record.get("status") != "completed" and (run.path / "checkpoints" / "last.ckpt").is_file():
             return run
     return None
 
@@ -52,11 +49,11 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
 
     from hydra import compose
 
-    made_by = run.meta.get("versions", {}).get("vae-lightning")
+    made_by = run.record.get("versions", {}).get("vae-lightning")
     here = importlib.metadata.version("vae-lightning")
     if made_by and version(made_by) > version(here):
         raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {here}; update first")
-    saved = run.meta["config"]
+    saved = run.record["config"]
     allowed = [each for each in said if key_of(each) in (*asked.allow_drift, *NOT_THE_RUN)]
 
     def composed(more: Sequence[str]) -> DictConfig:
@@ -78,14 +75,9 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
             f"resume={run.path}: it would not be the same run ({shown}); leave that away, or allow it by name: "
             f"allow_drift=[{named}]"
         )
-    if cfg.epochs < run.meta.get("epochs_done", 0):
-        raise ConfigError(f"epochs={cfg.epochs}: {run.path} has done {run.meta['epochs_done']} already; ask for more")
+    if cfg.epochs < run.record.get("epochs_done", 0):
+        raise ConfigError(f"epochs={cfg.epochs}: {run.path} has done {run.record['epochs_done']} already; ask for more")
     return cfg
-
-
-def key_of(override: str) -> str:
-    """+loss.variance=0.1 -> loss.variance."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 def plain(cfg: DictConfig) -> Any:
@@ -95,15 +87,15 @@ def plain(cfg: DictConfig) -> Any:
 
 def overrides(run: Run, said: Sequence[str]) -> list[str]:
     """What the run was started with and what is said now, each once, where it was said last."""
-    return list(dict.fromkeys(reversed([*run.meta.get("overrides", []), *said])))[::-1]
+    return list(dict.fromkeys(reversed([*run.record.get("overrides", []), *said])))[::-1]
 
 
 def check_data(run: Run, data: Any) -> None:
     """Raises CheckpointError where the data are not those of the run, such as the bundled subset in place of MNIST."""
-    before, now = ((found or {}).get("sha256") for found in (run.meta.get("data"), data.describe()))
+    before, now = ((found or {}).get("sha256") for found in (run.record.get("data"), data.describe()))
     if before != now:
         raise CheckpointError(
-            f"resume={run.path}: its data were {run.meta['data'].get('source')}, those found now are "
+            f"resume={run.path}: its data were {run.record['data'].get('source')}, those found now are "
             f"{data.describe().get('source')}, with other checksums; put the run's data where data.dir points"
         )
 
@@ -116,29 +108,13 @@ def ignored(key: str, saved: Any) -> bool:
 
 def finished(run: Run, cfg: DictConfig) -> bool:
     """Whether there is nothing left to do."""
-    return run.meta.get("status") == "completed" and run.meta.get("epochs_done", 0) >= cfg.epochs
+    return run.record.get("status") == "completed" and run.record.get("epochs_done", 0) >= cfg.epochs
 
 
 def history(run: Run) -> dict[str, Any]:
     """What the record of a resumed run keeps of the attempts before."""
-    attempt = {key: run.meta.get(key) for key in ("started", "ended", "status", "epochs_done", "seconds")}
-    return {"attempts": [*run.meta.get("attempts", []), attempt], "metrics": run.meta.get("metrics", {})}
-
-
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Dotted keys at which two trees of plain values differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    elif json.dumps(old) != json.dumps(new):
-        yield path
-
-
-def at(tree: Any, path: str) -> Any:
-    """The value at a dotted key; None where there is none."""
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
+    attempt = {key: run.record.get(key) for key in ("started", "ended", "status", "epochs_done", "seconds")}
+    return {"attempts": [*run.record.get("attempts", []), attempt], "metrics": run.record.get("metrics", {})}
 
 
 def version(text: str) -> tuple[int, ...]:

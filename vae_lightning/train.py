@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningDataModule, Trainer
 
     from vae_lightning.module import VAE
-    from vae_lightning.run_folder import Run
+    from vae_lightning.runs.run import Run
 
 
 def train(cfg: DictConfig) -> float:
@@ -36,7 +36,8 @@ def train_job(cfg: DictConfig, job: sweep_recorder.Recorder) -> float:
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
     import lightning.pytorch as pl
 
-    from vae_lightning import resume, run_folder
+    from vae_lightning import resume
+    from vae_lightning.runs.folder import claim, owned
 
     quiet()
     hydra_cfg = HydraConfig.get()
@@ -54,9 +55,9 @@ def train_job(cfg: DictConfig, job: sweep_recorder.Recorder) -> float:
     if before:
         resume.check_data(before, data)
     else:
-        cfg.run_dir = str(run_folder.claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+        cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     job.becomes(Path(cfg.run_dir), cfg.group)
-    with run_folder.owned(Path(cfg.run_dir)):
+    with owned(Path(cfg.run_dir)):
         return fit_and_test(cfg, data, module, before)
 
 
@@ -85,7 +86,7 @@ def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", be
 
 def write_report(cfg: DictConfig, data: "LightningDataModule", module: "VAE") -> None:
     """report.html, of a run that ended well or badly. Where it cannot be written, a warning; the run is what it is."""
-    from vae_lightning.run_folder import is_first_process
+    from vae_lightning.runs.lock import is_first_process
 
     if not is_first_process():
         return

@@ -82,7 +82,7 @@ def test_other_splits_and_the_dynamic_protocol(answer, train, split):
     module = evaluation.load(run / "checkpoints" / "best.ckpt", "cpu")
     from omegaconf import OmegaConf
 
-    from vae_lightning.run_folder import open_run
+    from vae_lightning.runs.run import open_run
 
     cfg = OmegaConf.create({"protocol": "dynamic", "data_dir": None, "split": split, "num_images": None})
     x, _ = evaluation.images(cfg, open_run(run))

@@ -13,9 +13,11 @@ import torch
 from alike import assert_same_run
 from conftest import NO_NETWORK, command
 
-from vae_lightning import callbacks, checkpoint, run_folder, train
+from vae_lightning import callbacks, checkpoint, train
 from vae_lightning.data import MNISTDataModule
 from vae_lightning.errors import CheckpointError
+from vae_lightning.runs.folder import owned
+from vae_lightning.runs.lock import Lock
 from vae_lightning.train import main
 
 RUN = ["epochs=3", "hidden_dim=16", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
@@ -233,11 +235,11 @@ def test_other_data_are_refused(ask, stop_at, tmp_path, monkeypatch):
 def test_a_run_that_is_still_running_is_not_resumed(ask, whole):
     meta = json.loads((whole / "run_meta.json").read_text())
     (whole / "run_meta.json").write_text(json.dumps({**meta, "status": "running", "epochs_done": 1}))
-    with run_folder.owned(whole):
+    with owned(whole):
         status, _, err = ask(f"resume={whole}")
         assert status == 4
         assert "in use by process" in err
-    assert not run_folder.Lock(whole).held
+    assert not Lock(whole).held
 
 
 def test_a_run_folder_may_move(ask, whole, stop_at, tmp_path):
@@ -266,7 +268,7 @@ def test_a_kill_in_the_middle_of_an_epoch(whole, tmp_path, workers):
     assert command("kill", *arguments, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{pl_root()}", **data).returncode == -9
     run = tmp_path / "o" / "g" / "killed"
     assert json.loads((run / "run_meta.json").read_text())["status"] == "running"
-    assert not run_folder.Lock(run).held
+    assert not Lock(run).held
     done = command("vae_lightning.train", f"resume={run}", cwd=tmp_path, **data)
     assert done.returncode == 0, done.stderr
     assert_same_run(whole, run)

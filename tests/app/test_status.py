@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from vae_lightning import run_folder, status
+from vae_lightning import status
+from vae_lightning.runs.folder import owned
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_every_run_has_a_line(show, train):
     for said, held, shown in (("running", False, "killed"), ("running", True, "running"), ("failed", False, "failed")):
         (run / "run_meta.json").write_text(json.dumps({**meta, "status": said}))
         if held:
-            with run_folder.owned(run):
+            with owned(run):
                 assert show(run)[1].splitlines()[1].split()[0] == shown
         else:
             assert show(run)[1].splitlines()[1].split()[0] == shown

@@ -24,7 +24,8 @@ from vae_lightning.pages.page import as_json
 from vae_lightning.pages.rounding import in_half
 from vae_lightning.pages.run_words import PARTS, RUN_WORDS
 from vae_lightning.pages.strings import COMMON
-from vae_lightning.run_folder import open_run
+from vae_lightning.runs.readings import number_rows
+from vae_lightning.runs.run import open_run
 from vae_lightning.targets import located
 
 EVIL = "<script>alert(1)</script>"
@@ -167,7 +168,7 @@ def test_without_its_data_the_page_has_the_decoder_and_says_why(run):
     assert found["decoder"]
     assert found["points"] is None
     assert "no encoded test images on this page: mnist was not found" in text
-    usage = run_data.rows(run / "curves" / "latent_usage.csv")[-1]
+    usage = number_rows(run / "curves" / "latent_usage.csv")[-1]
     assert found["kl"] == [usage["kl_z1"], usage["kl_z2"]]
     edit(run, data={**meta["data"], "sha256": {}})
     assert "their checksums differ" in written(run)

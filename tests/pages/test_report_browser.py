@@ -22,7 +22,7 @@ from vae_lightning.pages import run_page
 from vae_lightning.pages.explorer import Images, explorer
 from vae_lightning.pages.layers import packed
 from vae_lightning.pages.page import data, inlined
-from vae_lightning.run_folder import open_run
+from vae_lightning.runs.run import open_run
 from vae_lightning.targets import located
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")

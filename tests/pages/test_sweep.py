@@ -18,13 +18,16 @@ import writers
 from conftest import NO_NETWORK, ROOT, command
 from sweeps import make_run, make_sweep
 
-from vae_lightning import run_folder, train
+from vae_lightning import train
 from vae_lightning.config import CONF
 from vae_lightning.errors import ConfigError
-from vae_lightning.pages import sweep_data, sweep_jobs, sweep_keys, sweep_page, sweep_runs, sweep_view
+from vae_lightning.pages import sweep_data, sweep_keys, sweep_page, sweep_runs, sweep_view
 from vae_lightning.pages.sweep_page import write_sweep_page
 from vae_lightning.pages.sweep_runs import BERNOULLI, BYTES, DENSITY
 from vae_lightning.pages.sweep_strings import SWEEP
+from vae_lightning.runs.folder import owned
+from vae_lightning.runs.jobs import Job, read_jobs
+from vae_lightning.runs.lock import Lock
 
 HOSTILE = "<script>alert(1)</script>"
 TINY = [
@@ -210,7 +213,7 @@ def test_whatever_happened_to_a_run_it_is_listed(tmp_path):
         (group / name).mkdir()
         (group / name / "run_meta.json").write_text(content)
     running = make_run(group / "running", beta=1.0, seed=9, status="running")
-    with run_folder.owned(running):
+    with owned(running):
         rows = {row["run"]: row for row in table(group)}
         section = only_section(group)
     assert {name: row["status"] for name, row in rows.items()} == {
@@ -391,7 +394,7 @@ def test_without_the_lock_some_are_missing(tmp_path):
 def test_nobody_waits_for_a_writer_that_hangs(tmp_path, monkeypatch):
     make_run(tmp_path / "g" / "a")
     monkeypatch.setattr(sweep_page, "PATIENCE", 0.2)
-    lock = run_folder.Lock(tmp_path / "g", sweep_page.LOCK)
+    lock = Lock(tmp_path / "g", sweep_page.LOCK)
     lock.take()
     begun = time.monotonic()
     write_sweep_page(tmp_path / "g")
@@ -533,13 +536,11 @@ def test_a_refused_job_is_refused_for_its_own_reason(ask, tmp_path, wrong):
 def test_what_is_no_record_of_a_job_is_passed_over(tmp_path, content):
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "0000.json").write_text(content)
-    assert sweep_jobs.read(tmp_path) == []
+    assert read_jobs(tmp_path) == []
 
 
 def test_a_job_whose_run_folder_is_gone_is_listed(tmp_path):
-    sweep_jobs.Job(
-        tmp_path / "s" / "jobs" / "0000.json", 0, ("beta=1",), status="completed", run="../../g/gone"
-    ).write()
+    Job(tmp_path / "s" / "jobs" / "0000.json", 0, ("beta=1",), status="completed", run="../../g/gone").write()
     (row,) = table(tmp_path / "s")
     assert (row["run"], row["status"]) == ("job 0", "missing")
 
@@ -547,7 +548,7 @@ def test_a_job_whose_run_folder_is_gone_is_listed(tmp_path):
 def test_the_jobs_of_a_project_that_moved_are_found(tmp_path):
     make_run(tmp_path / "o" / "g" / "a")
     file = tmp_path / "o" / "multirun" / "t" / "jobs" / "0000.json"
-    sweep_jobs.Job(file, 0, status="completed", run="../../../g/a").write()
+    Job(file, 0, status="completed", run="../../../g/a").write()
     (tmp_path / "o").rename(tmp_path / "moved")
     assert [row["run"] for row in table(tmp_path / "moved" / "multirun" / "t")] == ["../../g/a"]
     assert len(table(tmp_path / "moved")) == 1  # once, however it is found

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from vae_lightning import run_folder
 from vae_lightning.errors import CheckpointError, ConfigError, FolderError
-from vae_lightning.run_folder import claim
+from vae_lightning.runs import folder as run_folder
+from vae_lightning.runs.folder import claim
+from vae_lightning.runs.lock import Lock
 
 
 def claims(project_dir: str, names: list[str]) -> list[str]:
@@ -111,13 +112,13 @@ def test_latest_resolves_at_every_moment(tmp_path, naive):
 
 def test_a_look_at_the_lock_keeps_nobody_out(tmp_path):
     """`held` has it for a moment; whoever wants it waits for that long."""
-    looking, own = run_folder.Lock(tmp_path), run_folder.Lock(tmp_path)
+    looking, own = Lock(tmp_path), Lock(tmp_path)
     looking.take()
     threading.Timer(0.03, looking.release).start()
     own.take()
-    assert run_folder.Lock(tmp_path).held
+    assert Lock(tmp_path).held
     with pytest.raises(CheckpointError, match="in use by process"):
-        run_folder.Lock(tmp_path).take()
+        Lock(tmp_path).take()
     own.release()
 
 
@@ -138,14 +139,14 @@ def test_the_thousandth_run_of_a_day(tmp_path):
 
 def test_without_a_date_prefix_the_name_is_the_folder_and_is_taken_once(tmp_path):
     assert claim(str(tmp_path), "group", "mine", date_prefix=False) == tmp_path / "group" / "mine"
-    with pytest.raises(ConfigError, match=r"name=mine: .* holds a run already"):
+    with pytest.raises(ConfigError, match=r"name=mine: .* already holds a run"):
         claim(str(tmp_path), "group", "mine", date_prefix=False)
 
 
 def test_save_dir_is_the_folder_itself(tmp_path):
     assert claim(str(tmp_path), "g", "n", save_dir=str(tmp_path / "deep" / "here")) == tmp_path / "deep" / "here"
     assert not (tmp_path / "g").exists()
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="already holds a run"):
         claim(str(tmp_path), "g", "n", save_dir=str(tmp_path / "deep" / "here"))
 
 

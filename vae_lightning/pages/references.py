@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vae_lightning.run_folder import Run
+from vae_lightning.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ CITED = {
 
 def target(run: Run, part: str) -> str:
     """The class of a part of the run: `vae_lightning.loss.Bernoulli`."""
-    return str((run.meta["config"].get(part) or {}).get("_target_", ""))
+    return str((run.config.get(part) or {}).get("_target_", ""))
 
 
 def references(run: Run) -> list[tuple[str, Reference]]:

@@ -1,17 +1,14 @@
 """What a run folder says of itself: record, learning curves, pictures, files. Imports neither torch nor Lightning."""
 
 import base64
-import csv
 import io
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from vae_lightning.run_folder import Lock, Run
+from vae_lightning.runs.readings import thinned
 
 PICTURES = ("reconstructions", "samples")
 MOST_EPOCHS = 60  # of the pictures; more are thinned evenly, first and last stay
@@ -37,30 +34,6 @@ class Folder:
     size: int
 
 
-def status(run: Run) -> str:
-    """What the record says; a run that still says `running` while nobody runs it was killed."""
-    said = str(run.meta.get("status") or "killed")
-    return "killed" if said == "running" and not Lock(run.path).held else said
-
-
-def rows(path: Path) -> list[dict[str, float | None]]:
-    """The rows of a CSV file of numbers; None for a cell that holds none. Empty where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        found = [{key: number(cell) for key, cell in row.items() if key} for row in csv.DictReader(file)]
-    return [row for row in found if row.get("epoch") is not None]
-
-
-def number(cell: Any) -> float | None:
-    """ "-3.5" -> -3.5."""
-    try:
-        value = float(cell)
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
 def film(run: Path, most_bytes: int) -> Film:
     """The pictures of every epoch, of at most `MOST_EPOCHS`, and fewer where they would be more than `most_bytes`."""
     found = {kind: {int(each.stem[6:]): each for each in epoch_files(run / kind)} for kind in PICTURES}
@@ -77,13 +50,6 @@ def film(run: Path, most_bytes: int) -> Film:
 def epoch_files(folder: Path) -> Iterator[Path]:
     """epoch_0001.png and its kind."""
     return (each for each in folder.glob("epoch_*.png") if re.fullmatch(r"epoch_\d+", each.stem))
-
-
-def thinned(values: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, evenly, with the first and the last."""
-    if len(values) <= most:
-        return list(values)
-    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
 def data_uri(path: Path) -> str | None:

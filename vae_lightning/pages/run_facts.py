@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vae_lightning.config import CONF, leaves
+from vae_lightning.config import CONF
 from vae_lightning.pages.references import target
 from vae_lightning.pages.run_words import HIDDEN, PARTS
-from vae_lightning.resume import NOT_THE_RUN, at, differences
-from vae_lightning.run_folder import Run
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, leaves
+from vae_lightning.runs.run import Run
 
 NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.files", "data.sources")
 SPLITS = ("test", "val", "train")
@@ -17,7 +17,7 @@ Row = Mapping[str, float | None]
 
 def figures(run: Run, log: Sequence[Row], usage: Sequence[Row]) -> list[tuple[str, str, str, dict[str, Any]]]:
     """(label, value, unit, what the label needs) of the numbers at the top of the page."""
-    metrics: dict[str, Any] = run.meta.get("metrics") or {}
+    metrics: dict[str, Any] = run.record.get("metrics") or {}
     found: list[tuple[str, str, str, dict[str, Any]]] = []
     if metrics.get("test/elbo") is not None:
         found.append(("test_elbo", nats(metrics["test/elbo"]), "nats", {}))
@@ -36,8 +36,8 @@ def figures(run: Run, log: Sequence[Row], usage: Sequence[Row]) -> list[tuple[st
     if usage and usage[-1].get("active_units") is not None:
         total = sum(key.startswith("kl_z") for key in usage[-1])
         found.append(("active", f"{usage[-1]['active_units']:.0f}", "of_n", {"n": total}))
-    if isinstance(run.meta.get("seconds"), int | float):
-        found.append(("time", duration(run.meta["seconds"]), "", {}))
+    if isinstance(run.record.get("seconds"), int | float):
+        found.append(("time", duration(run.record["seconds"]), "", {}))
     return found
 
 
@@ -64,7 +64,7 @@ def size(count: int) -> str:
 
 def values(run: Run) -> tuple[str, dict[str, float]]:
     """(split, {"elbo", "recon", "kl", "bound", "loss"}) of the test set, else of validation, else of training."""
-    metrics: dict[str, Any] = run.meta.get("metrics") or {}
+    metrics: dict[str, Any] = run.record.get("metrics") or {}
     for split in SPLITS:
         if metrics.get(f"{split}/elbo") is not None:
             own = {key.partition("/")[2]: v for key, v in metrics.items() if key.startswith(f"{split}/")}
@@ -76,7 +76,7 @@ def values(run: Run) -> tuple[str, dict[str, float]]:
 
 def in_words(run: Run) -> list[dict[str, str]]:
     """The model in words, in English and in Japanese: what the string `model_words` needs."""
-    config: dict[str, Any] = run.meta["config"]
+    config: dict[str, Any] = run.config
     found = []
     for language in (0, 1):
         network, loss, bound, schedule = (
@@ -92,7 +92,7 @@ def in_words(run: Run) -> list[dict[str, str]]:
 def said(run: Run, part: str, language: int) -> str:
     """A part in words: what its class is called, with its sizes."""
     name = target(run, part)
-    config: dict[str, Any] = run.meta["config"].get(part) or {}
+    config: dict[str, Any] = run.config.get(part) or {}
     hidden = config.get("hidden_dim") or HIDDEN.get(name.rpartition(".")[2], "?")
     words = PARTS.get(name, (name, name))[language]
     return words.replace("{hidden}", str(hidden)).replace("{samples}", str(config.get("num_samples", "?")))
@@ -112,7 +112,7 @@ def defaults(run: Run) -> dict[str, Any] | None:
         else:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 cfg = compose("train", [])
-        cfg.run_dir = run.meta["config"].get("run_dir", ".")
+        cfg.run_dir = run.config.get("run_dir", ".")
         return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException):
         return None
@@ -123,15 +123,10 @@ def changed(run: Run) -> list[tuple[str, str | None, str | None]]:
     usual = defaults(run)
     if usual is None:
         return []
-    config = run.meta["config"]
+    config = run.config
     keys = [key for key in differences(config, usual) if not among(key, NOT_CHANGES)]
     rows = [(key, shown(at(config, key)), shown(at(usual, key))) for key in dict.fromkeys(keys)]
     return sorted(rows, key=lambda row: among(row[0], NOT_THE_RUN))
-
-
-def among(key: str, keys: Sequence[str]) -> bool:
-    """Whether a dotted key is one of these, or below one."""
-    return any(key == each or key.startswith(f"{each}.") for each in keys)
 
 
 def shown(value: Any) -> str | None:
@@ -143,12 +138,12 @@ def shown(value: Any) -> str | None:
 
 def all_keys(run: Run) -> list[tuple[str, str | None]]:
     """(dotted key, value) of the whole configuration."""
-    return [(key, shown(value)) for key, value in leaves(run.meta["config"])]
+    return [(key, shown(value)) for key, value in leaves(run.config)]
 
 
 def commands(run: Run, unfinished: bool) -> list[tuple[str, str]]:
     """(label, command) of what can be done with the run."""
-    overrides = [str(each) for each in run.meta.get("overrides") or []]
+    overrides = [str(each) for each in run.record.get("overrides") or []]
     here = str(run.path)
     found = [("rerun", shlex.join(["python", "-m", "vae_lightning.train", *overrides]))]
     if unfinished and (run.path / "checkpoints" / "last.ckpt").is_file():

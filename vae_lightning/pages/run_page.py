@@ -13,8 +13,8 @@ from vae_lightning.pages import run_data, run_facts
 from vae_lightning.pages.page import render
 from vae_lightning.pages.references import references
 from vae_lightning.pages.run_words import CLASSES, RUN_WORDS
-from vae_lightning.run_folder import Run, open_run
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.run import Run, open_run
 from vae_lightning.targets import located
 
 FILE = "report.html"
@@ -44,8 +44,8 @@ def write(run: Run, module: Any = None, data: Any = None, data_dir: str | None =
 
 def gathered(run: Run, module: Any, data: Any, data_dir: str | None) -> tuple[dict[str, Any], UserError | None]:
     """Everything the template is given."""
-    status = run_data.status(run)
-    log, usage = (run_data.rows(run.path / "curves" / f"{name}.csv") for name in ("train_log", "latent_usage"))
+    status = run.status
+    log, usage = run.curve, run.usage
     explorer, weights, missing, mistake = explored(run, module, data, data_dir, usage)
     used = len(str(explorer)) if explorer else 0
     film = run_data.film(run.path, max(600_000, min(3_500_000, MOST_BYTES - used - 300_000)))
@@ -54,7 +54,7 @@ def gathered(run: Run, module: Any, data: Any, data_dir: str | None) -> tuple[di
     context = {
         "version": __version__,
         "run": run,
-        "meta": run.meta,
+        "meta": run.record,
         "name": run.path.name,
         "status": status if status in STATUSES else "other",
         "words": {"en": english, "ja": japanese},
@@ -69,7 +69,7 @@ def gathered(run: Run, module: Any, data: Any, data_dir: str | None) -> tuple[di
         "split": split,
         "values": values,
         "bound": terms(run, values),
-        "overrides": [str(each) for each in run.meta.get("overrides") or []],
+        "overrides": [str(each) for each in run.record.get("overrides") or []],
         "changed": run_facts.changed(run),
         "all_keys": run_facts.all_keys(run),
         "commands": run_facts.commands(run, unfinished=status != "completed"),
@@ -86,9 +86,9 @@ def explored(
 ) -> tuple[dict[str, Any] | None, str | None, list[Missing], UserError | None]:
     """(the explorer or None, the checkpoint's name, what is missing, the mistake behind it)."""
     from vae_lightning.pages.explorer import explorer, images_of
-    from vae_lightning.pages.weights import checkpoint_of, data_of, finite, model_of
+    from vae_lightning.pages.weights import data_of, finite, model_of
 
-    if module is None and checkpoint_of(run) is None:
+    if module is None and run.newest_weights is None:
         return None, None, [("no_checkpoint", {})], None
     try:
         model, weights = model_of(run, module)
@@ -150,6 +150,6 @@ def first_words(name: str) -> str:
 
 def described(run: Run) -> str:
     """Which data, under which protocol."""
-    data: dict[str, Any] = run.meta.get("data") or {}
+    data: dict[str, Any] = run.record.get("data") or {}
     name = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(str(data.get("name")), str(data.get("name", "")))
     return ", ".join(each for each in (name, str(data.get("protocol", ""))) if each)

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vae_lightning.pages import sweep_jobs, sweep_keys, sweep_runs
-from vae_lightning.pages.readings import finite
-from vae_lightning.pages.sweep_jobs import Job
+from vae_lightning.pages import sweep_keys, sweep_runs
 from vae_lightning.pages.sweep_runs import Setting, SweptRun
-from vae_lightning.status import records
+from vae_lightning.runs.files import SWEEPS
+from vae_lightning.runs.jobs import Job, read_jobs
+from vae_lightning.runs.readings import finite
+from vae_lightning.runs.run import Run, runs_below
 
 NUMBERS = ("elbo", "recon", "kl", "active_units", "epochs", "seconds")
 NATS = ("elbo", "recon", "kl")  # measured on one split
@@ -107,18 +108,18 @@ class Sweep:
 
 def any_runs(folder: Path) -> bool:
     """Whether a page of this folder would show anything."""
-    return bool(records(folder) or jobs_of(folder.resolve()))
+    return bool(runs_below(folder) or jobs_of(folder.resolve()))
 
 
 def read(folder: Path) -> Sweep:
     """Every run below a folder, every job of a sweep in it, and the refused jobs that named it as their group."""
     folder = folder.resolve()
-    runs = {path.parent.resolve(): sweep_runs.of_folder(path.parent) for path in records(folder)}
+    runs = {run.path.resolve(): sweep_runs.of_run(run) for run in runs_below(folder)}
     others = []
     for job in jobs_of(folder):
         target = job.run_folder
         if target is not None and (target / "run_meta.json").is_file():
-            runs.setdefault(target, sweep_runs.of_folder(target))
+            runs.setdefault(target, sweep_runs.of_run(Run(target)))
         else:
             others.append(sweep_runs.of_job(job))
     settings = {run.setting: None for run in runs.values() if run.setting}
@@ -129,8 +130,8 @@ def read(folder: Path) -> Sweep:
 
 def jobs_of(folder: Path) -> list[Job]:
     """Of the sweeps below a folder; of a group, those of its project's sweeps that named it and became no run."""
-    below = sweep_jobs.read(folder)
-    beside = sweep_jobs.read(folder.parent / sweep_jobs.SWEEPS) if folder.name != sweep_jobs.SWEEPS else []
+    below = read_jobs(folder)
+    beside = read_jobs(folder.parent / SWEEPS) if folder.name != SWEEPS else []
     named = [job for job in beside if job.group == folder.name and job.run is None]
     return list({job.file: job for job in (*below, *named)}.values())
 

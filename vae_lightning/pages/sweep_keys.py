@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from vae_lightning.config import CONF, leaves
+from vae_lightning.config import CONF
 from vae_lightning.pages.sweep_runs import SweptRun
-from vae_lightning.resume import NOT_THE_RUN
+from vae_lightning.runs.configuration import NOT_THE_RUN, leaves
 
 SEED = "seed"
 ASIDE = (*NOT_THE_RUN, "logger", "save_weights")  # where a run is and what it tells whom, not what it is

@@ -12,10 +12,10 @@ from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.pages import sweep_data, sweep_tables, sweep_view
 from vae_lightning.pages.page import render
 from vae_lightning.pages.sweep_data import Spread, Sweep
-from vae_lightning.pages.sweep_jobs import PAGE
 from vae_lightning.pages.sweep_strings import SWEEP
-from vae_lightning.run_folder import Lock
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.files import SWEEP_PAGE as PAGE
+from vae_lightning.runs.lock import Lock
 
 LOCK, ASKED = ".sweep.lock", ".sweep.asked"
 PATIENCE = 10.0  # seconds

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from vae_lightning.pages.readings import mapping, whole
 from vae_lightning.pages.sweep_runs import SweptRun
+from vae_lightning.runs.readings import mapping, whole
 
 CAPTION, GAP = 21, 2  # pixels: the line of text below the pictures of `callbacks.pictures`, and what is between them
 MOST_PIXELS = 16_000_000

@@ -20,9 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.errors import ConfigError, Interrupted
 from vae_lightning.mistakes import as_user_error
-from vae_lightning.pages.sweep_jobs import COMPLETED, FAILED, FOLDER, PAGE, STOPPED, Job
-from vae_lightning.run_folder import check_name, is_first_process
-from vae_lightning.status import records
+from vae_lightning.runs.files import JOBS as FOLDER
+from vae_lightning.runs.files import SWEEP_PAGE as PAGE
+from vae_lightning.runs.folder import check_name
+from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job
+from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.run import runs_below
 
 
 class Recorder:
@@ -56,7 +59,7 @@ class Recorder:
         """Whether a group's page is there, or is due: a sweep named the group, or brought it its second run."""
         if self.job is None or (group / PAGE).is_file():
             return (group / PAGE).is_file()
-        return len(records(group)) >= (1 if self.named else 2) if group.is_dir() else False
+        return len(runs_below(group)) >= (1 if self.named else 2) if group.is_dir() else False
 
 
 @contextmanager

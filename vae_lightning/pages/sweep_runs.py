@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.pages.readings import csv_rows, finite, mapping, whole
-from vae_lightning.pages.sweep_jobs import Job
-from vae_lightning.status import standing
+from vae_lightning.runs.digest import read_digests
+from vae_lightning.runs.files import CHECKPOINTS
+from vae_lightning.runs.jobs import Job
+from vae_lightning.runs.readings import finite, mapping, whole
+from vae_lightning.runs.run import Run
 
 BERNOULLI, BYTES, DENSITY = "Bernoulli", "mass of bytes", "density"
 MEASURES = {"Bernoulli": BERNOULLI, "BernoulliLogits": BERNOULLI, "DiscretizedLogistic": BYTES}
@@ -70,31 +72,28 @@ class SweptRun:
         return self.status == "completed"
 
 
-def of_folder(folder: Path) -> SweptRun:
-    """A run folder. Never raises for what is in it."""
-    status, meta = standing(folder / "run_meta.json")
-    config, rows = mapping(meta.get("config")), csv_rows(folder / "curves" / "train_log.csv")
-    split, numbers = measured(mapping(meta.get("metrics")), rows)
+def of_run(run: Run) -> SweptRun:
+    """A run of any status. Never raises for what is in its folder."""
+    split, numbers = measured(run)
     more = {
-        "active_units": finite(mapping(meta.get("metrics")).get("active_units")) or last_active(folder),
-        "epochs": finite(meta.get("epochs_done")) or (float(len(rows)) if rows else None),
-        "seconds": seconds(meta),
+        "active_units": run.metrics.get("active_units") or last_active(run),
+        "epochs": float(run.epochs_done or len(run.curve)) or None,
+        "seconds": run.seconds,
     }
-    said = meta.get("overrides")
     return SweptRun(
-        name=folder.name,
-        folder=folder,
-        group=str(config["group"]) if config.get("group") else folder.parent.name,
-        status=status,
-        error=str(meta["error"]) if meta.get("error") else None,
-        overrides=tuple(str(each) for each in said) if isinstance(said, list) else (),
-        config=config,
-        setting=setting(mapping(meta.get("data")), config),
-        seed=whole(meta.get("seed")) if whole(meta.get("seed")) is not None else whole(config.get("seed")),
+        name=run.path.name,
+        folder=run.path,
+        group=str(run.config["group"]) if run.config.get("group") else run.path.parent.name,
+        status=run.status,
+        error=run.error,
+        overrides=run.overrides,
+        config=run.config,
+        setting=setting(run.data, run.config),
+        seed=run.seed,
         split=split,
         numbers={**numbers, **{key: value for key, value in more.items() if value is not None}},
-        nll=nll(folder),
-        curve=curve(rows),
+        nll=nll(run),
+        curve=tuple(run.elbo_curve),
     )
 
 
@@ -106,17 +105,15 @@ def of_job(job: Job) -> SweptRun:
     return SweptRun(f"job {job.number}", None, job.group, status, error or gone, job.overrides)
 
 
-def measured(metrics: Mapping[str, Any], rows: list[dict[str, str]]) -> tuple[str | None, dict[str, float]]:
+def measured(run: Run) -> tuple[str | None, dict[str, float]]:
     """(split, its ELBO, recon and KL): of the test set, else of the last validation, else of training.
 
-    A killed run has no metrics in its record; its last whole epoch is in the log.
+    The record of a killed run has no metrics; its last whole epoch is in the log.
     """
-    last = rows[-1] if rows else {}
+    last = run.curve[-1] if run.curve else {}
     for split in SPLITS:
         prefix = "" if split == "train" else f"{split}_"
-        found = {
-            key: finite(metrics.get(f"{split}/{key}", last.get(f"{prefix}{key}"))) for key in ("elbo", "recon", "kl")
-        }
+        found = {key: run.metrics.get(f"{split}/{key}", last.get(f"{prefix}{key}")) for key in ("elbo", "recon", "kl")}
         if found["elbo"] is not None:
             return split, {key: value for key, value in found.items() if value is not None}
     return None, {}
@@ -133,39 +130,25 @@ def setting(data: Mapping[str, Any], config: Mapping[str, Any]) -> Setting | Non
     return Setting(str(data["name"]), protocol, subset, MEASURES.get(loss, DENSITY), digest)
 
 
-def nll(folder: Path) -> Nll | None:
+def nll(run: Run) -> Nll | None:
     """The newest evaluation's bound on the test set, of the largest K; not where the run was trained further since."""
-    try:
-        rows = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["results"]
-        found = [row for row in rows if row["name"] == "nll" and row["split"] == "test" and current(folder, row)]
-        bounds = [Nll(int(row["num_samples"]), int(row["num_images"]), float(row["value"])) for row in found]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return max(reversed(bounds), key=lambda each: each.num_samples, default=None)
+    rows = [row for row in run.evaluation if row.get("name") == "nll" and row.get("split") == "test"]
+    bounds = [bound_of(row) for row in reversed(rows) if is_current(run, row)]
+    return max((bound for bound in bounds if bound), key=lambda bound: bound.num_samples, default=None)
 
 
-def current(folder: Path, row: Mapping[str, Any]) -> bool:
-    """Whether the checkpoint is still the one that was evaluated, as its checksum file says."""
-    beside = folder / "checkpoints" / f"{os.path.basename(str(row['checkpoint']))}.sha256"
-    return not beside.is_file() or str(row["checkpoint_sha256"]) in beside.read_text(encoding="utf-8")
+def bound_of(row: Mapping[str, Any]) -> Nll | None:
+    """The bound that a row of an evaluation holds, or None."""
+    samples, images, value = whole(row.get("num_samples")), whole(row.get("num_images")), finite(row.get("value"))
+    return None if samples is None or images is None or value is None else Nll(samples, images, value)
 
 
-def curve(rows: list[dict[str, str]]) -> tuple[tuple[int, float], ...]:
-    """Validation ELBO by epoch, training ELBO where nothing was held out."""
-    column = "val_elbo" if any(finite(row.get("val_elbo")) is not None for row in rows) else "elbo"
-    points = [(int(row["epoch"]), finite(row.get(column))) for row in rows]
-    return tuple((epoch, value) for epoch, value in points if value is not None)
+def is_current(run: Run, row: Mapping[str, Any]) -> bool:
+    """Whether the run still holds the checkpoint that was evaluated, by its checksum file."""
+    digests = read_digests(run.path / CHECKPOINTS / os.path.basename(str(row.get("checkpoint"))))
+    return not digests or row.get("checkpoint_sha256") in digests
 
 
-def last_active(folder: Path) -> float | None:
-    """Active units after the last epoch, from the log."""
-    rows = csv_rows(folder / "curves" / "latent_usage.csv")
-    return finite(rows[-1].get("active_units")) if rows else None
-
-
-def seconds(meta: Mapping[str, Any]) -> float | None:
-    """Of this attempt and those before it."""
-    attempts = meta.get("attempts")
-    parts = [mapping(each).get("seconds") for each in (attempts if isinstance(attempts, list) else [])]
-    known = [each for each in map(finite, [*parts, meta.get("seconds")]) if each is not None]
-    return sum(known) if known else None
+def last_active(run: Run) -> float | None:
+    """The number of active units after the last epoch, from the log."""
+    return run.usage[-1].get("active_units") if run.usage else None

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import io
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import nn
 
 from vae_lightning.bound import Model
 from vae_lightning.errors import CheckpointError, DataError
-from vae_lightning.run_folder import Run
+from vae_lightning.runs.run import Run
 from vae_lightning.targets import check_targets
 
 LOCAL = (".Folder", ".Subset")  # sources that need no network
@@ -27,7 +26,7 @@ def model_of(run: Run, module: Any = None) -> tuple[Model, str | None]:
     """
     from vae_lightning.evaluate import load
 
-    path = checkpoint_of(run)
+    path = run.newest_weights
     if module is None:
         if path is None:
             raise CheckpointError(f"{run.path}: it holds no checkpoint")
@@ -48,12 +47,6 @@ def model_of(run: Run, module: Any = None) -> tuple[Model, str | None]:
     return Model(parts["network"], module.latent, loss), path.name if path else None  # type: ignore[arg-type]
 
 
-def checkpoint_of(run: Run) -> Path | None:
-    """checkpoints/best.ckpt, else last.ckpt, else None."""
-    known = (run.path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
-    return next((path for path in known if path.is_file()), None)
-
-
 def data_of(run: Run, data_dir: str | None = None) -> Any:
     """The run's data, from where they were or from `data_dir`; never from the network.
 
@@ -61,14 +54,14 @@ def data_of(run: Run, data_dir: str | None = None) -> Any:
     """
     from vae_lightning.train import data_module
 
-    saved = OmegaConf.to_container(OmegaConf.create(run.meta["config"]["data"]))
+    saved = OmegaConf.to_container(OmegaConf.create(run.config["data"]))
     check_targets(saved, ["vae_lightning.data."])
     node: dict[str, Any] = dict(saved)  # type: ignore[arg-type]
     if data_dir is not None:
         node["dir"] = data_dir
     if "sources" in node:
         node["sources"] = {k: v for k, v in node["sources"].items() if str(v["_target_"]).endswith(LOCAL)}
-    before = run.meta.get("data") or {}
+    before = run.record.get("data") or {}
     if "allow_subset" in node:
         node["allow_subset"] = bool(before.get("subset"))
     with contextlib.redirect_stderr(io.StringIO()):  # the run has said that it is the subset

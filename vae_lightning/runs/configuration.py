@@ -1,0 +1,50 @@
+"""Configurations as plain values: dotted keys, differences, and the keys that do not change what a run is."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+PLACE = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name", "date_prefix", "save_dir")
+DATA_PLACE = (
+    "data.dir",
+    "data.mirrors",
+    "data.sources",
+    "data.num_workers",
+    "data.on_device",
+)  # data are known by their checksums
+NOT_THE_RUN = (*PLACE, "report", *DATA_PLACE)  # places; data are known by their checksums
+
+
+def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of each value that is not a dictionary; a list counts as one value."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
+
+
+def at(tree: Any, path: str) -> Any:
+    """The value at a dotted key, or None."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """The dotted keys at which two trees of plain values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif json.dumps(old) != json.dumps(new):
+        yield path
+
+
+def among(key: str, keys: Sequence[str]) -> bool:
+    """Whether a dotted key is one of `keys`, or below one."""
+    return any(key == known or key.startswith(f"{known}.") for known in keys)
+
+
+def key_of(override: str) -> str:
+    """The key of an override: +loss.variance=0.1 -> loss.variance."""
+    return override.lstrip("+~").partition("=")[0]

@@ -1,0 +1,15 @@
+"""The names of the files and folders of a run, each of which stands here once."""
+
+RECORD = "run_meta.json"
+CURVES, LOG, LOSSES, USAGE = "curves", "train_log.csv", "losses.png", "latent_usage.csv"
+CHECKPOINTS, BEST, LAST = "checkpoints", "best.ckpt", "last.ckpt"
+RECONSTRUCTIONS, SAMPLES, TRAVERSALS = "reconstructions", "samples", "traversals"
+EVALUATION, FIGURES = "evaluation.json", "evaluation"
+PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.csv", "sweep.md"
+LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
+SWEEPS, JOBS = "multirun", "jobs"  # of a project, and of a sweep
+
+
+def epoch_picture(epoch: int) -> str:
+    """The file name of the picture of an epoch: epoch_0012.png."""
+    return f"epoch_{epoch:04d}.png"

@@ -1,0 +1,126 @@
+"""The folder of a run: project_dir/group/YYYYMMDD-NNN-name, claimed by one process; `latest` points at the newest."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from vae_lightning.errors import ConfigError, FolderError, shown
+from vae_lightning.runs.atomic import atomically, write_text
+from vae_lightning.runs.files import LATEST, LATEST_TEXT, RECORD
+from vae_lightning.runs.lock import Lock, is_first_process
+
+JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run the folder of the first process
+LONGEST = 200  # bytes of a name: file systems take 255, and the date and the number come before the name
+
+
+def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, save_dir: str | None = None) -> Path:
+    """Makes the run's folder and points the group's `latest` at it.
+
+    NNN counts the group's runs of the day. `mkdir` is the lock, so parallel starts never share a number. Without
+    `date_prefix` the folder is project_dir/group/name. With `save_dir` the folder is `save_dir`, without a `latest`.
+    Raises ConfigError where the folder already holds a run or a name is not valid, FolderError where the folder cannot
+    be made.
+    """
+    if not is_first_process():
+        return Path(os.environ.get(JOINED, project_dir))
+    try:
+        if save_dir:
+            folder = claim_unnumbered(Path(save_dir), f"save_dir={save_dir}")
+        else:
+            parent, name = Path(project_dir) / check_name("group", group), check_name("name", name)
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = claim_number(parent, name) if date_prefix else claim_unnumbered(parent / name, f"name={name}")
+            point_latest(parent, folder.name)
+    except OSError as error:
+        raise FolderError(f"{error.filename}: {error.strerror}; choose another project_dir or save_dir") from error
+    os.environ[JOINED] = str(folder.resolve())
+    return folder
+
+
+def claim_number(parent: Path, name: str) -> Path:
+    """Makes parent/YYYYMMDD-NNN-name with the next free number of the day."""
+    today = date.today().strftime("%Y%m%d")
+    for number in free_numbers(parent, today):
+        lock = parent / f".{today}-{number:03d}.claim"
+        try:
+            lock.mkdir()
+        except FileExistsError:
+            continue
+        try:
+            if number in taken(parent, today):  # another process claimed it before this one had the lock
+                continue
+            folder = parent / f"{today}-{number:03d}-{name}"
+            folder.mkdir()
+            return folder
+        finally:
+            lock.rmdir()
+    raise AssertionError("the numbers do not end")
+
+
+def free_numbers(parent: Path, today: str) -> Iterator[int]:
+    """The numbers above those of today's folders, in order."""
+    number = max(taken(parent, today), default=0)
+    while True:
+        yield (number := number + 1)
+
+
+def taken(parent: Path, today: str) -> set[int]:
+    """The numbers of today's folders."""
+    matches = (re.match(rf"{today}-(\d{{3,}})-", entry.name) for entry in parent.iterdir())
+    return {int(match[1]) for match in matches if match}
+
+
+def claim_unnumbered(folder: Path, named: str) -> Path:
+    """Makes a folder without a number. Raises ConfigError where it already holds a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / RECORD).open("x", encoding="utf-8").close()
+    except FileExistsError:
+        raise ConfigError(f"{named}: {folder} already holds a run; choose another folder, or remove it first") from None
+    return folder
+
+
+def point_latest(parent: Path, target: str) -> None:
+    """Points parent/latest at `target` in one step. Where links are not allowed, latest.txt holds the name."""
+    try:
+        with atomically(parent / LATEST) as temporary:
+            temporary.symlink_to(target, target_is_directory=True)
+    except OSError:
+        write_text(parent / LATEST_TEXT, target + "\n")
+
+
+def check_name(key: str, value: str) -> str:
+    """The name itself. Raises ConfigError unless it can be the name of one folder on any file system."""
+    unseen = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)
+    if not value or value.startswith((".", "-")) or value.endswith((".", " ")) or re.search(r"[/\\=]", value) or unseen:
+        raise ConfigError(
+            f"{key}={shown(value)}: must be the name of one folder: no slash, no '=', no control characters, not "
+            "starting with '.' or '-', not ending with '.' or a space"
+        )
+    if len(value.encode()) > LONGEST:
+        raise ConfigError(f"{key}={shown(value)}: {len(value.encode())} bytes long; must be at most {LONGEST}")
+    return value
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Locks the folder for this process until the block ends, and removes the temporary files of killed processes.
+
+    In a distributed run the first process holds the lock, and the others share the folder. Raises CheckpointError where
+    another process holds the lock.
+    """
+    if not is_first_process():
+        yield
+        return
+    lock = Lock(folder)
+    lock.take()
+    try:
+        for leftover in folder.glob("**/.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,56 @@
+"""The jobs of a sweep on disk: the overrides of each job, the run it became, and how it ended.
+
+A job that is refused before its run folder exists has no other record. project_dir/multirun/<time>/jobs/0003.json holds
+one job. `run` in it is relative to that file, so the project may move.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.files import JOBS
+from vae_lightning.runs.readings import json_of, mapping, sequence, text, whole
+
+STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
+
+
+@dataclass(frozen=True)
+class Job:
+    """The record of one job; `file` is where it stands."""
+
+    file: Path
+    number: int
+    overrides: tuple[str, ...] = ()
+    group: str | None = None
+    status: str = STARTING
+    error: str | None = None
+    run: str | None = None
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The folder of the run that the job became, or None."""
+        return (self.file.parent / self.run).resolve() if self.run else None
+
+    def write(self) -> None:
+        """Writes the record atomically."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        facts = {key: value for key, value in asdict(self).items() if key != "file"}
+        write_text(self.file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """The jobs of all sweeps below a folder, in order. Files that are not job records are passed over."""
+    jobs = map(read_job, sorted(folder.rglob(f"{JOBS}/*.json")))
+    return [job for job in jobs if job is not None]
+
+
+def read_job(file: Path) -> Job | None:
+    """One record, or None."""
+    facts = mapping(json_of(file))
+    number, status = whole(facts.get("number")), text(facts.get("status"))
+    if number is None or status is None or not isinstance(facts.get("overrides"), list):
+        return None
+    overrides = tuple(str(word) for word in sequence(facts["overrides"]))
+    group, error, run = (text(facts.get(key)) for key in ("group", "error", "run"))
+    return Job(file, number, overrides, group, status, error, run)

@@ -1,0 +1,69 @@
+"""The lock of a folder, held by one process, and the first process of a distributed run."""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vae_lightning.errors import CheckpointError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that claims folders and writes files in a distributed run."""
+    return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+class Lock:
+    """A lock file. The system releases the lock when its process ends. Without fcntl (Windows) there is no lock."""
+
+    def __init__(self, folder: Path, name: str = ".lock") -> None:
+        self.path = folder / name
+        self._file: Any = None
+
+    def take(self) -> None:
+        """Takes the lock. Raises CheckpointError where another process holds it."""
+        file = self.path.open("a+", encoding="utf-8")
+        if fcntl is not None:
+            try:
+                for _ in range(5):  # a process that only asks `held` holds the lock for a moment
+                    with suppress(BlockingIOError):
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    time.sleep(0.02)
+                else:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                pid = file.read().strip() or "unknown"
+                file.close()
+                raise CheckpointError(f"{self.path.parent}: in use by process {pid}; wait for it, or stop it") from None
+            except OSError:  # a file system without locks
+                pass
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Releases the lock. The file stays."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def held(self) -> bool:
+        """Whether a living process holds the lock."""
+        if fcntl is None or not self.path.is_file():
+            return False
+        with self.path.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False

@@ -1,0 +1,204 @@
+"""A run folder as it is on disk: the only reader of its record, curves, checkpoints and evaluations.
+
+What a folder holds may have any shape. A missing or malformed value reads as None or empty; nothing but `open_run` and
+`Run.checkpoint` raises.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vae_lightning.errors import ConfigError
+from vae_lightning.runs.files import (
+    BEST,
+    CHECKPOINTS,
+    CURVES,
+    EVALUATION,
+    LAST,
+    LATEST,
+    LATEST_TEXT,
+    LOG,
+    RECORD,
+    USAGE,
+)
+from vae_lightning.runs.lock import Lock
+from vae_lightning.runs.readings import Row, finite, json_of, mapping, number_rows, sequence, text, whole
+
+COMPLETED, RUNNING, KILLED, DAMAGED = "completed", "running", "killed", "damaged"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Every property is read from disk when it is first asked for."""
+
+    path: Path
+
+    # --- the record --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """run_meta.json, or an empty mapping."""
+        return mapping(json_of(self.path / RECORD))
+
+    @cached_property
+    def status(self) -> str:
+        """What the record says. `killed` where it says `running` and no process runs; `damaged` where it is no JSON."""
+        file = self.path / RECORD
+        if not self.record and file.is_file() and file.stat().st_size:
+            return DAMAGED
+        status = text(self.record.get("status")) or KILLED
+        return KILLED if status == RUNNING and not Lock(self.path).held else status
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return dict(mapping(self.record.get("config")))
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """{group: option}, such as {"loss": "bce"}. Empty in the record of an older version."""
+        return mapping(self.record.get("choices"))
+
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """{part: {"class", "title", "cited", "says"}} of network, latent, loss, bound and others."""
+        return mapping(self.record.get("parts"))
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the data module says of its data: name, protocol, source, sizes, checksums."""
+        return mapping(self.record.get("data"))
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The words of the command line."""
+        return tuple(str(word) for word in sequence(self.record.get("overrides")))
+
+    @property
+    def error(self) -> str | None:
+        """The error that ended the run."""
+        return text(self.record.get("error"))
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the record, else of the configuration."""
+        seed = whole(self.record.get("seed"))
+        return whole(self.config.get("seed")) if seed is None else seed
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that were logged last, as finite numbers."""
+        numbers = {str(key): finite(value) for key, value in mapping(self.record.get("metrics")).items()}
+        return {key: value for key, value in numbers.items() if value is not None}
+
+    @property
+    def epochs(self) -> int | None:
+        """The number of epochs that the configuration asks for."""
+        return whole(self.config.get("epochs"))
+
+    @property
+    def epochs_done(self) -> int:
+        """The number of whole epochs, as the record says."""
+        return whole(self.record.get("epochs_done")) or 0
+
+    @property
+    def seconds(self) -> float | None:
+        """The training time of all attempts."""
+        attempts = (mapping(attempt).get("seconds") for attempt in sequence(self.record.get("attempts")))
+        known = [number for number in map(finite, [*attempts, self.record.get("seconds")]) if number is not None]
+        return sum(known) if known else None
+
+    @property
+    def score(self) -> float:
+        """The last validation ELBO, else the last training ELBO, else nan; in nats."""
+        return self.metrics.get("val/elbo", self.metrics.get("train/elbo", math.nan))
+
+    # --- curves ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def curve(self) -> list[Row]:
+        """The rows of curves/train_log.csv."""
+        return number_rows(self.path / CURVES / LOG)
+
+    @cached_property
+    def usage(self) -> list[Row]:
+        """The rows of curves/latent_usage.csv."""
+        return number_rows(self.path / CURVES / USAGE)
+
+    @property
+    def elbo_curve(self) -> list[tuple[int, float]]:
+        """(epoch, validation ELBO), or the training ELBO where nothing was held out; in nats."""
+        column = "val_elbo" if any(row.get("val_elbo") is not None for row in self.curve) else "elbo"
+        points = ((row["epoch"], row.get(column)) for row in self.curve)
+        return [(int(epoch), value) for epoch, value in points if epoch is not None and value is not None]
+
+    # --- checkpoints and evaluations ---------------------------------------------------------------------------------
+
+    @property
+    def best(self) -> Path:
+        """checkpoints/best.ckpt, which may not exist."""
+        return self.path / CHECKPOINTS / BEST
+
+    @property
+    def last(self) -> Path:
+        """checkpoints/last.ckpt, which may not exist."""
+        return self.path / CHECKPOINTS / LAST
+
+    @property
+    def newest_weights(self) -> Path | None:
+        """The best checkpoint, else the last one, else None."""
+        return next((path for path in (self.best, self.last) if path.is_file()), None)
+
+    def checkpoint(self, asked: str | None = None) -> Path:
+        """The file `asked` for, else the best checkpoint, else the last one. Raises ConfigError where there is none."""
+        path = Path(asked) if asked else self.newest_weights
+        if path is None or not path.is_file():
+            where = f"checkpoint={asked}: no such file" if asked else f"run={self.path}: it holds no checkpoint"
+            raise ConfigError(f"{where}; a run keeps {BEST} and {LAST} in {self.path / CHECKPOINTS}")
+        return path
+
+    @property
+    def evaluation(self) -> list[Mapping[str, Any]]:
+        """The results in evaluation.json, oldest first."""
+        results = sequence(mapping(json_of(self.path / EVALUATION)).get("results"))
+        return [result for result in results if isinstance(result, dict)]
+
+
+def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
+    """The run in a folder, or the run that a group's `latest` means. Raises ConfigError where there is no run."""
+    path = resolved(Path(folder))
+    if not path.is_dir():
+        raise ConfigError(f"{key}={folder}: no such folder; name a run's folder, or its group's latest")
+    if not (path / RECORD).is_file():
+        raise ConfigError(
+            f"{key}={folder}: not a run folder, it has no {RECORD}; name a run's folder, or its group's latest"
+        )
+    run = Run(path)
+    if not run.config:
+        raise ConfigError(f"{key}={folder}: {RECORD} is damaged, or was not written by the train command")
+    return run
+
+
+def resolved(path: Path) -> Path:
+    """The folder itself, or the folder that a link or latest.txt points at."""
+    pointer = path.with_name(LATEST_TEXT) if path.name == LATEST else None
+    if pointer is not None and not path.exists() and pointer.is_file():
+        return path.with_name(pointer.read_text(encoding="utf-8").strip())
+    return path.parent / os.readlink(path) if path.is_symlink() else path
+
+
+def runs_below(folder: Path) -> list[Run]:
+    """All runs below a folder, sorted by path. Links such as `latest` are not followed."""
+    return [Run(path.parent) for path in sorted(records_below(folder), key=lambda path: str(path.parent))]
+
+
+def records_below(folder: Path) -> Iterator[Path]:
+    """Every run_meta.json below a folder that is not reached through a link."""
+    depth = len(folder.parents)
+    for path in folder.rglob(RECORD):
+        if not any(parent.is_symlink() for parent in list(path.parents)[: -depth - 1]):
+            yield path
