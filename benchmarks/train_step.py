@@ -19,8 +19,9 @@ import lightning.pytorch as pl
 
 from benchmarks.contest import arguments, demand, ratio, record, seconds, table, take_turns
 from benchmarks.peers import BATCH, BareLoop, ExampleStyle, data_dir, mnist, pythae
-from vae_lightning import train
-from vae_lightning.config import CONF
+from vae_lightning.app import build
+from vae_lightning.app.command import quiet
+from vae_lightning.app.config import CONF
 
 PICTURES = ["reconstruction_grid", "sample_grid", "latent_traversal", "curve_log", "latent_usage", "run_record", "last"]
 
@@ -49,8 +50,9 @@ class Ours:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             self.cfg = compose("train", [*words, *overrides])
         self.cfg.run_dir = tempfile.mkdtemp()
-        train.quiet()
-        self.data, self.module = train.data_module(self.cfg), train.vae(self.cfg)
+        quiet()
+        self.data = build.data_module(self.cfg.data)
+        self.module = build.vae(self.cfg, self.data.image_shape)
 
     def __call__(self) -> float:
         """Seconds of an epoch; with `trainer=fast` what was compiled for the first call is used again."""
@@ -60,7 +62,7 @@ class Ours:
 
     def fit(self, watch: pl.Callback) -> None:
         """Trains without validation; `watch` is called before every other callback."""
-        trainer = train.make_trainer(self.cfg, self.data)
+        trainer = build.make_trainer(self.cfg, self.data)
         trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
         trainer.limit_val_batches = 0
         gc.collect()

@@ -11,10 +11,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
 
 torch.set_num_threads(1)  # the models are tiny, and other processes want the cores too
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,13 @@ def config(*overrides: str):
     cfg.pop("hydra")
     OmegaConf.set_struct(cfg, True)
     return cfg
+
+
+def vae(cfg):
+    """The module of a configuration, for the images that its data have."""
+    from vae_lightning.app import build
+
+    return build.vae(cfg, get_class(cfg.data._target_).image_shape)
 
 
 @pytest.fixture

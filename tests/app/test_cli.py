@@ -7,7 +7,8 @@ import pytest
 from conftest import NO_NETWORK
 from documents import PREDECESSOR
 
-from vae_lightning import arguments, callbacks, cli, train
+from vae_lightning import callbacks, train
+from vae_lightning.app import arguments, command
 
 TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "callbacks.latent_traversal.rows=2", "latent.dim=3", *NO_NETWORK]
 
@@ -64,10 +65,10 @@ def test_the_last_job_of_a_declared_sweep(monkeypatch):
     class Declared:
         sweeper = {"params": {"loss": "bce,mse", "schedule": "none,linear,cyclic"}}  # noqa: RUF012
 
-    monkeypatch.setattr(cli.HydraConfig, "get", lambda: Declared)
+    monkeypatch.setattr(command.HydraConfig, "get", lambda: Declared)
     monkeypatch.setattr("sys.argv", ["train", "-m", "experiment=mnist_grid", "loss=bce"])
-    assert cli.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
-    assert cli.not_started(5) == "the sweep ends here"
+    assert command.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
+    assert command.not_started(5) == "the sweep ends here"
 
 
 def test_ctrl_c_before_training_is_130(ask, monkeypatch, tmp_path):

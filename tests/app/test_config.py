@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import NO_NETWORK, ROOT, command, config
+from conftest import NO_NETWORK, ROOT, command, config, vae
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 from options import GROUPS, OF_GROUP
 
 from vae_lightning import VAE
-from vae_lightning.config import CONF
-from vae_lightning.train import build, vae
+from vae_lightning.app.build import build
+from vae_lightning.app.config import CONF
 
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import config
+from conftest import config, vae
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
 from vae_lightning import report, train
+from vae_lightning.app import build
+from vae_lightning.app.config import CONF
+from vae_lightning.app.trust import located
 from vae_lightning.bound import Model
-from vae_lightning.config import CONF
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits, Gaussian
 from vae_lightning.network import MLP
@@ -26,7 +28,6 @@ from vae_lightning.pages.run_words import PARTS, RUN_WORDS
 from vae_lightning.pages.strings import COMMON
 from vae_lightning.runs.readings import number_rows
 from vae_lightning.runs.run import open_run
-from vae_lightning.targets import located
 
 EVIL = "<script>alert(1)</script>"
 
@@ -263,7 +264,7 @@ def test_looking_touches_nothing(finished_run):
     saved = json.loads((finished_run / "run_meta.json").read_text(encoding="utf-8"))["config"]
     cfg = config("latent=z2", "hidden_dim=16", "seed=7", "~data.sources.mirrors", "~data.sources.npm",
                  f"data.dir={saved['data']['dir']}")  # fmt: skip
-    data, module = train.data_module(cfg), train.vae(cfg)
+    data, module = build.data_module(cfg.data), vae(cfg)
     module.train()
     module.network.decoder.eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}

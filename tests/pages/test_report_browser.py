@@ -13,8 +13,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
+from vae_lightning.app.config import CONF
+from vae_lightning.app.trust import located
 from vae_lightning.bound import Model
-from vae_lightning.config import CONF
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits
 from vae_lightning.noise import generator
@@ -23,7 +24,6 @@ from vae_lightning.pages.explorer import Images, explorer
 from vae_lightning.pages.layers import packed
 from vae_lightning.pages.page import data, inlined
 from vae_lightning.runs.run import open_run
-from vae_lightning.targets import located
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -19,7 +19,7 @@ from conftest import NO_NETWORK, ROOT, command
 from sweeps import make_run, make_sweep
 
 from vae_lightning import train
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
 from vae_lightning.errors import ConfigError
 from vae_lightning.pages import sweep_data, sweep_keys, sweep_page, sweep_runs, sweep_view
 from vae_lightning.pages.sweep_page import write_sweep_page

@@ -12,8 +12,9 @@ from functools import partial
 import pytest
 from conftest import NO_NETWORK, QUICK, ROOT, command
 
-from vae_lightning import arguments, train
-from vae_lightning.config import CONF
+from vae_lightning import train
+from vae_lightning.app import arguments
+from vae_lightning.app.config import CONF
 from vae_lightning.data.files import NAMES
 from vae_lightning.errors import ConfigError
 

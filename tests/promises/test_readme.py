@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import QUICK, ROOT, ForeignVAE, config
+from conftest import QUICK, ROOT, ForeignVAE, config, vae
 from documents import COMMANDS, ENGLISH, EVALUATE, FENCE, JAPANESE, PREDECESSOR, TRAIN, blocks, code, rows
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
@@ -64,8 +64,8 @@ def test_fashion_mnist_composes():
 
 @pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
 def test_every_old_flag_has_a_new_form_that_builds(old, new):
-    from vae_lightning.config import check
-    from vae_lightning.train import build, vae
+    from vae_lightning.app.build import build
+    from vae_lightning.app.config import check
 
     cfg = config(*shlex.split(new))
     cfg.run_dir = "."
@@ -218,7 +218,7 @@ def test_the_paper_and_code_table_is_true(paper, function, test):
 
 
 def test_the_options_table_is_complete():
-    from vae_lightning.config import CONF
+    from vae_lightning.app.config import CONF
 
     text = ENGLISH.read_text(encoding="utf-8").split("| group | options |")[1].split("\n\n")[0]
     documented = {

@@ -3,11 +3,12 @@
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import NO_NETWORK, ForeignVAE, config
+from conftest import NO_NETWORK, ForeignVAE, config, vae
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-from vae_lightning import VAE, epoch_loop, train
+from vae_lightning import VAE, epoch_loop
+from vae_lightning.app import build
 from vae_lightning.trainer import Trainer
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
@@ -66,7 +67,7 @@ def fitted(kind: type[pl.Trainer], tmp_path, module_class: type[Noted] = Noted, 
     asked = [f"optimizer.final_lr={options.pop('optimizer.final_lr')}"] if "optimizer.final_lr" in options else []
     cfg = config("hidden_dim=16", "latent.dim=3", "data.val_size=200", *NO_NETWORK, *asked)
     pl.seed_everything(0, verbose=False)
-    data, module, seen = train.data_module(cfg), train.vae(cfg), []
+    data, module, seen = build.data_module(cfg.data), vae(cfg), []
     module.__class__, module.seen = module_class, seen
     options = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, **QUIET, **options}
     made = kind(callbacks=[witness(seen)], default_root_dir=tmp_path, **options)

@@ -9,11 +9,12 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import NO_NETWORK, ForeignVAE, command, config
+from conftest import NO_NETWORK, ForeignVAE, command, config, vae
 from options import OF_GROUP
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vae_lightning import VAE, train, trainer
+from vae_lightning import VAE, trainer
+from vae_lightning.app import build
 from vae_lightning.callbacks import CompileStep, DivergenceGuard
 from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, IndexTensors, loader
 from vae_lightning.errors import ConfigError
@@ -38,7 +39,7 @@ def test_a_fast_run_has_the_checkpoints_of_any_other(tmp_path):
     assert "not compiled" not in done.stderr
     assert "Recompiling" not in done.stderr
     saved = torch.load(tmp_path / "fast" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert list(saved["state_dict"]) == list(train.vae(config(*FAST)).state_dict())
+    assert list(saved["state_dict"]) == list(vae(config(*FAST)).state_dict())
     again = VAE.load_from_checkpoint(tmp_path / "fast" / "checkpoints" / "best.ckpt", weights_only=True)
     assert again.sample(2, seed=0).isfinite().all()
     meta = words_of(tmp_path / "fast")
@@ -164,8 +165,8 @@ def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound):
     )  # fmt: skip
     cfg.run_dir = str(tmp_path)
     traced = Traced(monkeypatch)
-    data, module = train.data_module(cfg), train.vae(cfg)
-    made = train.make_trainer(cfg, data)
+    data, module = build.data_module(cfg.data), vae(cfg)
+    made = build.make_trainer(cfg, data)
     made.callbacks.insert(0, traced)
     made.limit_val_batches = 0
     made.fit(module, data)

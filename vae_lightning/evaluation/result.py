@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +14,13 @@ from torch import Tensor
 
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
+from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.files import EVALUATION
+from vae_lightning.runs.readings import json_of, mapping
+from vae_lightning.runs.run import Run
 
 SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit")
 SAME += ("settings",)
-FILE = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,18 @@ def identity(row: Mapping[str, Any]) -> tuple:
     return tuple(str(row.get(key)) for key in ("name", *SAME, "seed", "checkpoint_sha256"))
 
 
-def read(run: Path) -> list[dict[str, Any]]:
-    """The rows of a run's evaluation.json; none where there is no such file. Raises ConfigError where it is damaged."""
-    path = run / FILE
-    if not path.is_file():
-        return []
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["results"]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path}: not an evaluation's results; move it away and evaluate again") from None
+def read(run: Run) -> list[Mapping[str, Any]]:
+    """The rows of a run's evaluation.json, or none. Raises ConfigError where the file is damaged."""
+    path = run.path / EVALUATION
+    if path.is_file() and "results" not in mapping(json_of(path)):
+        raise ConfigError(f"{path}: not an evaluation's results; move it away and evaluate again")
+    return run.evaluation
+
+
+def write(run: Run, old: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> None:
+    """Writes evaluation.json atomically: the new results, after those old rows that are about something else."""
+    rows = merged(old, [result.row() for result in results])
+    write_text(run.path / EVALUATION, json.dumps({"results": rows}, indent=1) + "\n")
 
 
 def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
+from vae_lightning.runs.configuration import key_of
 
 EXTRAS = {
     "joblib": "'vae-lightning[sweep]'",
@@ -19,13 +20,13 @@ EXTRAS = {
     "rq": "hydra-rq-launcher",
     "submitit_local": "hydra-submitit-launcher",
     "submitit_slurm": "hydra-submitit-launcher",
-}  # what brings an option of hydra/launcher and hydra/sweeper
+}  # the packages that bring the options of hydra/launcher and hydra/sweeper
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
 
 def as_user_error(error: BaseException, overrides: list[str]) -> UserError | None:
-    """The mistake behind an exception as one line, or None where it is not the user's."""
+    """The user's mistake behind an exception, in one line. None where the error is not the user's."""
     if isinstance(error, UserError):
         return error
     if isinstance(error.__cause__, UserError):
@@ -39,29 +40,29 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
     text = str(error)
     if type(error).__module__.startswith("wandb."):
         return UserError(f"W&B: {' '.join(text.split())}; logger.mode=offline needs no server")
-    if any(isinstance(each, RuntimeError) and "DataLoader worker" in str(each) for each in chain(error)):
+    if any(isinstance(link, RuntimeError) and "DataLoader worker" in str(link) for link in chain(error)):
         return UserError(
             "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
             "batch_size, and go on with resume=auto"
         )
     if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
         return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
-    for each in chain(error):
-        if isinstance(each, OSError) and each.errno in FOLDER_ERRORS:
-            place = each.filename or "the run folder"
-            return FolderError(f"{place}: {each.strerror}; make room, or choose another folder")
+    for link in chain(error):
+        if isinstance(link, OSError) and link.errno in FOLDER_ERRORS:
+            place = link.filename or "the run folder"
+            return FolderError(f"{place}: {link.strerror}; make room, or choose another folder")
     return None
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those it was raised from or while handling."""
+    """An exception, its cause or context, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def raised_in(error: BaseException) -> str:
-    """The package whose code raised it."""
+    """The package whose code raised the exception."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         step = step.tb_next
@@ -69,7 +70,7 @@ def raised_in(error: BaseException) -> str:
 
 
 def explain(error: BaseException, overrides: list[str]) -> str:
-    """Hydra's and OmegaConf's messages in one line, with the nearest option where an option was not found."""
+    """The messages of Hydra and OmegaConf in one line, with the nearest option where an option was not found."""
     options = list(getattr(error, "options", None) or [])
     missing = str(getattr(error, "missing_cfg_file", None) or "")
     if options and "/" in missing:
@@ -90,8 +91,8 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
     if "is not in struct" in text:
         key = text.partition("Key '")[2].partition("'")[0]
-        used = next((o for o in overrides if o.lstrip("+~").partition("=")[0].split(".")[-1] == key), key)
+        used = next((word for word in overrides if key_of(word).split(".")[-1] == key), key)
         here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
-        near = nearest(key, [str(each) for each in here]) if here is not None else ""
+        near = nearest(key, [str(name) for name in here]) if here is not None else ""
         return f"{shown(used)}: no such key; {near}--cfg job shows all, and +key=value adds one that its class takes"
     return text.partition(" full_key:")[0] or type(error).__name__

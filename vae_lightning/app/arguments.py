@@ -1,11 +1,10 @@
-"""The command line, looked at before Hydra reads it: flags of the predecessor, folders, letters, untrusted YAML."""
+"""The command line before Hydra reads it: flags of the predecessor, folders, letters, untrusted YAML."""
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from vae_lightning.app.trust import check_yaml
 from vae_lightning.errors import ConfigError, shown
 
 FLAGS = {
@@ -31,12 +30,11 @@ FLAGS = {
     "--wandb-entity": "logger.entity=VALUE",
     "--wandb-run-name": "logger.name=VALUE",
     "--wandb-tags": "logger.tags=[VALUE]",
-}  # of the script repository this one succeeds
-MOST_NODES = 10_000
+}  # of the script repository that this package succeeds
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Raises ConfigError for the predecessor's flags, and for what Hydra would make or read before we can look."""
+    """Raises ConfigError for flags of the predecessor, for folders of Hydra's, and for YAML that must not be read."""
     if (answer := predecessor(arguments)) is not None:
         raise ConfigError(answer)
     for argument in arguments:
@@ -56,35 +54,6 @@ def check_arguments(arguments: Sequence[str]) -> None:
             check_yaml(Path(within or value))
 
 
-def check_yaml(folder: Path) -> None:
-    """Raises ConfigError for a file below it whose aliases expand to more than a configuration could hold.
-
-    OmegaConf 2.3 expands them without limit: a kilobyte can keep it busy for minutes.
-    """
-    import yaml
-
-    for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
-        try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
-        if expanded(root, {}) > MOST_NODES:
-            raise ConfigError(f"{path}: its aliases expand to more than {MOST_NODES:,} nodes; write it without them")
-
-
-def expanded(node: Any, known: dict[int, float]) -> float:
-    """How many nodes a YAML node is once each alias is a copy; `known` holds those that were counted already."""
-    if id(node) not in known:
-        known[id(node)] = math.inf  # an alias to a node around it has no end
-        children = (
-            [each for pair in node.value for each in (pair if isinstance(pair, tuple) else (pair,))]
-            if isinstance(getattr(node, "value", None), list)
-            else []
-        )
-        known[id(node)] = 1 + sum(expanded(each, known) for each in children)
-    return known[id(node)]
-
-
 def quoted(argument: str) -> str:
     """name=名 -> name='名': Hydra reads letters outside ASCII only between quotes."""
     key, equals, value = argument.partition("=")
@@ -95,7 +64,7 @@ def quoted(argument: str) -> str:
 
 
 def predecessor(arguments: Sequence[str]) -> str | None:
-    """The answer to flags of the script repository: `--latent-dim 2` is `latent.dim=2`. None where there are none."""
+    """The answer to flags of the script repository: `--latent-dim 2` is `latent.dim=2` here. None without flags."""
     old, new = [], []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         flag, _, value = argument.partition("=")

@@ -1,4 +1,4 @@
-"""A job of a sweep tells what became of it, and the pages it belongs to are written again when it ends.
+"""The record of each job of a sweep, and the pages that are written anew when a job ends.
 
 Imports neither torch nor Lightning.
 """
@@ -18,10 +18,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
-from vae_lightning.mistakes import as_user_error
-from vae_lightning.runs.files import JOBS as FOLDER
-from vae_lightning.runs.files import SWEEP_PAGE as PAGE
+from vae_lightning.runs.files import JOBS, SWEEP_PAGE
 from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job
 from vae_lightning.runs.lock import is_first_process
@@ -29,13 +28,13 @@ from vae_lightning.runs.run import runs_below
 
 
 class Recorder:
-    """What a job tells of itself on the way. `group`: its group's folder, if it was named or the run is in it."""
+    """Records one job. `group` is the folder of its group, where the group was named or the run is in it."""
 
     def __init__(self, job: Job | None, group: Path | None) -> None:
         self.job, self.named, self.group = job, group, group
 
     def becomes(self, run: Path, group: str) -> None:
-        """The job has its run folder now, in the folder of its group unless `save_dir` is another."""
+        """Notes the run folder of the job, which lies in its group's folder unless `save_dir` names another place."""
         self.group = run.parent if run.parent.name == group else None
         if self.job is not None:
             where = relative(run, self.job.file.parent)
@@ -43,35 +42,35 @@ class Recorder:
             warned(self.job.write)
 
     def ends(self, status: str, error: str | None) -> None:
-        """The last record, then the pages of the sweep and of the run's group."""
+        """Writes the last record, then the pages of the sweep and of the run's group."""
         if self.job is not None:
             warned(replace(self.job, status=status, error=error).write)
         warned(self.write_pages)
 
     def write_pages(self) -> None:
-        """From what is on disk now."""
+        """Writes the pages from what is on disk now."""
         if self.job is not None:
             warned(partial(rebuild, self.job.file.parent.parent))
         if self.group is not None and self.has_page(self.group):
             warned(partial(rebuild, self.group))
 
     def has_page(self, group: Path) -> bool:
-        """Whether a group's page is there, or is due: a sweep named the group, or brought it its second run."""
-        if self.job is None or (group / PAGE).is_file():
-            return (group / PAGE).is_file()
+        """Whether a group has a page, or is due one: a sweep named the group, or gave it a second run."""
+        if self.job is None or (group / SWEEP_PAGE).is_file():
+            return (group / SWEEP_PAGE).is_file()
         return len(runs_below(group)) >= (1 if self.named else 2) if group.is_dir() else False
 
 
 @contextmanager
 def recorded(cfg: DictConfig) -> Iterator[Recorder]:
-    """Around a job: its record where it is one of a sweep, and afterwards, whatever came, the pages it belongs to.
+    """Records a job of a sweep from its start to its end, and then writes the pages that show it.
 
     A record or page that cannot be written is one warning; the job ends as it would have.
     """
     hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
     if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process():
         number, overrides = int(hydra_cfg.job.num), tuple(hydra_cfg.overrides.task)
-        file = Path(hydra_cfg.runtime.output_dir) / FOLDER / f"{number:04d}.json"
+        file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
         job = Job(file, number, overrides, group.name if group else None)
         warned(job.write)
     recorder = Recorder(job, group)
@@ -87,17 +86,17 @@ def recorded(cfg: DictConfig) -> Iterator[Recorder]:
 
 
 def named_group(cfg: DictConfig) -> Path | None:
-    """project_dir/group where the command named a group that can be one."""
+    """project_dir/group, where the command names a valid group."""
     try:
         if cfg.group is None or cfg.save_dir is not None:
             return None
         return Path(cfg.project_dir) / check_name("group", str(cfg.group))
     except (ConfigError, OmegaConfBaseException, TypeError):
-        return None  # it is refused in a moment
+        return None  # the checks that follow refuse it
 
 
 def warned(write: Callable[[], Any]) -> None:
-    """Does it; what fails is one line on stderr."""
+    """Calls `write`. An error is one warning on stderr."""
     try:
         write()
     except Exception as error:
@@ -106,7 +105,7 @@ def warned(write: Callable[[], Any]) -> None:
 
 
 def rebuild(folder: Path) -> None:
-    """The page of a folder, from what is on disk now."""
+    """Writes the page of a folder from what is on disk now."""
     from vae_lightning.pages.sweep_page import write_sweep_page
 
     if is_first_process():
@@ -114,7 +113,7 @@ def rebuild(folder: Path) -> None:
 
 
 def relative(run: Path, folder: Path) -> str:
-    """The run as seen from a folder; its whole path where they are on two drives."""
+    """The path of a run relative to a folder; its whole path where the two are on different drives."""
     try:
         return os.path.relpath(run.resolve(), folder.resolve())
     except ValueError:
@@ -122,9 +121,9 @@ def relative(run: Path, folder: Path) -> str:
 
 
 class SweepPage(Callback):
-    """Hydra's callback of `conf/train.yaml`: once no job runs any more, the sweep's page is written a last time.
+    """Hydra's callback in `conf/train.yaml`: writes the page of the sweep a last time when no job runs any more.
 
-    After a failed job Hydra does not call `on_multirun_end`; whoever started Hydra calls `finish`, too.
+    Hydra does not call `on_multirun_end` after a failed job, so the command calls `finish` as well.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -134,14 +133,14 @@ class SweepPage(Callback):
         finish()
 
 
-UNFINISHED: list[Path] = []  # the sweep that this process has started and not finished
+UNFINISHED: list[Path] = []  # the sweeps that this process started and did not finish
 
 
 def finish() -> None:
-    """The last page of this process's sweep, and where it is: not where no job began."""
+    """Writes the last page of this process's sweep and prints its path. A sweep without a job has no page."""
     while UNFINISHED:
         folder = UNFINISHED.pop()
-        if (folder / FOLDER).is_dir():
+        if (folder / JOBS).is_dir():
             warned(partial(rebuild, folder))
-            if (folder / PAGE).is_file():
-                print(f"sweep page: {folder / PAGE}", flush=True)
+            if (folder / SWEEP_PAGE).is_file():
+                print(f"sweep page: {folder / SWEEP_PAGE}", flush=True)
