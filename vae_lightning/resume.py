@@ -19,7 +19,7 @@ from vae_lightning.targets import ALLOWED, check_targets
 AUTO = "auto"
 NOT_THE_RUN = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name")
 NOT_THE_RUN += ("date_prefix", "save_dir", "report")
-NOT_THE_RUN += ("data.dir", "data.sources", "data.num_workers", "data.on_device")  # data are known by their checksums
+NOT_THE_RUN += ("data.dir", "data.mirrors", "data.num_workers", "data.on_device")  # data are known by their checksums
 
 
 def find(cfg: DictConfig) -> Run | None:

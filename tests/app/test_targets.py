@@ -23,7 +23,6 @@ DANGEROUS = [
     "lightning.pytorch.trainer.call.signal.raise_signal", "hydra.utils.instantiate", "lightning_evil.Thing",
 ]  # fmt: skip
 SLOTS = ["callbacks.x", "logger", "network", "loss", "latent", "bound", "schedule", "optimizer", "data", "trainer"]
-SLOTS += ["data.files", "data.sources.x"]
 
 
 @pytest.mark.parametrize("target", DANGEROUS)

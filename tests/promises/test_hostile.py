@@ -14,7 +14,7 @@ from conftest import NO_NETWORK, QUICK, ROOT, command
 
 from vae_lightning import arguments, train
 from vae_lightning.config import CONF
-from vae_lightning.data.files import NAMES
+from vae_lightning.data.idx import NAMES
 from vae_lightning.errors import ConfigError
 
 STATUSES = (0, 2, 3, 4, 6)  # of the table; nothing is trained here, so nothing can diverge or be interrupted

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vae_lightning import VAE, train, trainer
 from vae_lightning.callbacks import CompileStep, DivergenceGuard
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, IndexTensors, loader
+from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, IndexTensors, loader
 from vae_lightning.errors import ConfigError
 
 compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
@@ -213,7 +213,7 @@ def test_data_on_the_device_are_the_same_data(train):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_raw_files_are_mapped_not_read(tmp_path):
     """Processes that open one data set share its memory: the pages are those of the file."""
-    from vae_lightning.data.files import mapped, parse_idx
+    from vae_lightning.data.idx import mapped, parse_idx
 
     path = tmp_path / "images"
     path.write_bytes(bytes([0, 0, 8, 1, 0, 16, 0, 0]) + bytes(2**20))

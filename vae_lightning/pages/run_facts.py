@@ -10,7 +10,7 @@ from vae_lightning.pages.run_words import HIDDEN, PARTS
 from vae_lightning.resume import NOT_THE_RUN, at, differences
 from vae_lightning.run_folder import Run
 
-NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.files", "data.sources")
+NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.mirrors")
 SPLITS = ("test", "val", "train")
 Row = Mapping[str, float | None]
 
