@@ -164,8 +164,8 @@ UNCOMPILED = ["trainer=fast", "trainer.compile_mode=null", "trainer.precision=32
 def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound, trainer):
     """With the guard as on an accelerator, and data that stay there."""
     cfg = config(
-        *FAST[1:], *trainer, f"bound={bound}", "data.on_device=true", "callbacks.divergence_guard.every_n_steps=50", "epochs=1",
-        "schedule=linear", "optimizer.final_lr=1e-4", "~callbacks.progress", "+trainer.enable_progress_bar=false",
+        *FAST[1:], *trainer, f"bound={bound}", "data.on_device=true", "callbacks.divergence_guard.every_n_steps=50",
+        "epochs=1", "schedule=linear", "optimizer.final_lr=1e-4", "~callbacks.progress", "+trainer.enable_progress_bar=false",
     )  # fmt: skip
     cfg.run_dir = str(tmp_path)
     traced = Traced(monkeypatch)

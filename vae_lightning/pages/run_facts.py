@@ -9,6 +9,7 @@ from vae_lightning.pages.references import target
 from vae_lightning.pages.run_words import HIDDEN, PARTS
 from vae_lightning.resume import NOT_THE_RUN, at, differences
 from vae_lightning.run_folder import Run
+from vae_lightning.runs.words import duration
 
 NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.mirrors")
 SPLITS = ("test", "val", "train")
@@ -37,20 +38,13 @@ def figures(run: Run, log: Sequence[Row], usage: Sequence[Row]) -> list[tuple[st
         total = sum(key.startswith("kl_z") for key in usage[-1])
         found.append(("active", f"{usage[-1]['active_units']:.0f}", "of_n", {"n": total}))
     if isinstance(run.meta.get("seconds"), int | float):
-        found.append(("time", duration(run.meta["seconds"]), "", {}))
+        found.append(("time", duration(round(run.meta["seconds"])), "", {}))
     return found
 
 
 def nats(value: Any) -> str:
     """-105.4 with a real minus sign and two decimals."""
     return f"{float(value):.2f}".replace("-", "\u2212")
-
-
-def duration(seconds: float) -> str:
-    """1h 02m, 3m 04s or 5s."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
 
 
 def size(count: int) -> str:
