@@ -18,7 +18,7 @@ from torchvision import datasets, transforms
 from benchmarks.contest import RESULTS
 from vae_lightning.bound import Elbo, Model
 from vae_lightning.data import MNISTDataModule
-from vae_lightning.data.files import NAMES
+from vae_lightning.data.idx import NAMES
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli
 from vae_lightning.network import MLP

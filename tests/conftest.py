@@ -20,7 +20,7 @@ from vae_lightning.app.config import CONF
 torch.set_num_threads(1)  # the models are tiny, and other processes want the cores too
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-NO_NETWORK = ["~data.sources.mirrors", "~data.sources.npm"]
+NO_NETWORK = ["data.mirrors=[]"]
 QUICK = ["epochs=1", "hidden_dim=16", "report=false", *NO_NETWORK]
 
 

@@ -232,8 +232,8 @@ def test_it_can_be_left_away(train):
 
 def test_a_run_that_diverges_has_a_page_and_its_own_status(answer, tmp_path):
     words = ["lr=1e30", "epochs=1", "hidden_dim=8", "name=wild", "group=g", "date_prefix=false", f"data.dir={tmp_path}"]
-    words += [f"project_dir={tmp_path}", "latent=z2", "callbacks.latent_traversal.size=3", "~data.sources.mirrors"]
-    status, out, _ = answer(train.main, *words, "~data.sources.npm")
+    words += [f"project_dir={tmp_path}", "latent=z2", "callbacks.latent_traversal.size=3", "data.mirrors=[]"]
+    status, out, _ = answer(train.main, *words)
     assert status == 5
     assert f"open {tmp_path / 'g' / 'wild' / 'report.html'}" in out
     text = (tmp_path / "g" / "wild" / "report.html").read_text(encoding="utf-8")
@@ -262,7 +262,7 @@ def test_asking_for_no_page_is_not_another_run(answer, run):
 def test_looking_touches_nothing(finished_run):
     """Weights, modes, gradients and random numbers of a living module are bit for bit what they were."""
     saved = json.loads((finished_run / "run_meta.json").read_text(encoding="utf-8"))["config"]
-    cfg = config("latent=z2", "hidden_dim=16", "seed=7", "~data.sources.mirrors", "~data.sources.npm",
+    cfg = config("latent=z2", "hidden_dim=16", "seed=7", "data.mirrors=[]",
                  f"data.dir={saved['data']['dir']}")  # fmt: skip
     data, module = build.data_module(cfg.data), vae(cfg)
     module.train()

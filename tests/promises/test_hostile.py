@@ -15,7 +15,7 @@ from conftest import NO_NETWORK, QUICK, ROOT, command
 from vae_lightning import train
 from vae_lightning.app import arguments
 from vae_lightning.app.config import CONF
-from vae_lightning.data.files import NAMES
+from vae_lightning.data.idx import NAMES
 from vae_lightning.errors import ConfigError
 
 STATUSES = (0, 2, 3, 4, 6)  # of the table; nothing is trained here, so nothing can diverge or be interrupted

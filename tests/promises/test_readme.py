@@ -26,7 +26,7 @@ def run_quickly(tmp_path, monkeypatch):
 
         monkeypatch.chdir(tmp_path)
         sources = "experiment=ppca" not in overrides
-        cfg = config(*overrides, *(each for each in SMALL if sources or not each.startswith("~data.sources")))
+        cfg = config(*overrides, *(each for each in SMALL if sources or not each.startswith("data.mirrors")))
         train(cfg)
         return tmp_path / cfg.run_dir
 

@@ -87,8 +87,9 @@ def save_for_ever(order: dict[str, Any]) -> None:
 
 def fetch(order: dict[str, Any]) -> None:
     """The four files, stored as a source stores what it has downloaded."""
-    from vae_lightning.data.files import NAMES, unpack
-    from vae_lightning.data.sources import SUBSET, shipped_files, store
+    from vae_lightning.data.idx import NAMES, unpack
+    from vae_lightning.data.mirrors import store
+    from vae_lightning.data.sources import SUBSET, shipped_files
 
     for part, name in NAMES.items():
         store(unpack(SUBSET / f"{name}.gz"), shipped_files().checksum(part), Path("data/MNIST/raw") / name)

@@ -13,11 +13,12 @@ from conftest import NO_NETWORK, ForeignVAE, command, config, vae
 from options import OF_GROUP
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vae_lightning import VAE, trainer
+from vae_lightning import VAE
 from vae_lightning.app import build
 from vae_lightning.callbacks import CompileStep, DivergenceGuard
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, IndexTensors, loader
+from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, IndexTensors, loader
 from vae_lightning.errors import ConfigError
+from vae_lightning.trainer import FastTrainer, fast
 
 compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
 FAST = ["trainer=fast", "hidden_dim=16", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
@@ -43,7 +44,7 @@ def test_a_fast_run_has_the_checkpoints_of_any_other(tmp_path):
     again = VAE.load_from_checkpoint(tmp_path / "fast" / "checkpoints" / "best.ckpt", weights_only=True)
     assert again.sample(2, seed=0).isfinite().all()
     meta = words_of(tmp_path / "fast")
-    assert meta["device"]["precision"] == ("bf16-mixed" if trainer.has_bfloat16("cpu") else "32-true")
+    assert meta["device"]["precision"] == ("bf16-mixed" if fast.has_bfloat16("cpu") else "32-true")
     words = ["resume=fast", "trainer=default", "epochs=3", "allow_drift=[epochs,trainer]"]
     done = command("vae_lightning.train", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -78,12 +79,12 @@ def test_every_bound_trains_fast_to_the_same_numbers(tmp_path, bound, precision)
 def test_precision_is_bfloat16_only_where_the_machine_has_it(monkeypatch, tmp_path, capsys):
     quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "max_epochs": 1}
     for there, precision in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr(trainer, "has_bfloat16", lambda accelerator, there=there: there)
-        made = trainer.FastTrainer(accelerator="cpu", default_root_dir=tmp_path, **quiet)
+        monkeypatch.setattr(fast, "has_bfloat16", lambda accelerator, there=there: there)
+        made = FastTrainer(accelerator="cpu", default_root_dir=tmp_path, **quiet)
         assert made.precision == precision
         assert ("no bfloat16" in capsys.readouterr().err) != there
     assert any(isinstance(each, CompileStep) for each in made.callbacks)
-    bare = trainer.FastTrainer(accelerator="cpu", compile_mode=None, precision="32-true", **quiet)
+    bare = FastTrainer(accelerator="cpu", compile_mode=None, precision="32-true", **quiet)
     assert not any(isinstance(each, CompileStep) for each in bare.callbacks)
 
 
@@ -156,12 +157,17 @@ class Traced(pl.Callback):
         self.manager.__exit__(None, None, None)
 
 
+UNCOMPILED = ["trainer=fast", "trainer.compile_mode=null", "trainer.precision=32-true"]
+
+
+@pytest.mark.parametrize("trainer", [["trainer=default"], UNCOMPILED], ids=["default", "fast"])
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
-def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound):
+def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound, trainer):
     """With the guard as on an accelerator, and data that stay there."""
     cfg = config(
-        *FAST[1:], f"bound={bound}", "data.on_device=true", "callbacks.divergence_guard.every_n_steps=50", "epochs=1",
-        "schedule=linear", "optimizer.final_lr=1e-4", "~callbacks.progress", "+trainer.enable_progress_bar=false",
+        *FAST[1:], *trainer, f"bound={bound}", "data.on_device=true", "callbacks.divergence_guard.every_n_steps=50",
+        "epochs=1", "schedule=linear", "optimizer.final_lr=1e-4", "~callbacks.progress",
+        "+trainer.enable_progress_bar=false",
     )  # fmt: skip
     cfg.run_dir = str(tmp_path)
     traced = Traced(monkeypatch)
@@ -214,7 +220,7 @@ def test_data_on_the_device_are_the_same_data(train):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_raw_files_are_mapped_not_read(tmp_path):
     """Processes that open one data set share its memory: the pages are those of the file."""
-    from vae_lightning.data.files import mapped, parse_idx
+    from vae_lightning.data.idx import mapped, parse_idx
 
     path = tmp_path / "images"
     path.write_bytes(bytes([0, 0, 8, 1, 0, 16, 0, 0]) + bytes(2**20))

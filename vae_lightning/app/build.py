@@ -41,7 +41,7 @@ def data_module(node: Any) -> pl.LightningDataModule:
 def image_shape(data: Any, target: str) -> list[int]:
     """[C, H, W] of a data module. Raises ConfigError where it does not say its shape."""
     shape = getattr(data, "image_shape", None)
-    if shape is None:
+    if not shape:
         raise ConfigError(f"data._target_={target}: it has no attribute image_shape; give it one, such as (1, 28, 28)")
     return list(shape)
 

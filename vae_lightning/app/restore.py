@@ -62,7 +62,7 @@ def torch_device(name: str) -> torch.device:
 def image_shape(run: Run, config: DictConfig) -> list[int]:
     """[C, H, W] of the images that the run was trained on: from its record, else from the class of its data."""
     shape = sequence(run.record.get("image_shape")) or getattr(get_class(config.data._target_), "image_shape", None)
-    if shape is None:
+    if not shape:
         raise ConfigError(f"run={run.path}: its record does not say the shape of its images; train it again")
     return list(shape)
 

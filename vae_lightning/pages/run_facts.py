@@ -9,8 +9,9 @@ from vae_lightning.pages.references import target
 from vae_lightning.pages.run_words import HIDDEN, PARTS
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, leaves
 from vae_lightning.runs.run import Run
+from vae_lightning.runs.words import duration
 
-NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.files", "data.sources")
+NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.mirrors")
 SPLITS = ("test", "val", "train")
 Row = Mapping[str, float | None]
 
@@ -37,20 +38,13 @@ def figures(run: Run, log: Sequence[Row], usage: Sequence[Row]) -> list[tuple[st
         total = sum(key.startswith("kl_z") for key in usage[-1])
         found.append(("active", f"{usage[-1]['active_units']:.0f}", "of_n", {"n": total}))
     if isinstance(run.record.get("seconds"), int | float):
-        found.append(("time", duration(run.record["seconds"]), "", {}))
+        found.append(("time", duration(round(run.record["seconds"])), "", {}))
     return found
 
 
 def nats(value: Any) -> str:
     """-105.4 with a real minus sign and two decimals."""
     return f"{float(value):.2f}".replace("-", "\u2212")
-
-
-def duration(seconds: float) -> str:
-    """1h 02m, 3m 04s or 5s."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
 
 
 def size(count: int) -> str:

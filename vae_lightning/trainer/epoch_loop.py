@@ -1,4 +1,4 @@
-"""The loop over an epoch's batches, which calls at every step only what is there. <-> conf/trainer/"""
+"""The loop over the batches of an epoch. A step calls only the hooks that are not empty."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,19 +22,19 @@ LIGHTNINGS_OWN += ("on_train_batch_start",)  # its answer may end the epoch
 
 
 class EpochLoop(_TrainingEpochLoop):
-    """Lightning's loop, whose plain steps do not go through its layers.
+    """Lightning's loop with a shorter way through a plain step.
 
-    At each step Lightning asks every callback, the module, the strategy and the precision for some thirty hooks, most
-    of them empty, each behind a wrapper of its own: with a model as small as the paper's that is a tenth of the step.
-    Here an epoch begins with the list of who has which hook, and a step calls those, in Lightning's order and with its
-    bookkeeping. A run is plain with a `VAE` on one device, without accumulation, clipping, gradient scaler or profiler;
-    in any other the steps are Lightning's.
+    At each step Lightning asks every callback, the module, the strategy and the precision for about thirty hooks. Most
+    hooks are empty, and each has a wrapper: with a model as small as the paper's this is a tenth of the step. Here an
+    epoch begins with a list of the hooks that are not empty, and a step calls these, in Lightning's order and with
+    Lightning's counts. A run is plain if it trains a `VAE` on one device without accumulation, clipping, gradient
+    scaler or profiler. In other runs the steps are Lightning's.
     """
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
         self._plain = is_plain(self.trainer, data_fetcher)
-        self._running = vars(self.trainer.lightning_module)  # holds the name of the running hook, which `log` asks for
+        self._running = vars(self.trainer.lightning_module)  # has the name of the running hook, which `log` reads
         self._hooks = {hook: listeners(self.trainer, hook) for hook in HOOKS}
         holder = self.trainer._data_connector._datahook_selector.get_instance  # type: ignore[union-attr]
         self._transfer = [getattr(holder(hook), hook) for hook in TRANSFER]
@@ -43,7 +43,7 @@ class EpochLoop(_TrainingEpochLoop):
         self._only_steps = self._plain and only_steps(self.trainer)
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
-        if self.restarting or not self._plain:  # a resumed run's first step has more to find out
+        if self.restarting or not self._plain:  # the first step of a resumed run has more to do
             return super().advance(data_fetcher)
         trainer, module, progress = self.trainer, self.trainer.lightning_module, self.batch_progress
         optimizer, counts = trainer.optimizers[0], self.automatic_optimization.optim_progress.optimizer
@@ -94,7 +94,7 @@ class EpochLoop(_TrainingEpochLoop):
 
 
 def is_plain(trainer: pl.Trainer, data_fetcher: _DataFetcher) -> bool:
-    """Whether a step is forward, backward and the optimiser's step, and nothing else."""
+    """Whether a step is forward, backward and the step of the optimiser, and nothing else."""
     module, precision = trainer.lightning_module, trainer.precision_plugin
     return (
         type(module).training_step is VAE.training_step
@@ -110,13 +110,13 @@ def is_plain(trainer: pl.Trainer, data_fetcher: _DataFetcher) -> bool:
 
 
 def only_steps(trainer: pl.Trainer) -> bool:
-    """Whether nothing is due between the steps of an epoch: no validation, and no scheduler that asks for one."""
+    """Whether nothing happens between two steps of an epoch: no validation, and no scheduler that reads a metric."""
     at_the_end = trainer.val_check_batch == trainer.num_training_batches and trainer.check_val_every_n_epoch is not None
     return at_the_end and not any(each.reduce_on_plateau for each in trainer.lr_scheduler_configs)
 
 
 def listeners(trainer: pl.Trainer, hook: str) -> list[Callable[..., Any]]:
-    """The callbacks' own methods of that name in their order, then the module's."""
+    """The methods of that name: those of the callbacks in their order, then that of the module."""
     module = trainer.lightning_module
     callbacks = [each for each in trainer.callbacks if has(each, hook, pl.Callback)]  # type: ignore[attr-defined]
     found = [partial(getattr(each, hook), trainer, module) for each in callbacks]
@@ -124,6 +124,6 @@ def listeners(trainer: pl.Trainer, hook: str) -> list[Callable[..., Any]]:
 
 
 def has(part: pl.Callback | pl.LightningModule, hook: str, base: type) -> bool:
-    """Whether a hook is there and not the empty one of `base`."""
+    """Whether the part has a hook that is not the empty one of `base`."""
     method = getattr(part, hook)
     return callable(method) and getattr(method, "__func__", None) is not getattr(base, hook)

@@ -1,4 +1,4 @@
-"""Images in memory as one uint8 tensor, on the processor or the accelerator: a batch is one index operation."""
+"""Images in memory as one tensor, on the processor or the accelerator: a batch is one index operation."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,8 +12,10 @@ from vae_lightning.noise import generator
 
 
 class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
-    """The `rows` (None: all) of images [M, C, H, W] uint8 and labels [M], which are not copied: processes that map one
-    file share its memory. `__getitems__` gives the DataLoader a whole batch at once.
+    """The `rows` (None: all rows) of images [M, C, H, W] and labels [M].
+
+    Nothing is copied, so processes that map one file share its memory. `__getitems__` gives the DataLoader a whole
+    batch at once.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
@@ -34,18 +36,22 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """The device of the images."""
         return self._images.device
 
     @property
     def images(self) -> Tensor:
-        """All of them, [N, C, H, W]; a copy where there are `rows`."""
+        """All images, [N, C, H, W]; a copy if there are `rows`."""
         return self._images if self._rows is None else self._images[self._rows]
 
     @property
     def labels(self) -> Tensor:
-        """All of them, [N]."""
+        """All labels, [N]; a copy if there are `rows`."""
         return self._labels if self._rows is None else self._labels[self._rows]
+
+    def only(self, rows: Tensor) -> "ImagesInMemory":
+        """Some rows of all images; nothing is copied."""
+        return ImagesInMemory(self._images, self._labels, rows)
 
     def to(self, device: torch.device) -> "ImagesInMemory":
         """The same images on a device."""
@@ -55,24 +61,24 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
 def loader(
     dataset: ImagesInMemory, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0
 ) -> DataLoader:
-    """torch's DataLoader over images in memory, in order where there is no sampler."""
+    """torch's DataLoader over images in memory; in their order if there is no sampler."""
     return DataLoader(
         dataset,
         batch_sampler=IndexTensors(sampler or SequentialSampler(dataset), batch_size, drop_last=False),
         num_workers=num_workers,
-        collate_fn=as_it_is,  # type: ignore[arg-type]
+        collate_fn=identity,  # type: ignore[arg-type]
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available() and dataset.device.type == "cpu",
     )
 
 
-def as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The collate function for batches that `__getitems__` made."""
+def identity(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The collate function: `__getitems__` already made the batch."""
     return batch
 
 
 class IndexTensors(BatchSampler):
-    """torch's BatchSampler, whose batches are slices of one index tensor rather than lists of numbers."""
+    """torch's BatchSampler with batches that are slices of one index tensor in place of lists of numbers."""
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
         order = torch.tensor(list(self.sampler), dtype=torch.long)
@@ -81,9 +87,9 @@ class IndexTensors(BatchSampler):
 
 
 class EpochShuffle(Sampler[int]):
-    """A permutation that is a function of (seed, epoch) alone; Lightning calls `set_epoch`.
+    """A permutation that is a function of (seed, epoch) alone. Lightning calls `set_epoch`.
 
-    Its first epoch leaves the first `skip` images out: those a resumed run has seen.
+    The first epoch leaves out the first `skip` images: a resumed run has seen them.
     """
 
     def __init__(self, size: int, seed: int, epoch: int = 0, skip: int = 0) -> None:
@@ -102,7 +108,7 @@ class EpochShuffle(Sampler[int]):
 
 
 def seen_of_epoch(trainer: pl.Trainer | None, batch_size: int) -> tuple[int, int]:
-    """(epoch, images of it that a resumed run has seen already); (0, 0) at the start of a run, or without a trainer."""
+    """The epoch, and the number of its images that a resumed run has seen; (0, 0) without a trainer or a resume."""
     if trainer is None:
         return 0, 0
     loop = trainer.fit_loop
