@@ -11,11 +11,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.seed import isolate_rng
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_lightning.checkpoint import WholeCheckpointIO
 from vae_lightning.errors import ConfigError, UserError, shown
 from vae_lightning.module import VAE
+from vae_lightning.runs.configuration import key_of
 
 
 def build(part: Any, **more: Any) -> Any:
@@ -28,6 +29,25 @@ def build(part: Any, **more: Any) -> Any:
         if isinstance(error.__cause__, ValueError | TypeError | MisconfigurationException):
             raise ConfigError(" ".join(str(error.__cause__).split())) from error
         raise
+
+
+def settle_targets(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
+    """Fits the arguments of a part to the class that an override names, such as network._target_=my_pkg.Net.
+
+    The option's own arguments go where the class does not take them; those said on the command line stay. Returns
+    {group: class name}.
+    """
+    said = {key_of(override) for override in overrides}
+    named = {}
+    for group in (key.removesuffix("._target_") for key in said if key.endswith("._target_")):
+        node = OmegaConf.select(cfg, group)
+        kind = get_class(node._target_)
+        named[group] = kind.__name__
+        takes = {"_target_", *inspect.signature(kind).parameters}
+        with open_dict(node):
+            for key in [key for key in node if key not in takes and f"{group}.{key}" not in said]:
+                del node[key]
+    return named
 
 
 def data_module(node: Any) -> pl.LightningDataModule:

@@ -70,9 +70,11 @@ def check_added(overrides: Sequence[str]) -> None:
 
 
 def check_keys(cfg: DictConfig, rules: Mapping[str, Rule]) -> None:
-    """Raises ConfigError for the first of the dotted keys that breaks its rule."""
+    """Raises ConfigError for the first key that breaks its rule. An option without the dotted key is passed over."""
     for key, rule in rules.items():
-        rule.check(key, OmegaConf.select(cfg, key))
+        group, _, name = key.rpartition(".")
+        if not group or name in OmegaConf.select(cfg, group):
+            rule.check(key, OmegaConf.select(cfg, key))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -86,8 +88,9 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
     protocol = cfg.data.get("protocol", "grey")  # results of two protocols are never compared
     protocol = "" if protocol == "grey" else f"-{protocol}"
     bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
+    latent = f"lat{cfg.latent.dim}" if "dim" in cfg.latent else choices["latent"]
     composed = (
-        f"{choices['data']}{protocol}-lat{cfg.latent.dim}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
+        f"{choices['data']}{protocol}-{latent}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
         f"-{cfg.loss.reduction}{bound}"
     )
     group, name = cfg.group or composed, cfg.name or f"seed{cfg.seed}"

@@ -47,6 +47,7 @@ def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str
     exists only after everything was found to work.
     """
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
+    choices = {**choices, **build.settle_targets(cfg, overrides)}
     cfg.group, cfg.name = name_run(cfg, choices)
     before = resume.find(cfg)
     if before:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import checkpoint
 from vae_lightning.app import older
-from vae_lightning.app.build import described
+from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
@@ -56,6 +56,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
         cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
         check(cfg)
         check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
+        settle_targets(cfg, overrides(run, words))
         return cfg
 
     cfg, may_be = composed(said), plain(composed(allowed))

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae_lightning.callbacks.foreign import NewMetrics, run_dir
 from vae_lightning.callbacks.pictures import caption
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.files import CURVES, LOG, LOSSES
 from vae_lightning.runs.table import EpochRows
 
 COLUMNS = {
@@ -44,7 +45,7 @@ class CurveLog(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        path = run_dir(trainer, self.dirpath) / "curves" / "train_log.csv"
+        path = run_dir(trainer, self.dirpath) / CURVES / LOG
         self._log = EpochRows(path, list(self.columns), trainer.current_epoch)
 
     @rank_zero_only
@@ -67,7 +68,7 @@ class CurveLog(pl.Callback):
     def _draw(self) -> None:
         if self._undrawn:
             title, self._undrawn, begun = self._undrawn, "", time.monotonic()
-            draw(self._log.rows, title, self._log.path.with_name("losses.png"))
+            draw(self._log.rows, title, self._log.path.with_name(LOSSES))
             self._draw_at = begun + (time.monotonic() - begun) / SHARE
 
 

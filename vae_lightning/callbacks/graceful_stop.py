@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 
 from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.errors import Interrupted
+from vae_lightning.runs.files import CHECKPOINTS, LAST
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -24,7 +25,7 @@ class GracefulStop(pl.Callback):
     nothing.
     """
 
-    def __init__(self, filename: str = "last.ckpt", dirpath: str | PathLike | None = None) -> None:
+    def __init__(self, filename: str = LAST, dirpath: str | PathLike | None = None) -> None:
         self.filename, self.dirpath = filename, dirpath
         self._received: int | None = None
         self._before: dict[int, Any] = {}
@@ -38,7 +39,7 @@ class GracefulStop(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._received is not None and not trainer.is_last_batch:
-            folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / "checkpoints"
+            folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / CHECKPOINTS
             trainer.save_checkpoint(folder / self.filename)
             self._stop(trainer)
 

@@ -13,6 +13,7 @@ from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_l
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.rules import Count, check, one_of
+from vae_lightning.runs.files import TRAVERSALS
 
 SPANS = ("icdf", "linear")
 COLUMNS = 11
@@ -28,7 +29,7 @@ class LatentTraversal(PictureCallback):
     to an object with these attributes; both are names of methods or functions.
     """
 
-    folder, key = "traversals", "traversal"
+    folder, key = TRAVERSALS, "traversal"
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_l
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.evaluation.latent_space import active_units
 from vae_lightning.rules import Count, check
+from vae_lightning.runs.files import CURVES, USAGE
 from vae_lightning.runs.table import EpochRows
 
 ADVICE = "raise beta slowly (annealing), lower it, or give each unit free bits"
@@ -53,7 +54,7 @@ class LatentUsage(pl.Callback):
             mean, _ = mean_and_log_var(self._encode(self._images))
         self._last_active = self._last_active or [0] * mean.shape[1]
         columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
-        path = run_dir(trainer, self.dirpath) / "curves" / "latent_usage.csv"
+        path = run_dir(trainer, self.dirpath) / CURVES / USAGE
         self._rows = EpochRows(path, columns, trainer.current_epoch)
 
     @rank_zero_only

@@ -11,6 +11,7 @@ from vae_lightning.callbacks.foreign import first_tensor, held_out_images, looki
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
 from vae_lightning.errors import ConfigError
 from vae_lightning.rules import Count, check
+from vae_lightning.runs.files import RECONSTRUCTIONS
 
 
 class ReconstructionGrid(PictureCallback):
@@ -22,7 +23,7 @@ class ReconstructionGrid(PictureCallback):
     model.
     """
 
-    folder = key = "reconstructions"
+    folder = key = RECONSTRUCTIONS
 
     def __init__(
         self,

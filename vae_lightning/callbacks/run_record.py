@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.errors import Diverged, Interrupted
 from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.files import RECORD
 
 PACKAGES = (
     "vae-lightning",
@@ -92,7 +93,7 @@ class RunRecord(pl.Callback):
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        path = run_dir(trainer, self.dirpath) / "run_meta.json"
+        path = run_dir(trainer, self.dirpath) / RECORD
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(self.record, indent=2, ensure_ascii=False, default=str) + "\n")
 

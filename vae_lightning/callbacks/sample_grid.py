@@ -9,6 +9,7 @@ from torch import Tensor
 from vae_lightning.callbacks.foreign import method
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
 from vae_lightning.rules import Count, check
+from vae_lightning.runs.files import SAMPLES
 
 
 class SampleGrid(PictureCallback):
@@ -18,7 +19,7 @@ class SampleGrid(PictureCallback):
     so the noise is the same in every epoch and every run. 0000 is the untrained model.
     """
 
-    folder = key = "samples"
+    folder = key = SAMPLES
 
     def __init__(
         self,
