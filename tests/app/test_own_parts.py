@@ -84,7 +84,8 @@ class Noise(ImageDataModule):
     def read(self):
         make = torch.Generator().manual_seed(0)
         sizes = {"train": 400, "val": 100, "test": 100}
-        images = {split: torch.randint(256, (n, 1, 6, 6), generator=make, dtype=torch.uint8) for split, n in sizes.items()}
+        shapes = {split: (n, 1, 6, 6) for split, n in sizes.items()}
+        images = {split: torch.randint(256, shape, generator=make, dtype=torch.uint8) for split, shape in shapes.items()}
         return Splits(images, source="drawn")
 
 
@@ -155,7 +156,7 @@ def test_all_parts_at_once_are_resumed(ask, tmp_path):
     assert ask(train.main, *whole)[0] == 0
     (tmp_path / "run").rename(tmp_path / "whole")
     assert ask(train.main, *said(words))[0] == 0
-    ended, out, err = ask(
+    ended, _, err = ask(
         train.main, "--config-dir", "my_conf", "resume=run", "epochs=2", "allow_drift=[epochs]", ALLOWED
     )
     assert ended == 0, err
