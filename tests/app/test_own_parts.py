@@ -85,7 +85,7 @@ class Noise(ImageDataModule):
         make = torch.Generator().manual_seed(0)
         sizes = {"train": 400, "val": 100, "test": 100}
         shapes = {split: (n, 1, 6, 6) for split, n in sizes.items()}
-        images = {split: torch.randint(256, shape, generator=make, dtype=torch.uint8) for split, shape in shapes.items()}
+        images = {k: torch.randint(256, shape, generator=make, dtype=torch.uint8) for k, shape in shapes.items()}
         return Splits(images, source="drawn")
 
 
