@@ -323,7 +323,7 @@ def test_the_bundled_subset_is_part_of_the_original(full_mnist):
     ids=str,
 )
 def test_files_that_do_not_fit_each_other_are_refused_whatever_their_checksum(contents, tmp_path, part, content, says):
-    """Data of one's own with checksums of one's own: the size, the count and the labels must still be right."""
+    """Other files with other checksums: the size, the count and the labels must still fit."""
     contents[part] = idx(content.byte())
     sums = {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()}
     put(tmp_path, contents)
@@ -332,7 +332,7 @@ def test_files_that_do_not_fit_each_other_are_refused_whatever_their_checksum(co
         module.setup("fit")
 
 
-def test_a_gz_of_which_a_bit_fell_over_is_named(files, contents, tmp_path):
+def test_a_gz_with_a_wrong_bit_is_named(files, contents, tmp_path):
     path = put(tmp_path, contents, packed=True) / "train-labels-idx1-ubyte.gz"
     content = bytearray(path.read_bytes())
     content[-6] ^= 1  # in its checksum
@@ -373,7 +373,7 @@ def test_static_training_images_are_binary_and_dynamic_ones_still_grey(module):
 
 
 class AtStep:
-    """As much of a trainer as the transfer hook asks."""
+    """The part of a trainer that the transfer hook reads."""
 
     training, global_rank = True, 0
 

@@ -28,7 +28,7 @@ NOT_PLAIN = {
 
 
 def witness(seen: list) -> pl.Callback:
-    """A callback that notes each hook of a step, and where Lightning's counts stand in it."""
+    """A callback that notes each hook of a step, and Lightning's counts at that time."""
 
     def note(hook):
         def noted(trainer, module, *arguments):
@@ -42,7 +42,7 @@ def witness(seen: list) -> pl.Callback:
 
 
 class Noted(VAE):
-    """A module with the hooks that ours does not have."""
+    """A module with hooks that the VAE does not have."""
 
     def on_before_zero_grad(self, optimizer):
         self.seen.append("before zero_grad")
@@ -77,7 +77,7 @@ def fitted(kind: type[pl.Trainer], tmp_path, module_class: type[Noted] = Noted, 
 
 
 class Plateau(Noted):
-    """A module whose scheduler looks at a metric after every second step."""
+    """A module with a scheduler that reads a metric after every second step."""
 
     def configure_optimizers(self):
         optimizer = super().configure_optimizers()
@@ -123,7 +123,7 @@ def test_a_plain_step_does_not_go_through_lightnings_layers(tmp_path, monkeypatc
 
 @pytest.fixture
 def decided(monkeypatch) -> list[bool]:
-    """What `is_plain` says, epoch by epoch."""
+    """The answers of `is_plain`, epoch by epoch."""
     real, found = epoch_loop.is_plain, []
     monkeypatch.setattr(epoch_loop, "is_plain", lambda *given: found.append(real(*given)) or found[-1])
     return found
