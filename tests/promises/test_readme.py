@@ -43,14 +43,15 @@ OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in
 
 
 def quick(overrides: list[str]) -> list[str]:
-    """What makes a run of these overrides short; PPCA downloads nothing, and its network has no hidden layer."""
-    drawn = bool({"experiment=ppca", "data=ppca"} & {*overrides})
-    flat = bool({"experiment=ppca", "network=linear"} & {*overrides})
-    return [
-        word
-        for word in SMALL
-        if not (drawn and word in NO_NETWORK) and not (flat and word.startswith("network.hidden"))
-    ]
+    """The words that make a run of these overrides short. A network keeps its depth, and PPCA has no mirrors."""
+    words = [*SMALL]
+    if {"experiment=ppca", "data=ppca"} & {*overrides}:
+        words = [word for word in words if word not in NO_NETWORK]
+    if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
+        words = [word for word in words if not word.startswith("network.hidden")]
+    if {"experiment=iwae", "network=mlp_iwae"} & {*overrides}:
+        words = [word.replace("network.hidden=[16]", "network.hidden=[16,16]") for word in words]
+    return words
 
 
 @pytest.fixture
