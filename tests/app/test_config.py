@@ -277,5 +277,5 @@ def test_imports_go_downwards(tmp_path, module, without):
 
 def test_the_top_level_is_the_owners():
     allowed = {"vae_lightning", "conf", "tests", "outputs", "pyproject.toml", "README.md", "README.ja.md", "LICENSE"}
-    allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "benchmarks", "docs"}
+    allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks", "docs"}
     assert {path.name for path in Path(ROOT).iterdir() if not path.name.startswith(".")} - allowed <= {"dist", "data"}
