@@ -12,7 +12,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.arguments import RENAMED, renamed
 from vae_lightning.errors import ConfigError, nearest, shown
+from vae_lightning.rules import REDUCTION
 
 HERE = Path(__file__).resolve().parent
 CONF = next(path for path in (HERE / "conf", HERE.parent / "conf") if path.is_dir())
@@ -44,7 +46,7 @@ RULES: dict[str, Rule] = {
     "lr": number(lambda v: v > 0, "> 0"),
     "beta": number(lambda v: v >= 0, ">= 0"),
     "latent.dim": whole(1),
-    "hidden_dim": (lambda v: v is None or (type(v) is int and v >= 1), "must be a whole number >= 1, or null"),
+    "reduction": (REDUCTION.holds, str(REDUCTION.must)),
     "date_prefix": (lambda v: type(v) is bool, "must be true or false"),
     "save_weights": (lambda v: type(v) is bool, "must be true or false"),
     "report": (lambda v: type(v) is bool, "must be true or false"),
@@ -68,6 +70,9 @@ def check(cfg: DictConfig) -> None:
                 f"{key}={shown(value)}: an environment variable may name a folder only ({', '.join(FOLDERS)}), since "
                 "values are kept in the run's record; say the value itself"
             )
+    for key in RENAMED:  # an experiment of the user's may still say them
+        if (value := OmegaConf.select(cfg, key)) is not None:
+            raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
 
 
@@ -106,7 +111,7 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
     bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
     composed = (
         f"{choices['data']}{protocol}-lat{cfg.latent.dim}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
-        f"-{cfg.loss.reduction}{bound}"
+        f"-{cfg.reduction}{bound}"
     )
     group, name = cfg.group or composed, cfg.name or f"seed{cfg.seed}"
     return unicodedata.normalize("NFC", str(group)), unicodedata.normalize("NFC", str(name))

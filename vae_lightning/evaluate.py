@@ -35,8 +35,8 @@ def evaluate(cfg: DictConfig) -> None:
     from vae_lightning.evaluation import ais_log_px, appendix_d_log_px
     from vae_lightning.evaluation.appendix_d import check_dims
     from vae_lightning.evaluation.measure import estimated, measure
-    from vae_lightning.evaluation.report import figures, table
     from vae_lightning.evaluation.result import FILE, merged, read
+    from vae_lightning.evaluation.summary import figures, table
     from vae_lightning.run_folder import open_run
     from vae_lightning.runs.atomic import atomically
 
@@ -49,7 +49,7 @@ def evaluate(cfg: DictConfig) -> None:
     x, facts = images(cfg, run)
     source = about(cfg, run, path, facts)
     x = x[: cfg.num_images].to(module.device)
-    module.loss.check(x)
+    module.model.check(x)
     print(f"run folder: {run.path}", flush=True)
     measured = measure(module.model, x, source, cfg.num_samples, list(cfg.curve), cfg.rows)
     for name, estimator in (("ais", ais_log_px), ("appendix_d", appendix_d_log_px)):

@@ -121,7 +121,9 @@ def vae(cfg: DictConfig) -> "VAE":
     with torch.device("meta"):  # its size, without its memory
         check_memory(cfg, build(cfg.network, **sizes))
     network = build(cfg.network, **sizes)
-    return VAE(network, latent, loss, bound, build(cfg.optimizer), beta=cfg.beta, seed=cfg.seed)
+    return VAE(
+        network, latent, loss, bound, build(cfg.optimizer), beta=cfg.beta, seed=cfg.seed, reduction=cfg.reduction
+    )
 
 
 def make_trainer(cfg: DictConfig, data: "LightningDataModule") -> "Trainer":
@@ -180,8 +182,8 @@ def check_memory(cfg: DictConfig, network: "torch.nn.Module") -> None:
         return
     if needed > there:
         raise ConfigError(
-            f"latent.dim={cfg.latent.dim}, hidden_dim={cfg.hidden_dim}: training takes {needed / 2**30:,.0f} GiB for "
-            f"the weights alone, this machine has {there / 2**30:,.0f}; make them smaller"
+            f"latent.dim={cfg.latent.dim}, network.hidden={cfg.network.get('hidden')}: training takes "
+            f"{needed / 2**30:,.0f} GiB for the weights alone, this machine has {there / 2**30:,.0f}; make them smaller"
         )
 
 

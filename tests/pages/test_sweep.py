@@ -29,7 +29,7 @@ from vae_lightning.pages.sweep_strings import SWEEP
 HOSTILE = "<script>alert(1)</script>"
 TINY = [
     "epochs=1",
-    "hidden_dim=8",
+    "network.hidden=[8]",
     "project_dir=o",
     "report=false",
     "~callbacks.reconstruction_grid",

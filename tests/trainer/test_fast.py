@@ -19,7 +19,7 @@ from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, IndexTensor
 from vae_lightning.errors import ConfigError
 
 compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
-FAST = ["trainer=fast", "hidden_dim=16", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
+FAST = ["trainer=fast", "network.hidden=[16]", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
 
 
 def words_of(run: Path) -> dict:

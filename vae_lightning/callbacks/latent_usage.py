@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae_lightning.callbacks import pictures
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.errors import check_whole
-from vae_lightning.evaluation.latent_space import active_units
+from vae_lightning.latent import active_units
 from vae_lightning.runs.table import EpochRows
 
 ADVICE = "raise beta slowly (annealing), lower it, or give each unit free bits"

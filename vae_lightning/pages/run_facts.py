@@ -93,8 +93,10 @@ def said(run: Run, part: str, language: int) -> str:
     """A part in words: what its class is called, with its sizes."""
     name = target(run, part)
     config: dict[str, Any] = run.meta["config"].get(part) or {}
-    hidden = config.get("hidden_dim") or HIDDEN.get(name.rpartition(".")[2], "?")
+    layers = config.get("hidden_dim") or config.get("hidden") or HIDDEN.get(name.rpartition(".")[2], "?")
+    hidden = "-".join(map(str, layers)) if isinstance(layers, list) else layers
     words = PARTS.get(name, (name, name))[language]
+    words = words.replace("{activation}", str(config.get("activation", "relu")))
     return words.replace("{hidden}", str(hidden)).replace("{samples}", str(config.get("num_samples", "?")))
 
 
