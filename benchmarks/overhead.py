@@ -59,7 +59,8 @@ def noise_and_sums(trainer: pl.Trainer, module: Any) -> AbstractContextManager[A
 
     def training_step(batch: Any, batch_idx: int) -> Tensor:
         x = batch[0]
-        return module.bound(module.model, x, torch.randn(1, len(x), module.latent.dim), module.beta).objective.mean()
+        draw = module.model.draw(x, torch.randn(1, len(x), module.latent.dim))
+        return module.bound(draw, module.beta).objective.mean()
 
     return patch.object(module, "training_step", training_step)
 

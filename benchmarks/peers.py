@@ -16,11 +16,12 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 from benchmarks.contest import RESULTS
-from vae_lightning.bound import Elbo, Model
+from vae_lightning.bound import Elbo
 from vae_lightning.data import MNISTDataModule
 from vae_lightning.data.idx import NAMES
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli
+from vae_lightning.model import Model
 from vae_lightning.network import MLP
 
 BATCH = 128
@@ -67,7 +68,7 @@ class BareLoop:
         self.loss: Callable[[Tensor], Tensor] = torch.compile(self._loss) if compiled else self._loss
 
     def _loss(self, x: Tensor) -> Tensor:
-        return self.bound(self.model, x, torch.randn(1, len(x), 20), 1.0).objective.mean()
+        return self.bound(self.model.draw(x, torch.randn(1, len(x), 20)), 1.0).objective.mean()
 
     def epoch(self) -> None:
         for chosen in torch.randperm(len(self.images)).split(BATCH):

@@ -21,7 +21,7 @@ torch.set_num_threads(1)  # the models are tiny, and other processes want the co
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 NO_NETWORK = ["data.mirrors=[]"]
-QUICK = ["epochs=1", "hidden_dim=16", "report=false", *NO_NETWORK]
+QUICK = ["epochs=1", "network.hidden=[16]", "report=false", *NO_NETWORK]
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,9 @@ def train(tmp_path) -> Callable[..., Path]:
     from vae_lightning.train import train as task
 
     def run(*overrides: str) -> Path:
-        cfg = config(*QUICK, f"project_dir={tmp_path / 'outputs'}", *overrides)
+        dense = not {"network=linear", "experiment=ppca"} & set(overrides)
+        quick = [word for word in QUICK if dense or not word.startswith("network.hidden")]
+        cfg = config(*quick, f"project_dir={tmp_path / 'outputs'}", *overrides)
         task(cfg)
         return Path(cfg.run_dir)
 
@@ -81,7 +83,15 @@ def finished_run(tmp_path_factory) -> Path:
     from vae_lightning.train import train as task
 
     folder = tmp_path_factory.mktemp("finished")
-    words = ["epochs=2", "hidden_dim=16", "latent=z2", "loss=bce_logits", "seed=7", "group=pages", f"data.dir={folder}"]
+    words = [
+        "epochs=2",
+        "network.hidden=[16]",
+        "latent=z2",
+        "loss=bce_logits",
+        "seed=7",
+        "group=pages",
+        f"data.dir={folder}",
+    ]
     cfg = config(*words, f"project_dir={folder / 'outputs'}", "callbacks.latent_traversal.size=3", *NO_NETWORK)
     task(cfg)
     os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)

@@ -10,7 +10,14 @@ from documents import PREDECESSOR
 from vae_lightning import callbacks, train
 from vae_lightning.app import arguments, command
 
-TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "callbacks.latent_traversal.rows=2", "latent.dim=3", *NO_NETWORK]
+TINY = [
+    "epochs=1",
+    "network.hidden=[8]",
+    "project_dir=o",
+    "callbacks.latent_traversal.rows=2",
+    "latent.dim=3",
+    *NO_NETWORK,
+]
 
 
 @pytest.fixture
@@ -40,6 +47,29 @@ def test_no_flags_are_no_mistake():
 
 def test_a_flag_with_an_equals_sign(ask):
     assert "here it is latent.dim=2\n" in ask("--latent-dim=2")[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("hidden_dim=16", "network.hidden=16"),
+        ("hidden_dim=8,16", "network.hidden=8,16"),
+        ("+hidden_dim=16", "network.hidden=16"),
+        ("loss.reduction=sum", "reduction=sum"),
+    ],
+)
+def test_an_old_key_is_answered_with_the_new_one(ask, tmp_path, old, new):
+    status, _, err = ask(old)
+    assert (status, err) == (2, f"error: {old}: this key has a new name; here it is {new}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_key_in_yaml_is_answered_with_the_new_one(ask, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nhidden_dim: 8\n")
+    status, _, err = ask("--config-dir", str(tmp_path), "experiment=mine")
+    assert status == 2
+    assert err == "error: hidden_dim=8: this key has a new name; here it is network.hidden=8\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

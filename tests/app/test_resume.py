@@ -21,7 +21,7 @@ from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import Lock
 from vae_lightning.train import main
 
-RUN = ["epochs=3", "hidden_dim=16", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
+RUN = ["epochs=3", "network.hidden=[16]", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
 RUN += ["optimizer.final_lr=1e-4", "project_dir=o", "group=g", *NO_NETWORK]
 BATCHES = 36  # 4,500 training images of the subset in batches of 128
 
@@ -343,7 +343,7 @@ def test_a_trainer_of_ones_own_can_use_it(tmp_path, foreign_fit):
     assert list(tmp_path.glob("own*")) == []
 
 
-@pytest.mark.parametrize("changed", ["latent.dim=8", "hidden_dim=32"])
+@pytest.mark.parametrize("changed", ["latent.dim=8", "network.hidden=[32]"])
 def test_another_architecture_is_refused_with_both_shapes(ask, stop_at, tmp_path, changed):
     """Also where the change was allowed by name: the weights do not fit."""
     stop_at(40)

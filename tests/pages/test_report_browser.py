@@ -15,9 +15,9 @@ from torch import nn
 
 from vae_lightning.app.config import CONF
 from vae_lightning.app.trust import located
-from vae_lightning.bound import Model
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages import run_page
 from vae_lightning.pages.explorer import Images, explorer
@@ -319,9 +319,8 @@ def cases(kind: str):
         for network, loss in itertools.product(OPTIONS["network"], OPTIONS["loss"]):
             values = dict(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
             part = located(values.pop("_target_"))(**values)
-            sizes = {} if network == "linear" else {"hidden_dim": 32}
-            kind = located(OmegaConf.load(CONF / "network" / f"{network}.yaml")["_target_"])
-            made = kind([1, 28, 28], 3, part.num_parameters, **sizes)
+            sizes = dict(OmegaConf.load(CONF / "network" / f"{network}.yaml"))
+            made = located(sizes.pop("_target_"))([1, 28, 28], 3, part.num_parameters, **sizes)
             for each in made.parameters():  # as after some training: initial weights hardly move a pixel
                 nn.init.normal_(each, std=1.5 / each.shape[-1] ** 0.5 if each.ndim == 2 else 0.3)
             yield f"{network} {loss}", Model(made, DiagonalGaussian(3), part), [1, 28, 28]

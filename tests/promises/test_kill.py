@@ -23,7 +23,7 @@ from PIL import Image
 from vae_lightning import checkpoint
 from vae_lightning.errors import CheckpointError
 
-WORDS = ["hidden_dim=16", "latent.dim=3", "loss=bce_logits", "data.protocol=dynamic", "optimizer.final_lr=1e-4"]
+WORDS = ["network.hidden=[16]", "latent.dim=3", "loss=bce_logits", "data.protocol=dynamic", "optimizer.final_lr=1e-4"]
 WORDS += ["callbacks.latent_traversal.rows=2", "callbacks.sample_grid.num_images=4", "project_dir=o", *NO_NETWORK]
 STEPS = 36  # of an epoch: 4,500 images in batches of 128
 slow = pytest.mark.slow

@@ -185,8 +185,8 @@ def test_fashion_mnist_composes():
 
 @pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
 def test_every_old_flag_has_a_new_form_that_builds(old, new):
-    from vae_lightning.app.config import check
     from vae_lightning.app.build import build
+    from vae_lightning.app.config import check
 
     cfg = config(*shlex.split(new))
     cfg.run_dir = "."

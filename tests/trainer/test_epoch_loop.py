@@ -65,7 +65,7 @@ class Noted(VAE):
 def fitted(kind: type[pl.Trainer], tmp_path, module_class: type[Noted] = Noted, **options) -> tuple[pl.Trainer, list]:
     """Two epochs of the bundled digits with one of the trainers, not compiled, and all that was seen on the way."""
     asked = [f"optimizer.final_lr={options.pop('optimizer.final_lr')}"] if "optimizer.final_lr" in options else []
-    cfg = config("hidden_dim=16", "latent.dim=3", "data.val_size=200", *NO_NETWORK, *asked)
+    cfg = config("network.hidden=[16]", "latent.dim=3", "data.val_size=200", *NO_NETWORK, *asked)
     pl.seed_everything(0, verbose=False)
     data, module, seen = build.data_module(cfg.data), vae(cfg), []
     module.__class__, module.seen = module_class, seen

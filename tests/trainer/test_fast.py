@@ -24,7 +24,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.trainer import FastTrainer, fast
 
 compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
-FAST = ["trainer=fast", "hidden_dim=16", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
+FAST = ["trainer=fast", "network.hidden=[16]", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
 
 
 def words_of(run: Path) -> dict:

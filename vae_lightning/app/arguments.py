@@ -12,7 +12,7 @@ FLAGS = {
     "--batch-size": "batch_size=VALUE",
     "--latent-dim": "latent.dim=VALUE",
     "--loss": "loss=VALUE",
-    "--reduction": "loss.reduction=VALUE",
+    "--reduction": "reduction=VALUE",
     "--beta": "beta=VALUE",
     "--beta-schedule": "schedule=VALUE (its cyclic is schedule=triangle)",
     "--lr": "lr=VALUE",
@@ -31,6 +31,7 @@ FLAGS = {
     "--wandb-run-name": "logger.name=VALUE",
     "--wandb-tags": "logger.tags=[VALUE]",
 }  # of the script repository that this package succeeds
+RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -39,6 +40,8 @@ def check_arguments(arguments: Sequence[str]) -> None:
         raise ConfigError(answer)
     for argument in arguments:
         key, equals, value = argument.lstrip("+~").partition("=")
+        if key in RENAMED:
+            raise ConfigError(f"{shown(argument)}: this key has a new name; here it is {renamed(key, shown(value))}")
         if equals and not key:
             raise ConfigError(f"{shown(argument)}: no key before '='; the command line is key=value and group=option")
         if re.match(r"hydra$|hydra\.(run|sweep|output_subdir)\b|hydra\.job\.chdir\b", key):
@@ -61,6 +64,11 @@ def quoted(argument: str) -> str:
         return argument
     parts = (part if part.isascii() else f"'{part}'" for part in value.split(","))
     return f"{key}={','.join(parts)}"
+
+
+def renamed(key: str, value: str) -> str:
+    """hidden_dim, 16 -> network.hidden=16."""
+    return RENAMED[key].replace("VALUE", value or "VALUE")
 
 
 def predecessor(arguments: Sequence[str]) -> str | None:

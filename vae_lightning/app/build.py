@@ -79,7 +79,8 @@ def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:
     sizes = {"image_shape": list(shape), "latent_dim": latent.dim, "num_parameters": loss.num_parameters}
     check_memory(cfg, sizes)
     network = build(cfg.network, **sizes)
-    return VAE(network, latent, loss, bound, build(cfg.optimizer), beta=cfg.beta, seed=cfg.seed)
+    optimizer, numbers = build(cfg.optimizer), {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
+    return VAE(network, latent, loss, bound, optimizer, **numbers)
 
 
 def callbacks_and_loggers(cfg: DictConfig) -> tuple[list[DictConfig], list[DictConfig]]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.errors import ConfigError, nearest, shown
-from vae_lightning.rules import FLAG, Rule, number, one_of, optional, whole
+from vae_lightning.rules import FLAG, REDUCTION, Rule, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ RULES: dict[str, Rule] = {
     "lr": number(above=0),
     "beta": number(least=0),
     "latent.dim": whole(1),
-    "hidden_dim": optional(whole(1)),
+    "reduction": REDUCTION,
     "date_prefix": FLAG,
     "save_weights": FLAG,
     "report": FLAG,
@@ -55,6 +56,9 @@ def check(cfg: DictConfig) -> None:
                 f"{key}={shown(value)}: an environment variable may name a folder only ({', '.join(FOLDERS)}), since "
                 "values are kept in the run's record; say the value itself"
             )
+    for key in RENAMED:  # an experiment of the user's may still name it
+        if (value := OmegaConf.select(cfg, key)) is not None:
+            raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
 
 
@@ -91,7 +95,7 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
     latent = f"lat{cfg.latent.dim}" if "dim" in cfg.latent else choices["latent"]
     composed = (
         f"{choices['data']}{protocol}-{latent}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
-        f"-{cfg.loss.reduction}{bound}"
+        f"-{cfg.reduction}{bound}"
     )
     group, name = cfg.group or composed, cfg.name or f"seed{cfg.seed}"
     return unicodedata.normalize("NFC", str(group)), unicodedata.normalize("NFC", str(name))

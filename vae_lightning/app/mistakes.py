@@ -7,6 +7,7 @@ from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLON
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
 from vae_lightning.runs.configuration import key_of
 
@@ -92,6 +93,8 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     if "is not in struct" in text:
         key = text.partition("Key '")[2].partition("'")[0]
         used = next((word for word in overrides if key_of(word).split(".")[-1] == key), key)
+        if key in RENAMED:
+            return f"{shown(used)}: this key has a new name; here it is {renamed(key, 'VALUE')}"
         here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
         near = nearest(key, [str(name) for name in here]) if here is not None else ""
         return f"{shown(used)}: no such key; {near}--cfg job shows all, and +key=value adds one that its class takes"

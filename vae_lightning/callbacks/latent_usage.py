@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_log_var, method, run_dir
 from vae_lightning.equations import kl_standard_normal
-from vae_lightning.evaluation.latent_space import active_units
+from vae_lightning.latent import active_units
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.files import CURVES, USAGE
 from vae_lightning.runs.table import EpochRows

@@ -9,18 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning import linear_gaussian
-from vae_lightning.bound import Model
 from vae_lightning.evaluation.annealed import ais_log_px
 from vae_lightning.evaluation.appendix_d import appendix_d_log_px, check_dims
 from vae_lightning.evaluation.importance import ImportanceWeighted, importance_weighted
-from vae_lightning.evaluation.latent_space import Surgery, active_units, posterior_of, surgery
+from vae_lightning.evaluation.latent_space import Surgery, posterior_of, surgery
 from vae_lightning.evaluation.result import Result, Source, bootstrap, sha256
+from vae_lightning.latent import active_units
 from vae_lightning.loss import bits_per_dimension
+from vae_lightning.model import Model
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The results, and the values of every image and unit that figures are drawn from."""
+    """The results, and the values per image and per unit for the figures."""
 
     results: list[Result]
     importance: ImportanceWeighted
@@ -45,7 +46,7 @@ def measure(
     curve: Sequence[int] = (1, 10, 100, 1000),
     rows: int = 512,
 ) -> Measured:
-    """ELBO, its terms, the importance-weighted bounds, active units, information: what every model has."""
+    """The numbers that every model has: ELBO, its terms, importance-weighted bounds, active units, information."""
     checksum, images, seed = sha256(x), len(x), source.seed
     posterior = posterior_of(model, x)
     weighted = importance_weighted(model, x, num_samples, curve, seed, rows, progress=True)
@@ -71,7 +72,7 @@ def measure(
         mean("marginal_kl", parts.marginal_kl, 1),
     ]
     levels, dims = getattr(model.loss, "levels", None), x[0].numel()
-    if levels:  # a mass function on so many levels; a density has no bits
+    if levels:  # a mass function; a density has no bits
         bits, error = (bits_per_dimension(each, dims) for each in (nll.value, nll.standard_error or 0.0))
         results.append(result("bits_per_dimension", bits, error, "bits per dimension", num_samples))
     truth = linear_gaussian.of(model.network, model.loss)

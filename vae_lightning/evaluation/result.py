@@ -1,4 +1,4 @@
-"""Results that say what they are: no number without its protocol, its sample size and the checksums behind it."""
+"""Results: a number together with its protocol, its sample size and its checksums."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ SAME += ("settings",)
 
 @dataclass(frozen=True)
 class Source:
-    """What a number was measured on, and with what."""
+    """The data and the checkpoint behind a number."""
 
     data: str
     protocol: str
@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Result:
-    """A number, or one of each latent unit; its standard error over images where it is a mean; what it depends on."""
+    """A number (or one per latent unit), its standard error over images when it is a mean, and what it depends on."""
 
     name: str
     value: Any
@@ -66,18 +66,18 @@ def bootstrap(values: Float[Tensor, " N"], seed: int = 0, resamples: int = 1000)
 
 
 def sha256(values: Tensor) -> str:
-    """Of a tensor's bytes."""
+    """The SHA-256 of the bytes of a tensor."""
     return hashlib.sha256(values.contiguous().cpu().numpy().tobytes()).hexdigest()
 
 
 def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The new rows after those old ones that say something else: nothing measured is lost, nothing stands twice."""
+    """The old rows that no new row replaces, then the new rows."""
     measured = {identity(row) for row in new}
     return [*(row for row in old if identity(row) not in measured), *new]
 
 
 def identity(row: Mapping[str, Any]) -> tuple:
-    """What a row is a value of."""
+    """The key of a row: two rows with the same key are the same measurement."""
     return tuple(str(row.get(key)) for key in ("name", *SAME, "seed", "checkpoint_sha256"))
 
 
@@ -98,7 +98,7 @@ def write(run: Run, old: Sequence[Mapping[str, Any]], results: Sequence[Result])
 def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:
     """Mean and standard error over runs of one number, {run: row}; the error is nan for a single run.
 
-    Raises ConfigError where the rows do not say the same thing: another protocol, K, number of images, split or data.
+    Raises ConfigError when two rows differ in protocol, K, number of images, split or data.
     """
     (first, reference), *others = rows.items()
     for run, row in others:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.bound import Model
 from vae_lightning.errors import DataError
-from vae_lightning.evaluation.latent_space import active_units, posterior_of
-from vae_lightning.latent import Posterior
+from vae_lightning.evaluation.latent_space import posterior_of
+from vae_lightning.latent import Posterior, active_units
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages import export
 from vae_lightning.pages.layers import Inexpressible, packed

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_lightning import loss as likelihoods
 from vae_lightning.pages.layers import Inexpressible, described, plain_layers
 from vae_lightning.pages.rounding import in_half
 
@@ -18,19 +17,6 @@ MOST_PARAMETERS = 1_800_000  # 4.8 MB of base64
 MOST_OPERATIONS = 20_000_000  # multiplications of one pass: some 40 ms in a browser
 PIXEL_TOLERANCE = 5e-4  # half of what the page promises
 CODE_TOLERANCE = 0.01  # of a mean or log variance: a hundredth of the prior's sigma
-MEANS = {
-    likelihoods.Bernoulli: "sigmoid",
-    likelihoods.BernoulliLogits: "sigmoid",
-    likelihoods.ContinuousBernoulli: "continuous_bernoulli",
-    likelihoods.DiscretizedLogistic: "sigmoid",
-    likelihoods.FixedGaussian: "sigmoid",
-    likelihoods.Gaussian: "sigmoid",
-    likelihoods.Laplace: "sigmoid",
-    likelihoods.OptimalGaussian: "sigmoid",
-    likelihoods.SharedGaussian: "sigmoid",
-    likelihoods.SquaredError: "sigmoid",
-    likelihoods.UnboundedGaussian: "identity",
-}  # how each turns the decoder's first C H W numbers into E[x|z]
 
 
 @dataclass(frozen=True)
@@ -48,8 +34,8 @@ def decoder(network: Any, loss: Any, z: Tensor) -> tuple[Exported, str]:
 
     Raises Inexpressible.
     """
-    mean = MEANS.get(type(loss))
-    if mean is None:
+    mean = getattr(loss, "link", "")
+    if not mean:
         raise Inexpressible("why_likelihood", name=type(loss).__name__)
     layers = plain_layers(getattr(network, "decoder", None))
     check_cost(layers, tuple(z.shape[1:]))

@@ -89,6 +89,7 @@ def said(run: Run, part: str, language: int) -> str:
     config: dict[str, Any] = run.config.get(part) or {}
     hidden = config.get("hidden_dim") or HIDDEN.get(name.rpartition(".")[2], "?")
     words = PARTS.get(name, (name, name))[language]
+    words = words.replace("{activation}", str(config.get("activation", "relu")))
     return words.replace("{hidden}", str(hidden)).replace("{samples}", str(config.get("num_samples", "?")))
 
 

@@ -253,7 +253,10 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
 }
 
 PARTS: dict[str, tuple[str, str]] = {
-    "vae_lightning.network.MLP": ("One ReLU layer of {hidden} units on each side", "各側に ReLU 層 {hidden} ユニット"),
+    "vae_lightning.network.MLP": (
+        "A dense network of {hidden} {activation} units on each side",
+        "各側に全結合 {activation} 層 {hidden} ユニット",
+    ),
     "vae_lightning.network.PaperMLP": (
         "One tanh layer of {hidden} units on each side",
         "各側に tanh 層 {hidden} ユニット",

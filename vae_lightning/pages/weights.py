@@ -10,7 +10,6 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import OmegaConf
 from torch import nn
 
-from vae_lightning.bound import Model
 from vae_lightning.errors import CheckpointError, DataError
 from vae_lightning.runs.run import Run
 from vae_lightning.targets import check_targets

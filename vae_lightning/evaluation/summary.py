@@ -1,4 +1,4 @@
-"""What a person sees of an evaluation: the table on the terminal, and three figures."""
+"""An evaluation for a person: the table on the terminal, and three figures."""
 
 import textwrap
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from vae_lightning.evaluation.measure import Measured
 from vae_lightning.evaluation.result import Result
 from vae_lightning.runs.atomic import atomically
 
-FEW = 10  # effective samples, below which a bound is carried by a handful of draws
+FEW = 10  # effective samples; with fewer, a handful of draws carries the bound
 
 
 def table(measured: Measured) -> str:
-    """80 columns."""
+    """The table for the terminal, in 80 columns."""
     return "\n".join(lines(measured))
 
 
@@ -40,18 +40,18 @@ def lines(measured: Measured) -> Iterator[str]:
 
 
 def row(label: str, result: Result, digits: int = 2) -> str:
-    """Label, value, standard error."""
+    """A line of the table: label, value, standard error."""
     return f"{label:<28}{result.value:11.{digits}f} ± {result.standard_error:.{digits}f}"
 
 
 def about(measured: Measured) -> str:
-    """Which data, under which protocol, which part of them."""
+    """The data, their protocol and their split."""
     source = measured.source
     return f"{source.data}{' (bundled subset)' if source.subset else ''}, {source.protocol}, {source.split}"
 
 
 def same_images(measured: Measured, result: Result) -> str:
-    """The importance-weighted bound of the images that another estimate was made of."""
+    """The importance-weighted bound of the images of another, slower estimate."""
     bound = measured.importance.bounds[max(measured.importance.bounds)]
     if result.num_images == len(bound):
         return ""
@@ -69,13 +69,13 @@ def warnings(measured: Measured) -> Iterator[str]:
         )
     if measured["mutual_information"].value > 0.9 * measured.surgery.most:
         yield from wrapped(
-            f"warning: I(x; z) is near log N, the most that {len(effective):,} images can show; what is beyond is "
-            "counted in KL( q(z) || p(z) )"
+            f"warning: I(x; z) is near log N, the most that {len(effective):,} images can show; any "
+            "information beyond it counts as KL( q(z) || p(z) )"
         )
 
 
 def wrapped(text: str) -> list[str]:
-    """In 80 columns."""
+    """The text in lines of 80 columns."""
     return textwrap.wrap(text, 79, subsequent_indent="  ")
 
 
@@ -97,7 +97,7 @@ def figures(measured: Measured, folder: Path) -> None:
 
 
 def draw_bounds(measured: Measured, axes) -> None:
-    """L_K against K, with the ELBO below and whatever else estimates the same log p(x) of all images."""
+    """L_K against K, with the ELBO and every other estimate of log p(x) of the same images."""
     bounds = {k: measured[f"iwae_{k}"] for k in measured.importance.bounds}
     errors = [bound.standard_error for bound in bounds.values()]
     axes.errorbar(list(bounds), [bound.value for bound in bounds.values()], errors, marker="o", capsize=3, label="L_K")
@@ -126,7 +126,7 @@ def draw_units(measured: Measured, axes) -> None:
 
 
 def draw_effective_samples(measured: Measured, axes) -> None:
-    """How many of the K weights carry the bound, over images."""
+    """A histogram over images: how many of the K weights carry the bound."""
     samples = measured["nll"].num_samples or 1
     effective = measured.importance.effective_samples.clamp(1, samples).log10()
     axes.hist(effective.tolist(), bins=40, color="C2")
