@@ -24,9 +24,13 @@ def report(folder: Path, data_dir: str | None = None) -> Path:
 
     latest = folder.name == "latest"
     if latest or (folder / "run_meta.json").is_file():
-        from vae_lightning.pages.run_page import write
+        from vae_lightning.app.facts import facts_of_config
+        from vae_lightning.app.restore import shown
+        from vae_lightning.pages.run.page import write_run_page
 
-        path, mistake = write(open_run(folder), data_dir=data_dir)
+        run = open_run(folder)
+        look, mistake = shown(run, data_dir=data_dir)
+        path = write_run_page(run, look, {} if run.parts else facts_of_config(run.config))
         if mistake is not None:
             raise mistake
         return path
@@ -34,7 +38,7 @@ def report(folder: Path, data_dir: str | None = None) -> Path:
         raise ConfigError(f"{folder}: no such folder; name a run's folder, or a folder of runs")
     if data_dir is not None:
         raise ConfigError(f"data_dir={data_dir}: only a run's page reads data, and {folder} is not a run folder")
-    from vae_lightning.pages.sweep_page import write_sweep_page
+    from vae_lightning.pages.sweep.page import write_sweep_page
 
     return write_sweep_page(folder)
 

@@ -63,7 +63,10 @@ def train_job(cfg: DictConfig, job: sweep_recorder.Recorder) -> float:
 
 def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", before: "Run | None") -> float:
     """The run itself, in its folder, from the start or from where it was left."""
+    from hydra.utils import get_class
+
     from vae_lightning import logger, resume
+    from vae_lightning.app.facts import PARTS, facts_of
 
     start = resume.sound_checkpoint(before, module, fall_back=cfg.resume == resume.AUTO) if before else None
     try:
@@ -72,6 +75,8 @@ def fit_and_test(cfg: DictConfig, data: "LightningDataModule", module: "VAE", be
         said = list(HydraConfig.get().overrides.task)
         record(trainer, config=resolved, overrides=resume.overrides(before, said) if before else said)
         record(trainer, **(resume.history(before) if before else {}))
+        parts = {name: getattr(module, name, None) or get_class(cfg[name]._target_) for name in PARTS}
+        record(trainer, **facts_of(resolved, before.choices if before else HydraConfig.get().runtime.choices, parts))
         for each in trainer.loggers:
             each.log_hyperparams(resolved)
         trainer.fit(module, data, ckpt_path=start, weights_only=True)
@@ -91,9 +96,12 @@ def write_report(cfg: DictConfig, data: "LightningDataModule", module: "VAE") ->
     if not is_first_process():
         return
     try:
-        from vae_lightning.pages.run_page import write_run_page
+        from vae_lightning.app.restore import shown
+        from vae_lightning.pages.run.page import write_run_page
+        from vae_lightning.runs.run import open_run
 
-        print(f"open {write_run_page(Path(cfg.run_dir), module, data)}", flush=True)
+        run = open_run(cfg.run_dir)
+        print(f"open {write_run_page(run, shown(run, module, data)[0], {})}", flush=True)
     except ConfigError:  # it ended before its record began: there is nothing to show
         pass
     except Exception as error:

@@ -20,7 +20,8 @@ import torch
 torch.set_num_threads(1)
 # all of them before the first fork, also those that only the children's runs use
 from vae_lightning import callbacks, checkpoint, evaluate, module, resume, train  # noqa: E402, F401
-from vae_lightning.pages import explorer, run_page, weights  # noqa: E402, F401
+from vae_lightning.app import facts, restore  # noqa: E402, F401
+from vae_lightning.pages.run import page  # noqa: E402, F401
 from vae_lightning.runs import atomic  # noqa: E402
 
 CALLS = {"open", "write", "close", "flush", "replace", "fsync", "symlink", "link", "unlink", "mkdir", "rmdir"}

@@ -1,0 +1,10 @@
+"""Words for the numbers of a run."""
+
+
+def duration(seconds: int) -> str:
+    """1h 02m, 3m 04s or 5s."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {seconds:02d}s" if minutes else f"{seconds}s"
