@@ -20,9 +20,10 @@ from sweeps import make_run, make_sweep
 
 from vae_lightning import train
 from vae_lightning.errors import ConfigError
-from vae_lightning.pages.sweep import folds, pictures, runs
+from vae_lightning.pages.sweep import folds, pictures
 from vae_lightning.pages.sweep import page as sweep_page
 from vae_lightning.pages.sweep.page import write_sweep_page
+from vae_lightning.pages.sweep.runs import SPLITS, measure_of
 from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.jobs import Job, read_jobs
@@ -94,7 +95,7 @@ KEYS = [
     ([{"o": ("schedule=none",)}, {"o": ("schedule=cyclic",)}, {"o": ("schedule=linear",)}], ("schedule",)),
     ([{"o": ("schedule=cyclic", "schedule.cycles=2")}, {"o": ("schedule=cyclic",)}], ("schedule.cycles",)),
     ([{"o": ("network=mlp",)}, {"o": ("network=mlp_paper",)}, {"o": ("network=mlp_iwae",)}], ("network",)),
-    ([{"o": ("callbacks=none",)}, {"o": ()}], ("callbacks",)),
+    ([{"o": ("trainer=fast",)}, {"o": ()}], ("trainer",)),
     ([{"seed": 1}, {"seed": 2}], ()),
     ([{"batch_size": 64}, {"batch_size": 128}], ("batch_size",)),
     ([{"beta": 1.0, "o": ("latent=z2",)}, {"beta": 4.0, "o": ("latent=z20",)}], ("beta", "latent.dim")),
@@ -152,8 +153,24 @@ def test_options_of_one_class_that_differ_in_several_values_are_one_choice(tmp_p
     kind = {"_target_": "vae_lightning.network.MLP"}
     for seed in ("1", "2"):
         layers(tmp_path / "g", f"a{seed}", ("network=mlp",), **kind, hidden=[400], activation="relu", initial="torch")
-        layers(tmp_path / "g", f"b{seed}", ("network=mlp_paper",), **kind, hidden=[500], activation="tanh", initial="normal")
-        layers(tmp_path / "g", f"c{seed}", ("network=mlp_iwae",), **kind, hidden=[200, 200], activation="tanh", initial="glorot")
+        layers(
+            tmp_path / "g",
+            f"b{seed}",
+            ("network=mlp_paper",),
+            **kind,
+            hidden=[500],
+            activation="tanh",
+            initial="normal",
+        )
+        layers(
+            tmp_path / "g",
+            f"c{seed}",
+            ("network=mlp_iwae",),
+            **kind,
+            hidden=[200, 200],
+            activation="tanh",
+            initial="glorot",
+        )
     assert only_section(tmp_path / "g").keys == ("network",)
     assert swept_over(tmp_path / "g", "network") == ["mlp", "mlp_iwae", "mlp_paper"]
     one = ("network=mlp", "network.hidden=[9]")
@@ -211,7 +228,7 @@ def test_every_likelihood_is_of_a_known_kind(tmp_path):
     """A mass of {0, 1}, a mass of bytes, or a density: their nats are three different things."""
     from vae_lightning import loss
 
-    kinds = {name: runs.measure_of(name) for name in loss.__all__ if name[0].isupper()}
+    kinds = {name: measure_of(name) for name in loss.__all__ if name[0].isupper()}
     kinds.pop("Likelihood")
     assert {name for name, kind in kinds.items() if kind == "Bernoulli"} == {"Bernoulli", "BernoulliLogits"}
     assert {name for name, kind in kinds.items() if kind == "mass of bytes"} == {"DiscretizedLogistic"}
@@ -405,7 +422,7 @@ def test_every_string_is_used_and_says_the_same_in_both_languages():
     folder = Path(sweep_page.__file__).parent
     used = "".join((folder / name).read_text() for name in ("sweep.html.j2", "sweep.js", "charts.js"))
     for key, (english, japanese) in SWEEP.items():
-        assert f'"{key}"' in used or key in runs.SPLITS, key
+        assert f'"{key}"' in used or key in SPLITS, key
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", japanese)), key
 
 

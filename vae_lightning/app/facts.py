@@ -58,7 +58,8 @@ def facts_of_part(part: object) -> dict[str, str]:
     cited = CITED.match(says)
     facts = {"class": f"{home}.{kind.__qualname__}", "title": getattr(kind, "title", kind.__name__)}
     facts |= {"cited": cited[1] if cited else "", "says": says}
-    return facts | ({"measure": str(kind.measure)} if hasattr(kind, "measure") else {})
+    measure = getattr(kind, "measure", None)
+    return facts if measure is None else {**facts, "measure": str(measure)}
 
 
 def changed(config: dict[str, Any]) -> list[list[str]]:

@@ -19,7 +19,7 @@ from vae_lightning.pages.run.references import references
 from vae_lightning.pages.run.words import RUN_WORDS
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import PAGE
-from vae_lightning.runs.readings import Row, text
+from vae_lightning.runs.readings import Row, mapping, text
 from vae_lightning.runs.run import Run
 
 MOST_BYTES = 5_600_000  # of the page; the pictures of epochs get what is left
@@ -57,7 +57,7 @@ def context(run: Run, shown: Shown, facts: Mapping[str, Any]) -> dict[str, Any]:
     used = len(str(explored)) if explored else 0
     film = files.film(run.path, max(600_000, min(3_500_000, MOST_BYTES - used - 300_000)))
     split, values = said.values(run)
-    parts = facts.get("parts") or {}
+    parts = mapping(facts.get("parts"))
     english, japanese_words = said.in_words(run, parts)
     return {
         "version": __version__,
