@@ -26,14 +26,18 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
     written all the same, without an explorer.
     """
     if folder.name == LATEST or (folder / RECORD).is_file():
-        from vae_lightning.app.restore import write_page
+        from vae_lightning.app.report import write_page
+        from vae_lightning.runs.run import open_run
 
-        return write_page(folder, data_dir, allow_targets)
+        path, mistake = write_page(open_run(folder), data_dir=data_dir, allow_targets=allow_targets)
+        if mistake is not None:
+            raise mistake
+        return path
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name a run's folder, or a folder of runs")
     if data_dir is not None:
         raise ConfigError(f"data_dir={data_dir}: only a run's page reads data, and {folder} is not a run folder")
-    from vae_lightning.pages.sweep_page import write_sweep_page
+    from vae_lightning.pages.sweep.page import write_sweep_page
 
     return write_sweep_page(folder)
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,24 @@ from torch import nn
 from vae_lightning import report, train
 from vae_lightning.app import build
 from vae_lightning.app.config import CONF
+from vae_lightning.app.facts import PARTS, facts_of, facts_of_config, facts_of_part
+from vae_lightning.app.report import shown
 from vae_lightning.app.trust import located
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits, Gaussian
 from vae_lightning.model import Model
 from vae_lightning.network import MLP
-from vae_lightning.pages import export, references, run_data, run_page
-from vae_lightning.pages.explorer import PLANE, explorer
-from vae_lightning.pages.page import as_json
-from vae_lightning.pages.rounding import in_half
-from vae_lightning.pages.run_words import PARTS, RUN_WORDS
-from vae_lightning.pages.strings import COMMON
+from vae_lightning.pages.base.pictures import png_uri
+from vae_lightning.pages.base.render import as_json
+from vae_lightning.pages.base.words import COMMON
+from vae_lightning.pages.explorer import export
+from vae_lightning.pages.explorer.explorer import PLANE, explorer
+from vae_lightning.pages.explorer.rounding import in_half
+from vae_lightning.pages.explorer.words import EXPLORER
+from vae_lightning.pages.run import facts, files, page
+from vae_lightning.pages.run.japanese import JAPANESE
+from vae_lightning.pages.run.references import FIXED
+from vae_lightning.pages.run.words import RUN_WORDS
 from vae_lightning.runs.readings import number_rows
 from vae_lightning.runs.run import open_run
 
@@ -43,8 +51,10 @@ def edit(run: Path, **changes) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
 
 
-def written(run: Path) -> str:
-    return run_page.write_run_page(run).read_text(encoding="utf-8")
+def written(folder: Path) -> str:
+    """The page as the report command writes it."""
+    run = open_run(folder)
+    return page.write_run_page(run, shown(run)[0], facts_of_config(run.config)).read_text(encoding="utf-8")
 
 
 def embedded(text: str, name: str):
@@ -121,34 +131,133 @@ def test_json_cannot_end_its_element():
     assert json.loads(text) == {"a": "</script><!--\u2028", "b": None, "c": [None, 1.5]}
 
 
-@pytest.mark.parametrize("words", [COMMON, RUN_WORDS, PARTS], ids=["common", "run", "parts"])
+@pytest.mark.parametrize("words", [COMMON, RUN_WORDS, EXPLORER], ids=["common", "run", "explorer"])
 def test_both_languages_say_everything(words):
     for key, (english, japanese) in words.items():
         assert bool(english) == bool(japanese), key
         assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", japanese)), key
-    assert not set(COMMON) & set(RUN_WORDS)
+    assert len({**COMMON, **RUN_WORDS, **EXPLORER}) == len(COMMON) + len(RUN_WORDS) + len(EXPLORER)
 
 
-def test_every_likelihood_and_bound_has_a_reference():
-    for group in ("loss", "bound"):
-        for path in (CONF / group).glob("*.yaml"):
-            assert OmegaConf.load(path)["_target_"] in references.CITED, path
-    for group in ("loss", "bound", "schedule", "network"):
-        for path in (CONF / group).glob("*.yaml"):
-            assert OmegaConf.load(path)["_target_"] in PARTS, path
+def test_phrases_have_the_same_values_in_japanese():
+    for english, japanese in JAPANESE.items():
+        assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", japanese)), english
 
 
-FIXED = [references.ELBO, references.KL, references.POSTERIOR, references.SAMPLE, references.TRAINING]
+OPTIONS = [(group, path.stem) for group in PARTS for path in sorted((CONF / group).glob("*.yaml"))]
 
 
-@pytest.mark.parametrize(("code", "cited"), [(each.code, each.cited) for each in FIXED] + [*references.CITED.items()])
-def test_the_references_are_true(code, cited):
-    found = located(code)
-    assert found is not None
-    says = run_page.first_words(code)
-    assert says
-    assert cited in says
-    assert not cited or says.startswith(("Implements", "Follows"))
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_says_what_it_is(group, option):
+    """Its title is known in Japanese, its {braces} are keys of its YAML, its citation is in its first line."""
+    node = OmegaConf.load(CONF / group / f"{option}.yaml")
+    kind = located(node["_target_"], "x")
+    known = facts_of_part(kind)
+    assert known["class"] == node["_target_"]
+    assert known["says"]
+    assert known["cited"] in known["says"]
+    if hasattr(kind, "title"):
+        assert not known["title"] or known["title"] in JAPANESE
+        assert set(re.findall(r"\{(\w+)\}", known["title"])) <= set(node)
+    if group == "bound":
+        assert known["cited"]
+    if group == "loss":
+        assert export.link_of(kind()) in export.LINKS
+
+
+@pytest.mark.parametrize("reference", FIXED, ids=lambda each: each.term)
+def test_the_references_are_true(reference):
+    assert located(reference.code, "x") is not None
+    assert reference.says
+    assert reference.cited in reference.says
+    assert reference.says.startswith(("Implements", "Follows"))
+
+
+def test_the_record_says_what_the_page_shows(finished_run):
+    record = json.loads((finished_run / "run_meta.json").read_text(encoding="utf-8"))
+    assert record["choices"]["loss"] == "bce_logits"
+    assert record["choices"]["latent"] == "z2"
+    assert set(record["choices"]) <= {*PARTS, "data", "trainer", "callbacks", "logger", "experiment"}
+    assert ["latent.dim", "2", "20"] in record["changed"]
+    assert list(record["parts"]) == list(PARTS)
+    assert record["parts"]["loss"]["class"] == "vae_lightning.loss.BernoulliLogits"
+    assert record["parts"]["loss"]["cited"] == "Eq. (11)"
+    text = (finished_run / "report.html").read_text(encoding="utf-8")
+    assert record["parts"]["bound"]["says"] in text
+    assert "<td>Eq. (7)</td>" in text
+
+
+TITLES = {
+    "network": "A dense network of {hidden} {activation} units on each side",
+    "latent": "{dim} latent units",
+    "loss": "my likelihood of {nothing}",
+    "bound": "the ELBO, estimator B, L = {num_samples}",
+    "optimizer": "Adam, lr {lr}",
+    "schedule": ", annealed linearly",
+}
+
+
+def test_titles_are_filled_from_the_configuration(run):
+    record = json.loads((run / "run_meta.json").read_text(encoding="utf-8"))
+    record["config"]["network"] |= {"hidden": [500, 200], "activation": "tanh"}
+    for part, title in TITLES.items():
+        record["parts"][part]["title"] = title
+    edit(run, **record)
+    text = written(run)
+    assert (
+        "A dense network of 500-200 tanh units on each side; 2 latent units. p(x|z) is my likelihood of ?. "
+        "Maximised: the ELBO, estimator B, L = 1. Adam, lr 0.001, batches of 128, β = 1.0, annealed linearly."
+    ) in text
+    assert (
+        "各側に tanh 層（500-200 ユニット）、潜在変数 2 次元。p(x|z) はmy likelihood of ?。"
+        "最大化するもの：ELBO（推定量 B、L = 1）。Adam、lr 0.001、バッチ 128、β = 1.0（線形に上昇）。"
+    ) in text
+
+
+def test_titles_cannot_look_into_python():
+    assert facts.filled("{a.__class__} {a[0]} {a}", {"a": 1}) == "{a.__class__} {a[0]} 1"
+
+
+OLD = [{"parts": {}, "changed": []}, {"parts": None, "changed": None, "choices": None}, {"parts": 3, "changed": "x"}]
+OLD += [{"parts": {"loss": 3, "bound": {"title": [], "cited": 3}}, "changed": [1, [], ["a"]]}]
+
+
+@pytest.mark.parametrize("record", OLD)
+def test_a_record_of_an_older_version_has_a_page(run, record):
+    edit(run, **record)
+    folder = open_run(run)
+    text = page.write_run_page(folder, shown(folder)[0], {}).read_text(encoding="utf-8")
+    assert "BernoulliLogits" in text
+    assert "vae_lightning.bound.Elbo" in text
+    assert "<td>Eq. (7)</td>" not in text
+
+
+def test_facts_of_an_older_version_are_computed_from_its_configuration(run):
+    record = json.loads((run / "run_meta.json").read_text(encoding="utf-8"))
+    known = {key: record.pop(key) for key in ("parts", "changed", "choices")}
+    (run / "run_meta.json").write_text(json.dumps(record), encoding="utf-8")
+    anew = facts_of_config(record["config"])
+    assert anew["parts"] == known["parts"]
+    assert [row for row in anew["changed"] if row[0] != "data.dir"] == [  # its default is from the environment
+        row for row in known["changed"] if row[0] != "data.dir"
+    ]
+    assert "<td>Eq. (7)</td>" in written(run)
+
+
+def test_facts_of_ones_own_parts():
+    """A part needs no title and no docstring."""
+
+    class Mine:
+        title = "my own"
+
+    class Plain:
+        """Inspired by Doe et al. (2030), very loosely."""
+
+    found = facts_of({}, {"loss": "mine", "logger": None, "unknown": "x"}, {"loss": Mine(), "bound": Plain})
+    assert found["choices"] == {"loss": "mine"}
+    assert found["parts"]["loss"]["title"] == "my own"
+    assert (found["parts"]["loss"]["says"], found["parts"]["loss"]["cited"]) == ("", "")
+    assert (found["parts"]["bound"]["title"], found["parts"]["bound"]["cited"]) == ("Plain", "Doe et al. (2030)")
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed", "running", "resting"])
@@ -254,7 +363,7 @@ def test_a_page_that_cannot_be_written_changes_nothing_but_a_line(train, monkeyp
     def broken(*_):
         raise ZeroDivisionError("the page fell apart")
 
-    monkeypatch.setattr(run_page, "write_run_page", broken)
+    monkeypatch.setattr(page, "write_run_page", broken)
     run = train("report=true")
     assert json.loads((run / "run_meta.json").read_text(encoding="utf-8"))["status"] == "completed"
     lines = [line for line in capsys.readouterr().err.splitlines() if "the page fell apart" in line]
@@ -279,12 +388,13 @@ def test_looking_touches_nothing(finished_run):
     before = {name: value.clone() for name, value in module.state_dict().items()}
     modes = [part.training for part in module.modules()]
     random = torch.get_rng_state()
-    run_page.write_run_page(finished_run, module, data)
+    run = open_run(finished_run)
+    page.write_run_page(run, shown(run, module, data)[0], {})
     assert torch.equal(torch.get_rng_state(), random)
     assert [part.training for part in module.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert all(each.requires_grad and each.grad is None for each in module.parameters())
-    run_page.write_run_page(finished_run)
+    page.write_run_page(run, shown(run)[0], {})
     assert torch.equal(torch.get_rng_state(), random)
 
 
@@ -298,23 +408,23 @@ def test_the_same_weights_with_and_without_a_page(train):
 
 
 def test_many_epochs_are_thinned(run, monkeypatch):
-    monkeypatch.setattr(run_data, "MOST_EPOCHS", 10)
-    for kind in run_data.PICTURES:
+    monkeypatch.setattr(files, "MOST_EPOCHS", 10)
+    for kind in files.PICTURES:
         for epoch in range(3, 40):
             shutil.copy(run / kind / "epoch_0001.png", run / kind / f"epoch_{epoch:04d}.png")
-    film = run_data.film(run, 10**9)
+    film = files.film(run, 10**9)
     assert len(film.epochs) == 10
     assert (film.epochs[0], film.epochs[-1], film.total) == (0, 39, 40)
-    small = run_data.film(run, 300_000)
+    small = files.film(run, 300_000)
     assert 2 <= len(small.epochs) < 6
     assert (small.epochs[0], small.epochs[-1]) == (0, 39)
     assert "10 of 40 epochs are in this page" in written(run)
-    assert run_data.thinned(range(100), 60)[::59] == [0, 99]
+    assert files.thinned(range(100), 60)[::59] == [0, 99]
 
 
 def test_a_coloured_picture_stays_as_it_is(tmp_path):
     Image.new("RGB", (4, 4), (255, 0, 0)).save(tmp_path / "a.png")
-    assert run_data.data_uri(tmp_path / "a.png") == run_data.as_uri((tmp_path / "a.png").read_bytes())
+    assert files.picture_uri(tmp_path / "a.png") == png_uri((tmp_path / "a.png").read_bytes())
 
 
 # --- what can be put into the page, and what cannot ------------------------------------------------------------------
@@ -346,9 +456,9 @@ class Foreign(nn.Module):
 def test_a_network_that_cannot_be_said_becomes_a_plane(network, reason):
     found = explorer(Model(network, DiagonalGaussian(2), BernoulliLogits()), None, None, [1, 4, 4])
     assert found["why"]["key"] == reason
-    assert found["why"]["key"] in RUN_WORDS
+    assert found["why"]["key"] in EXPLORER
     assert found["plane"]["size"] == PLANE
-    assert "decoder" not in found
+    assert found["decoder"] is None
 
 
 def test_only_the_outputs_of_the_mean_are_kept():
@@ -376,13 +486,17 @@ def test_a_latent_space_of_one_dimension(tmp_path):
 
 def test_the_record_of_somebody_elses_class_imports_nothing(run):
     meta = json.loads((run / "run_meta.json").read_text(encoding="utf-8"))
-    meta["config"]["loss"]["_target_"] = "antigravity.Loss"
     meta["config"]["data"]["_target_"] = "antigravity.Data"
     edit(run, config=meta["config"])
+    assert "antigravity.Data: not among the packages" in written(run)
+    meta["config"]["loss"]["_target_"] = "antigravity.Loss"
+    edit(run, config=meta["config"], parts={})
     text = written(run)
-    assert "antigravity.Loss" in text
-    assert "antigravity.Data: not among the packages" in text
-    assert open_run(run).path == run
+    assert "<code>antigravity.Loss</code>" in text
+    assert "There is no latent explorer: loss._target_=antigravity.Loss: not among the packages" in text
+    assert "allow_targets=[my_package.]" in text
+    assert shown(open_run(run))[1].status == 2
+    assert "antigravity" not in sys.modules
 
 
 def test_inputs_of_a_diverged_model_are_no_reason_to_write_no_page():

@@ -14,15 +14,16 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from vae_lightning.app.config import CONF
+from vae_lightning.app.report import shown
 from vae_lightning.app.trust import located
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
-from vae_lightning.pages import run_page
-from vae_lightning.pages.explorer import Images, explorer
-from vae_lightning.pages.layers import packed
-from vae_lightning.pages.page import data, inlined
+from vae_lightning.pages.base.render import data, inlined
+from vae_lightning.pages.explorer.explorer import Images, explorer
+from vae_lightning.pages.explorer.layers import packed
+from vae_lightning.pages.run.page import write_run_page
 from vae_lightning.runs.run import open_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
@@ -31,6 +32,12 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PAT
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 QUIET += ["--disable-sync", "--no-first-run"]
 TOLERANCE = 1e-3  # of a pixel
+
+
+def write(folder: Path, module: object = None) -> Path:
+    """The page of a run folder, or of a living module in it."""
+    run = open_run(folder)
+    return write_run_page(run, shown(run, module)[0], {})
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +285,7 @@ def test_strangers_words_do_nothing(visit, finished_run, tmp_path):
     meta |= {"error": f"</script>{evil}", "status": "failed", "overrides": [f"name={evil}"]}
     meta["config"]["name"] = f"</script><script>alert(3)</script>{evil}"
     path.write_text(json.dumps(meta), encoding="utf-8")
-    page = visit(run_page.write_run_page(run))
+    page = visit(write(run))
     page.wait_for_timeout(200)
     assert evil in page.inner_text("h1")
     assert evil in page.title()
@@ -318,9 +325,9 @@ def cases(kind: str):
     if kind == "conf":
         for network, loss in itertools.product(OPTIONS["network"], OPTIONS["loss"]):
             values = dict(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
-            part = located(values.pop("_target_"))(**values)
+            part = located(values.pop("_target_"), "x")(**values)
             sizes = dict(OmegaConf.load(CONF / "network" / f"{network}.yaml"))
-            made = located(sizes.pop("_target_"))([1, 28, 28], 3, part.num_parameters, **sizes)
+            made = located(sizes.pop("_target_"), "x")([1, 28, 28], 3, part.num_parameters, **sizes)
             for each in made.parameters():  # as after some training: initial weights hardly move a pixel
                 nn.init.normal_(each, std=1.5 / each.shape[-1] ** 0.5 if each.ndim == 2 else 0.3)
             yield f"{network} {loss}", Model(made, DiagonalGaussian(3), part), [1, 28, 28]
@@ -377,7 +384,9 @@ def test_every_network_under_every_loss_agrees_with_torch(visit, tmp_path, kind)
     cases_of_page = data("cases", [{**about, "shape": shape, "z": z.tolist()} for _, shape, _, _, about in found])
     html = tmp_path / "cases.html"
     read = "const cases = JSON.parse(document.getElementById('cases').textContent);"
-    html.write_text(f"<meta charset=utf-8>{cases_of_page}<script>{inlined('net.js')}{read}</script>", encoding="utf-8")
+    html.write_text(
+        f"<meta charset=utf-8>{cases_of_page}<script>{inlined('explorer/net.js')}{read}</script>", encoding="utf-8"
+    )
     answers = visit(html).evaluate(script)
     assert len(answers) == len(found) == (len(OPTIONS["network"]) * len(OPTIONS["loss"]) if kind == "conf" else 6)
     for (name, _, pixels, codes, _), answer in zip(found, answers, strict=True):
@@ -408,7 +417,7 @@ def test_a_network_the_page_cannot_run_is_a_plane_of_pictures(visit, finished_ru
     torch.manual_seed(0)
     module = nn.Module()
     module.network, module.latent, module.loss = Normalised(), DiagonalGaussian(2), BernoulliLogits()
-    page = visit(run_page.write_run_page(run, module))
+    page = visit(write(run, module))
     assert "cannot run a LayerNorm layer" in page.inner_text("#explorer")
     until(page, "Explorer.decode([0, 0]).some((value) => value > 0)")
     axis, z = page.evaluate("Page.data('explorer-data').plane.axis"), [0.0, 0.0]

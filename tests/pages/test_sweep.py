@@ -19,12 +19,12 @@ from conftest import NO_NETWORK, ROOT, command
 from sweeps import make_run, make_sweep
 
 from vae_lightning import train
-from vae_lightning.app.config import CONF
 from vae_lightning.errors import ConfigError
-from vae_lightning.pages import sweep_data, sweep_keys, sweep_page, sweep_runs, sweep_view
-from vae_lightning.pages.sweep_page import write_sweep_page
-from vae_lightning.pages.sweep_runs import BERNOULLI, BYTES, DENSITY
-from vae_lightning.pages.sweep_strings import SWEEP
+from vae_lightning.pages.sweep import folds, pictures
+from vae_lightning.pages.sweep import page as sweep_page
+from vae_lightning.pages.sweep.page import write_sweep_page
+from vae_lightning.pages.sweep.runs import SPLITS, measure_of
+from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.jobs import Job, read_jobs
 from vae_lightning.runs.lock import Lock
@@ -58,8 +58,8 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def only_section(folder: Path) -> sweep_data.Section:
-    (section,) = sweep_data.read(folder).sections
+def only_section(folder: Path) -> folds.Section:
+    (section,) = folds.read(folder).sections
     return section
 
 
@@ -89,13 +89,17 @@ def test_a_single_run_has_no_deviation(tmp_path):
 KEYS = [
     ([{"o": ("latent=z2",)}, {"o": ("latent=z20",)}], ("latent.dim",)),  # not latent_traversal.latent_dim
     ([{"beta": 1.0}, {"beta": 4.0}], ("beta",)),  # not schedule.beta
-    ([{"o": ("loss=bce",)}, {"o": ("loss=bce_logits",)}], ("loss._target_",)),
-    ([{"o": ("loss=gaussian",)}, {"o": ("loss=gaussian_fixed",)}], ("loss._target_",)),  # not loss.variance beside it
-    ([{"o": ("schedule=none",)}, {"o": ("schedule=cyclic",)}], ("schedule._target_",)),
+    ([{"o": ("loss=bce",)}, {"o": ("loss=bce_logits",)}], ("loss",)),
+    ([{"o": ("loss=gaussian",)}, {"o": ("loss=gaussian_fixed",)}], ("loss",)),  # not loss.variance beside it
+    ([{"o": ("schedule=none",)}, {"o": ("schedule=cyclic",)}], ("schedule",)),
+    ([{"o": ("schedule=none",)}, {"o": ("schedule=cyclic",)}, {"o": ("schedule=linear",)}], ("schedule",)),
+    ([{"o": ("schedule=cyclic", "schedule.cycles=2")}, {"o": ("schedule=cyclic",)}], ("schedule.cycles",)),
+    ([{"o": ("network=mlp",)}, {"o": ("network=mlp_paper",)}, {"o": ("network=mlp_iwae",)}], ("network",)),
+    ([{"o": ("trainer=fast",)}, {"o": ()}], ("trainer",)),
     ([{"seed": 1}, {"seed": 2}], ()),
     ([{"batch_size": 64}, {"batch_size": 128}], ("batch_size",)),
     ([{"beta": 1.0, "o": ("latent=z2",)}, {"beta": 4.0, "o": ("latent=z20",)}], ("beta", "latent.dim")),
-    ([{"o": ("experiment=iwae",)}, {"o": ("experiment=iwae", "bound=elbo")}], ("bound._target_",)),
+    ([{"o": ("experiment=iwae",)}, {"o": ("experiment=iwae", "bound=elbo")}], ("bound",)),
     ([{"o": ()}, {"o": ("callbacks.sample_grid.columns=4",)}], ("callbacks.sample_grid.columns",)),
     ([{"o": ()}, {"o": ("logger=tensorboard",)}], ()),
     ([{"lr": 0.1}, {"lr": 0.01}, {"lr": 0.1, "epochs_said": 9}], ("lr",)),
@@ -119,12 +123,74 @@ def test_experiments_are_shown_by_their_name(tmp_path):
     assert {fold.values[section.keys.index("experiment")] for fold in section.folds} == {"–", "iwae"}
 
 
-def test_options_are_shown_by_their_name():
-    for path in sorted((CONF / "loss").glob("*.yaml")):
-        target = path.read_text().partition("_target_: ")[2].split()[0]
-        assert sweep_keys.shown_value("loss._target_", target) == path.stem
-    assert sweep_keys.shown_value("loss._target_", "my.Loss") == "Loss"
-    assert sweep_keys.shown_value("../../etc._target_", "a.B") == "B"
+def swept_over(folder: Path, key: str) -> list[str]:
+    """The values of a swept key, in the order of the page."""
+    section = only_section(folder)
+    return [fold.values[section.keys.index(key)] for fold in section.folds]
+
+
+def test_options_are_shown_by_their_name(tmp_path):
+    for i, loss in enumerate(("bce", "bce_logits")):
+        make_run(tmp_path / "g" / f"a{i}", f"loss={loss}")
+        make_run(tmp_path / "old" / f"a{i}", f"loss={loss}", facts=False)  # from the command line
+        make_run(tmp_path / "older" / f"a{i}", f"loss={loss}", facts=False, said=())  # from the class
+    assert swept_over(tmp_path / "g", "loss") == ["bce", "bce_logits"]
+    assert swept_over(tmp_path / "old", "loss") == ["bce", "bce_logits"]
+    assert swept_over(tmp_path / "older", "loss") == ["Bernoulli", "BernoulliLogits"]
+    assert [row["loss"] for row in table(tmp_path / "older")] == ["Bernoulli", "BernoulliLogits"]
+
+
+def layers(folder: Path, name: str, said: tuple[str, ...], **network) -> None:
+    """A run with a network that is an option of conf/network/, in numbers of its own."""
+    run = make_run(folder / name, said=said)
+    meta = json.loads((run / "run_meta.json").read_text())
+    meta["config"]["network"] = network
+    choice = {"network": said[0].partition("=")[2]} if said and said[0].startswith("network=") else {}
+    (run / "run_meta.json").write_text(json.dumps({**meta, "choices": {**meta["choices"], **choice}}))
+
+
+def test_options_of_one_class_that_differ_in_several_values_are_one_choice(tmp_path):
+    kind = {"_target_": "vae_lightning.network.MLP"}
+    for seed in ("1", "2"):
+        layers(tmp_path / "g", f"a{seed}", ("network=mlp",), **kind, hidden=[400], activation="relu", initial="torch")
+        layers(
+            tmp_path / "g",
+            f"b{seed}",
+            ("network=mlp_paper",),
+            **kind,
+            hidden=[500],
+            activation="tanh",
+            initial="normal",
+        )
+        layers(
+            tmp_path / "g",
+            f"c{seed}",
+            ("network=mlp_iwae",),
+            **kind,
+            hidden=[200, 200],
+            activation="tanh",
+            initial="glorot",
+        )
+    assert only_section(tmp_path / "g").keys == ("network",)
+    assert swept_over(tmp_path / "g", "network") == ["mlp", "mlp_iwae", "mlp_paper"]
+    one = ("network=mlp", "network.hidden=[9]")
+    layers(tmp_path / "g", "d", one, **kind, hidden=[9], activation="relu", initial="torch")
+    assert set(only_section(tmp_path / "g").keys) == {"network", "network.hidden"}
+
+
+def test_a_class_of_ones_own_is_shown_by_its_last_name(tmp_path):
+    layers(tmp_path / "g", "a", ("network=mlp",), _target_="vae_lightning.network.MLP", hidden=[400])
+    layers(tmp_path / "g", "b", ("network._target_=my_pkg.nets.Net",), _target_="my_pkg.nets.Net", hidden=[400])
+    assert only_section(tmp_path / "g").keys == ("network",)
+    assert swept_over(tmp_path / "g", "network") == ["Net", "mlp"]
+
+
+def test_an_option_that_changes_nothing_does_not_split_a_fold(tmp_path):
+    make_run(tmp_path / "g" / "a", "latent=z2", "latent.dim=5", seed=1)
+    make_run(tmp_path / "g" / "b", "latent=z20", "latent.dim=5", seed=2)
+    (fold,) = only_section(tmp_path / "g").folds
+    assert len(fold.runs) == 2
+    assert only_section(tmp_path / "g").keys == ()
 
 
 # --- what may be compared --------------------------------------------------------------------------------------------
@@ -144,7 +210,7 @@ def test_protocols_data_and_kinds_of_likelihood_are_never_mixed(tmp_path, other)
     make_run(tmp_path / "g" / "a", elbo=-100)
     options = other.pop("o", ())
     make_run(tmp_path / "g" / "b", *options, elbo=-200, **other)
-    sections = sweep_data.read(tmp_path / "g").sections
+    sections = folds.read(tmp_path / "g").sections
     assert [[run.name for run in section.runs] for section in sections] == [["a"], ["b"]]
     assert [fold.spread("elbo").mean for section in sections for fold in section.folds] == [-100, -200]
     assert len({section.label for section in sections}) == 2
@@ -154,19 +220,37 @@ def test_protocols_data_and_kinds_of_likelihood_are_never_mixed(tmp_path, other)
 def test_the_same_label_with_other_data_is_told_apart_by_their_checksum(tmp_path):
     make_run(tmp_path / "g" / "a")
     make_run(tmp_path / "g" / "b", data={"sha256": {"test_images": "ffff"}})
-    labels = [section.label for section in sweep_data.read(tmp_path / "g").sections]
+    labels = [section.label for section in folds.read(tmp_path / "g").sections]
     assert len(set(labels)) == 2
 
 
-def test_every_likelihood_is_of_a_known_kind():
+def test_every_likelihood_is_of_a_known_kind(tmp_path):
     """A mass of {0, 1}, a mass of bytes, or a density: their nats are three different things."""
     from vae_lightning import loss
 
-    kinds = {name: sweep_runs.MEASURES.get(name, DENSITY) for name in loss.__all__ if name[0].isupper()}
+    kinds = {name: measure_of(name) for name in loss.__all__ if name[0].isupper()}
     kinds.pop("Likelihood")
-    assert {name for name, kind in kinds.items() if kind == BERNOULLI} == {"Bernoulli", "BernoulliLogits"}
-    assert {name for name, kind in kinds.items() if kind == BYTES} == {"DiscretizedLogistic"}
-    assert "ContinuousBernoulli" in kinds
+    assert {name for name, kind in kinds.items() if kind == "Bernoulli"} == {"Bernoulli", "BernoulliLogits"}
+    assert {name for name, kind in kinds.items() if kind == "mass of bytes"} == {"DiscretizedLogistic"}
+    assert kinds["ContinuousBernoulli"] == "density"
+    for name, kind in kinds.items():
+        assert getattr(getattr(loss, name), "measure", kind) == kind
+
+
+def test_the_recorded_measure_counts(tmp_path):
+    run = make_run(tmp_path / "g" / "a")
+    meta = json.loads((run / "run_meta.json").read_text())
+    for recorded, label in [("mass of bytes", "mass of bytes"), (None, "Bernoulli"), ([], "Bernoulli")]:
+        meta["parts"]["loss"]["measure"] = recorded
+        (run / "run_meta.json").write_text(json.dumps(meta))
+        assert only_section(tmp_path / "g").label == f"MNIST (bundled subset), grey, {label}"
+
+
+def test_data_are_called_by_their_title(tmp_path):
+    make_run(tmp_path / "g" / "a", data={"name": "omniglot", "title": "Omniglot", "subset": False})
+    make_run(tmp_path / "h" / "a", data={"name": "fashion_mnist"})
+    assert only_section(tmp_path / "g").label == "Omniglot, grey, Bernoulli"
+    assert only_section(tmp_path / "h").label == "Fashion-MNIST (bundled subset), grey, Bernoulli"
 
 
 def test_nll_is_averaged_only_where_it_was_measured_alike(tmp_path):
@@ -239,7 +323,8 @@ def test_means_do_not_mix_test_and_validation(tmp_path):
 
 @pytest.mark.parametrize("junk", [None, 3, "x", [], {"a": 1}, "NaN", 1e400, True])
 @pytest.mark.parametrize(
-    "key", ["config", "overrides", "seed", "data", "metrics", "seconds", "epochs_done", "error", "status"]
+    "key",
+    ["config", "overrides", "seed", "data", "metrics", "seconds", "epochs_done", "error", "status", "choices", "parts"],
 )
 def test_no_value_in_a_record_is_too_odd(tmp_path, key, junk):
     run = make_run(tmp_path / "g" / "a")
@@ -334,17 +419,17 @@ def test_the_page_holds_what_its_script_needs(tmp_path):
 
 
 def test_every_string_is_used_and_says_the_same_in_both_languages():
-    folder = Path(sweep_page.__file__).parent / "templates"
-    used = "".join((folder / name).read_text() for name in ("sweep.html.j2", "sweep.js", "sweep_charts.js"))
+    folder = Path(sweep_page.__file__).parent
+    used = "".join((folder / name).read_text() for name in ("sweep.html.j2", "sweep.js", "charts.js"))
     for key, (english, japanese) in SWEEP.items():
-        assert f'"{key}"' in used or key in sweep_runs.SPLITS, key
+        assert f'"{key}"' in used or key in SPLITS, key
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", japanese)), key
 
 
 def test_reading_and_writing_a_page_needs_no_torch(tmp_path):
     make_run(tmp_path / "g" / "a")
     code = (
-        "import sys, pathlib; from vae_lightning.pages.sweep_page import write_sweep_page as w; w(pathlib.Path('g')); "
+        "import sys, pathlib; from vae_lightning.pages.sweep.page import write_sweep_page as w; w(pathlib.Path('g')); "
     )
     (tmp_path / "probe.py").write_text(
         f"{code}print(sorted({{'torch', 'lightning', 'matplotlib'}} & set(sys.modules)))"
@@ -354,7 +439,7 @@ def test_reading_and_writing_a_page_needs_no_torch(tmp_path):
 
 def test_pictures_stop_at_a_budget(tmp_path, monkeypatch):
     make_sweep(tmp_path / "g", betas=(1.0, 4.0), dims=(2,), seeds=(1,), picture=True)
-    monkeypatch.setattr(sweep_view.sweep_pictures, "BUDGET", 1000)
+    monkeypatch.setattr(pictures, "BUDGET", 1000)
     text = page(tmp_path / "g")
     assert text.count("data:image/png;base64,") == 1
     assert "1 pictures were left out" in text
@@ -412,13 +497,13 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path):
     assert not list((tmp_path / "g").glob(".*.tmp"))
 
 
-def test_long_curves_are_thinned_with_their_ends():
-    curve = [(epoch, -float(epoch)) for epoch in range(1, 1001)]
-    found = sweep_view.thinned(curve, 200)
-    assert (found[0], found[-1]) == (curve[0], curve[-1])
-    assert len(found) <= 201
-    assert sweep_view.thinned(curve[:3], 200) == curve[:3]
-    assert sweep_view.thinned([], 200) == []
+def test_long_curves_are_thinned_with_their_ends(tmp_path):
+    make_run(tmp_path / "g" / "a", epochs=1000)
+    text = page(tmp_path / "g")
+    found = json.loads(text.partition('<script type="application/json" id="sweep">')[2].partition("</script>")[0])
+    curve = found["runs"][0]["curve"]
+    assert (curve[0][0], curve[-1][0]) == (1, 1000)
+    assert len(curve) == 200
 
 
 # --- real sweeps -----------------------------------------------------------------------------------------------------
@@ -469,7 +554,7 @@ def test_a_sweep_over_composed_groups_has_one_page_of_exactly_its_runs(ask, tmp_
     assert status == 0
     (page,) = (tmp_path / "o").rglob("sweep.html")
     assert f"sweep page: {page.relative_to(tmp_path)}" in out
-    (section,) = sweep_data.read(page.parent).sections
+    (section,) = folds.read(page.parent).sections
     assert section.keys == ("beta", "latent.dim")
     assert len(section.runs) == 4
     assert 'href="../../' not in page.read_text()  # no report.html yet, so no link

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sweeps import make_run, make_sweep
 
-from vae_lightning.pages.sweep_page import write_sweep_page
+from vae_lightning.pages.sweep.page import write_sweep_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

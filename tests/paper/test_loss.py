@@ -12,10 +12,10 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal
-from vae_lightning.config import CONF
 from vae_lightning.targets import located
 
 from vae_lightning import loss as module
+from vae_lightning.app.config import CONF
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import (

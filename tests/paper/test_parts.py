@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from options import OF_GROUP
 from torch import nn
-from vae_lightning.config import CONF
 from vae_lightning.targets import located
 
+from vae_lightning.app.config import CONF
 from vae_lightning.bound import Elbo, Miwae
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian

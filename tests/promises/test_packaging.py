@@ -25,7 +25,8 @@ def test_the_wheel_holds_conf_and_digits_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "vae_lightning/conf/train.yaml" in names
-    assert {f"vae_lightning/pages/templates/{name}" for name in ("base.html.j2", "base.css", "net.js")} <= set(names)
+    beside = ("base/base.html.j2", "base/base.css", "run/run.html.j2", "sweep/sweep.js", "explorer/net.js")
+    assert {f"vae_lightning/pages/{name}" for name in beside} <= set(names)
     assert "vae_lightning/data/subset/train-images-idx3-ubyte.gz" in names
     assert {name.split("/")[0] for name in names} == {"vae_lightning", "vae_lightning-0.1.0.dist-info"}
     (sdist,) = built.glob("*.tar.gz")

@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 # all of them before the first fork, also those that only the children's runs use
 from vae_lightning import callbacks, checkpoint, evaluate, module, train  # noqa: E402, F401
 from vae_lightning.app import fit, prepare, resume  # noqa: E402, F401
-from vae_lightning.pages import explorer, run_page, weights  # noqa: E402, F401
+from vae_lightning.pages.run import page  # noqa: E402, F401
 from vae_lightning.runs import atomic  # noqa: E402
 
 CALLS = {"open", "write", "close", "flush", "replace", "fsync", "symlink", "link", "unlink", "mkdir", "rmdir"}

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from conftest import config
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from vae_lightning.targets import located
 
+from vae_lightning.app.facts import PARTS, facts_of
 from vae_lightning.callbacks import pictures
 from vae_lightning.callbacks.curve_log import COLUMNS
 
@@ -20,16 +23,18 @@ SUBSET = {"train_images": "36cb", "train_labels": "6bf0", "test_images": "b97c",
 
 
 @cache
-def plain(*overrides: str) -> dict[str, Any]:
-    """A composed configuration; composing takes a while, so each is made once."""
+def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A plain configuration, and the facts that a run of it records. Both are cached: composing takes a while."""
     cfg = config(*overrides)
+    choices = HydraConfig.get().runtime.choices
     cfg.run_dir = "RUN_DIR"
-    return OmegaConf.to_container(cfg, resolve=True)
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    return plain, facts_of(plain, choices, {name: located(plain[name]["_target_"]) for name in PARTS})
 
 
 def made_config(folder: Path, options: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a run in `folder`: `options` are composed, `values` are root keys and what follows them."""
-    made = json.loads(json.dumps(copy.deepcopy(plain(*options))).replace("RUN_DIR", str(folder)))
+    made = json.loads(json.dumps(copy.deepcopy(composed(*options)[0])).replace("RUN_DIR", str(folder)))
     made |= {"run_dir": str(folder), "group": folder.parent.name, "name": folder.name, **values}
     if "beta" in values:
         made["schedule"]["beta"] = made["callbacks"]["beta_annealing"]["schedule"]["beta"] = values["beta"]
@@ -49,15 +54,19 @@ def make_run(
     data: dict[str, Any] | None = None,
     said: tuple[str, ...] | None = None,
     error: str | None = None,
+    facts: bool = True,
     **values: Any,
 ) -> Path:
-    """A run folder whose test ELBO is `elbo` if it completed; its validation ELBO rises to a nat below that."""
+    """A run folder whose test ELBO is `elbo` if it completed; its validation ELBO rises to one nat below that.
+
+    Without `facts` the record is that of version 0.1: no options, no facts of the parts.
+    """
     made = made_config(folder, options, values)
     metrics = {f"val/{key}": value for key, value in terms(elbo - 1, kl).items()} | {"active_units": 2.0, "beta": 1.0}
     if status == "completed":
         metrics |= {f"test/{key}": value for key, value in terms(elbo, kl).items()}
     protocol = made["data"].get("protocol", "grey")
-    facts = {"name": "mnist", "protocol": protocol, "source": "bundled subset", "subset": True, "sha256": SUBSET}
+    about = {"name": "mnist", "protocol": protocol, "source": "bundled subset", "subset": True, "sha256": SUBSET}
     meta = {
         "status": status,
         "config": made,
@@ -65,10 +74,11 @@ def make_run(
             said if said is not None else (*options, *(f"{key}={value}" for key, value in values.items()))
         ),
         "seed": made["seed"],
-        "data": {**facts, **(data or {})},
+        "data": {**about, **(data or {})},
         "epochs_done": epochs,
         "metrics": metrics,
         "seconds": 12.5,
+        **(composed(*options)[1] if facts else {}),
         **({"error": error} if error else {}),
     }
     (folder / "curves").mkdir(parents=True)

@@ -7,12 +7,14 @@ import lightning.pytorch as pl
 
 from vae_lightning import logger
 from vae_lightning.app import resume
+from vae_lightning.app.facts import facts_of
 from vae_lightning.app.prepare import Job
+from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.errors import ConfigError, FolderError
-from vae_lightning.pages.run_page import write_run_page
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.run import open_run
 
 
 def fit(job: Job) -> float:
@@ -22,6 +24,7 @@ def fit(job: Job) -> float:
         start = resume.sound_checkpoint(before, job.module, job.falls_back) if before else None
         try:
             record(job.trainer, config=job.config, overrides=list(job.overrides), image_shape=job.image_shape)
+            record(job.trainer, **facts_of(job.config, job.choices, job.parts))
             record(job.trainer, **(resume.history(before) if before else {}))
             for receiver in job.trainer.loggers:
                 receiver.log_hyperparams(job.config)
@@ -62,7 +65,8 @@ def write_report(job: Job) -> None:
     if not is_first_process():
         return
     try:
-        print(f"open {write_run_page(job.folder, job.module, job.data)}", flush=True)
+        path, _ = write_page(open_run(job.folder), job.module, job.data)
+        print(f"open {path}", flush=True)
     except ConfigError:  # the run ended before its record began: there is nothing to show
         pass
     except Exception as error:

@@ -31,8 +31,15 @@ class Job:
     image_shape: list[int]  # [C, H, W]
     data: pl.LightningDataModule
     module: VAE
+    schedule: object
     trainer: pl.Trainer
     resumes: Run | None = None  # the run that goes on in its own folder
+
+    @property
+    def parts(self) -> dict[str, object]:
+        """{part: object} of the parts that the record says something of."""
+        named = ("network", "latent", "loss", "bound", "optimizer")
+        return {**{name: getattr(self.module, name) for name in named}, "schedule": self.schedule}
 
     @property
     def falls_back(self) -> bool:
@@ -53,33 +60,38 @@ def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str
     if before:
         cfg = resume.configuration(before, overrides, cfg)
         overrides = resume.overrides(before, overrides)
+        choices = before.choices
         if resume.finished(before, cfg):
             return before
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build.data_module(cfg.data)
     shape = build.image_shape(data, cfg.data._target_)
     module = build.vae(cfg, shape)
-    rehearse(cfg, data)
+    schedule = rehearse(cfg, data)
     build.check_loggers(cfg)
     if before:
         resume.check_data(before, data)
     else:
         cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     trainer = build.make_trainer(cfg, data)
-    return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, trainer, before)
+    return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, schedule, trainer, before)
 
 
-def rehearse(cfg: DictConfig, data: Any) -> None:
-    """Raises ConfigError for a trainer, callback or schedule that cannot work. Touches no logger, network or disk."""
+def rehearse(cfg: DictConfig, data: Any) -> object:
+    """The schedule, once the rehearsal has succeeded.
+
+    Raises ConfigError for a trainer, callback or schedule that cannot work. Touches no logger, network or disk."""
     trial = cfg.copy()
     trial.run_dir = "."
     trainer = build.make_trainer(trial, data, with_loggers=False)
     steps_per_epoch = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
     steps = cfg.epochs * steps_per_epoch
     steps = steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
-    in_fractions(build.build(cfg.schedule), steps, steps / steps_per_epoch)
+    schedule = build.build(cfg.schedule)
+    in_fractions(schedule, steps, steps / steps_per_epoch)
     cores = os.cpu_count() or 1
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
         raise ConfigError(f"trainer.devices={trainer.num_devices}: this machine has {cores} cores")
     if trainer.limit_train_batches == 0 or trainer.max_steps == 0:
         raise ConfigError("trainer.limit_train_batches=0 or trainer.max_steps=0: nothing would be trained")
+    return schedule

@@ -106,7 +106,7 @@ def warned(write: Callable[[], Any]) -> None:
 
 def rebuild(folder: Path) -> None:
     """Writes the page of a folder from what is on disk now."""
-    from vae_lightning.pages.sweep_page import write_sweep_page
+    from vae_lightning.pages.sweep.page import write_sweep_page
 
     if is_first_process():
         write_sweep_page(folder)

@@ -1,0 +1,1 @@
+"""The latent explorer of a run's page: the decoder and encoder as numbers, and the scripts that run them."""

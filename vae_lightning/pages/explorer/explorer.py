@@ -1,0 +1,165 @@
+"""The data of the latent explorer: decoder and encoder as numbers, encoded test points, images to pick, or a plane.
+
+N images, J latent dims, C H W image. Nats.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vae_lightning.callbacks.pictures import grid
+from vae_lightning.errors import DataError
+from vae_lightning.evaluation.latent_space import posterior_of
+from vae_lightning.latent import Posterior, active_units
+from vae_lightning.model import Model
+from vae_lightning.noise import generator
+from vae_lightning.pages.base.pictures import png_uri
+from vae_lightning.pages.explorer import export
+from vae_lightning.pages.explorer.layers import Inexpressible, packed
+
+MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
+NUM_PICKS = 12
+PLANE = 17  # pictures along each side of a plane of pictures
+KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as")  # of the page's script
+LIMIT = 4.0  # the reach of sliders and planes, in sigmas of the prior
+
+
+@dataclass(frozen=True)
+class Images:
+    """Test images x [N, C, H, W], their labels [N] or None, the names of the classes, and how a drawing becomes x.
+
+    `drawn_as` is None if nothing can be drawn. Else it says whether x is black and white, and the side of the box that
+    a drawing is fitted into.
+    """
+
+    x: Tensor
+    labels: Tensor | None
+    classes: list[str]
+    drawn_as: dict[str, Any] | None
+
+
+def images_of(data: Any) -> Images:
+    """The first test images of a data module, with labels and class names if it has them.
+
+    Raises DataError if the data module has no `images(split)`.
+    """
+    if not hasattr(data, "images"):
+        raise DataError(f"{type(data).__name__} has no method images(split).")
+    x = data.images("test")[:MOST_POINTS]
+    labels = data.labels("test")[:MOST_POINTS] if hasattr(data, "labels") else None
+    if labels is not None and int(labels.max()) == 0:
+        labels = None
+    binary = str(getattr(data, "protocol", "grey")) in ("threshold", "static", "dynamic")
+    drawable = x.shape[1] == 1 and min(x.shape[2:]) >= 16 and bool(x.min() >= 0 and x.max() <= 1)
+    box = 20 if getattr(data, "name", "") == "mnist" else min(x.shape[2:])  # LeCun et al.: 20 x 20, centre of mass
+    drawn_as = {"binary": binary, "box": box, "centred": box == 20} if drawable else None
+    return Images(x, labels, list(getattr(data, "class_names", [])), drawn_as)
+
+
+@torch.no_grad()
+def explorer(model: Model, images: Images | None, kl: list[float] | None, image_shape: list[int]) -> dict[str, Any]:
+    """All data as plain values. `kl` is the KL of each unit; it is measured anew if there are images."""
+    dims = model.latent.dim
+    posterior = posterior_of(model, images.x) if images else None
+    nats = posterior.kl().mean(0).tolist() if posterior else (kl or [0.0] * dims)
+    order = sorted(range(dims), key=lambda unit: -nats[unit])
+    active = active_units(posterior.mean).tolist() if posterior else [value > 0.01 for value in nats]
+    values: dict[str, Any] = {"dims": dims, "order": order, "kl": nats, "active": active, "shape": image_shape}
+    values |= {"limit": LIMIT, "range": value_range(model, images)}
+    z = some_points(posterior, dims)
+    values |= decoder_or_plane(model, z, order, values["range"])
+    if images is not None and posterior is not None:
+        values |= points(images, posterior) | picks(images, posterior) | encoder_or_reason(model, images, values)
+    return dict.fromkeys(KEYS) | values
+
+
+@torch.no_grad()
+def all_finite(model: Model) -> bool:
+    """Whether every weight is a finite number; after a divergence it may not be."""
+    return all(bool(weight.isfinite().all()) for weight in model.network.parameters())  # type: ignore[attr-defined]
+
+
+def some_points(posterior: Posterior | None, dims: int) -> Tensor:
+    """Points where the page's decoder must agree with torch: around the prior, encoded images, corners."""
+    prior = 1.5 * torch.randn(1024, dims, generator=generator("cpu", "report", "agreement"))
+    corners = LIMIT * torch.tensor([[-1.0], [1.0]]).repeat(1, dims) / math.sqrt(max(1, dims / 2))
+    return torch.cat([prior, torch.zeros(1, dims), corners, *([posterior.mean[:64]] if posterior else [])])
+
+
+def value_range(model: Model, images: Images | None) -> list[float]:
+    """The values of black and white: 0 and 1, or the range of data that are no images."""
+    if images is None or (images.x.min() >= 0 and images.x.max() <= 1):
+        return [0.0, 1.0]
+    return [float(images.x.min()), float(images.x.max())]
+
+
+def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[float]) -> dict[str, Any]:
+    """The decoder's layers, else a plane of pictures and the reason."""
+    try:
+        layers, link = export.decoder(model.network, model.loss, z)
+    except Inexpressible as reason:
+        return {"plane": plane(model, order, limits), "why": {"key": reason.key, "values": reason.values}}
+    facts = {"parameters": layers.parameters, "operations": layers.operations, "bits": layers.bits}
+    return {"decoder": {"layers": layers.layers, "mean": link, **facts}}
+
+
+def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any]) -> dict[str, Any]:
+    """The encoder's layers, else the reason: together with the decoder's they may be too large."""
+    try:
+        layers = export.encoder(model.network, images.x[:64])
+        both = layers.parameters + exported.get("decoder", {}).get("parameters", 0)
+        if both > export.MOST_PARAMETERS:
+            raise Inexpressible("why_cost", parameters=f"{both:,}", operations=f"{layers.operations:,}")
+    except Inexpressible as reason:
+        return {"why_encoder": {"key": reason.key, "values": reason.values}}
+    return {"encoder": {"layers": layers.layers, "bits": layers.bits}, "drawn_as": images.drawn_as}
+
+
+def points(images: Images, posterior: Posterior) -> dict[str, Any]:
+    """The posterior means of the test images, as fp16, and their classes."""
+    n = min(len(images.x), max(100, MOST_NUMBERS // posterior.mean.shape[1]))
+    labels = images.labels[:n].tolist() if images.labels is not None else None
+    return {"points": {"n": n, "mean": packed(posterior.mean[:n]), "labels": labels}, "classes": images.classes}
+
+
+def picks(images: Images, posterior: Posterior) -> dict[str, Any]:
+    """Test images to pick, one of each class first, with mean and log variance of their posterior."""
+    labels = images.labels.tolist() if images.labels is not None else [0] * len(images.x)
+    first: dict[int, int] = {}
+    for i, label in enumerate(labels):
+        first.setdefault(label, i)
+    chosen = [first[label] for label in sorted(first)][:NUM_PICKS] if images.labels is not None else []
+    chosen += [i for i in range(len(labels)) if i not in chosen][: max(0, NUM_PICKS - len(chosen))]
+    return {
+        "picks": [
+            {
+                "x": packed(images.x[i]),
+                "label": labels[i] if images.labels is not None else None,
+                "index": i,
+                "mean": [round(value, 5) for value in posterior.mean[i].tolist()],
+                "log_var": [round(value, 5) for value in posterior.log_var[i].tolist()],
+            }
+            for i in chosen
+        ]
+    }
+
+
+def plane(model: Model, order: list[int], limits: list[float]) -> dict[str, Any]:
+    """PLANE x PLANE decoded pictures over the two most informative units, the others at 0, as one PNG."""
+    axis = torch.special.ndtri((torch.arange(PLANE) + 0.5) / PLANE)
+    z = torch.zeros(PLANE, PLANE, model.latent.dim)
+    z[:, :, order[0]] = axis
+    if len(order) > 1:
+        z[:, :, order[1]] = axis.flip(0).unsqueeze(1)  # upwards
+    low, high = limits
+    decoded = [
+        (model.loss.mean(model.network.decode(row)) - low) / (high - low) for row in z
+    ]  # row by row, to save memory
+    sheet = io.BytesIO()
+    Image.fromarray(grid(torch.cat(decoded), PLANE, scale=1, gap=0)).save(sheet, format="PNG")
+    return {"sheet": png_uri(sheet.getvalue()), "size": PLANE, "axis": axis.tolist()}

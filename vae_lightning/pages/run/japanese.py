@@ -1,0 +1,56 @@
+"""Japanese for the English phrases that parts and data sets say of themselves: English phrase -> Japanese phrase."""
+
+JAPANESE: dict[str, str] = {
+    # --- networks
+    "A dense network of {hidden} {activation} units on each side": "各側に {activation} 層（{hidden} ユニット）",
+    "One affine map on each side": "各側にアフィン写像1つ",
+    # --- latent spaces
+    "{dim} latent units": "潜在変数 {dim} 次元",
+    # --- likelihoods
+    "Bernoulli, on probabilities": "ベルヌーイ分布（確率）",
+    "Bernoulli, on logits": "ベルヌーイ分布（ロジット）",
+    "continuous Bernoulli": "連続ベルヌーイ分布",
+    "a logistic on 256 levels": "256 階調のロジスティック分布",
+    "Gaussian, of one given variance": "分散を固定したガウス分布",
+    "Gaussian, mean and variance from z": "平均と分散が z で決まるガウス分布",
+    "Laplace, mean and scale from z": "平均と尺度が z で決まるラプラス分布",
+    "Gaussian, of the optimal shared variance": "最適な共有分散のガウス分布",
+    "Gaussian, of one learned variance": "分散を1つ学習するガウス分布",
+    "Gaussian of variance 1/2 (squared error)": "分散 1/2 のガウス分布（二乗誤差）",
+    "Gaussian with an unbounded mean": "平均に制限のないガウス分布",
+    # --- bounds
+    "the ELBO, its KL led to a capacity": "KL を容量へ導く ELBO",
+    "the ELBO, estimator B, L = {num_samples}": "ELBO（推定量 B、L = {num_samples}）",
+    "the ELBO, estimator A, L = {num_samples}": "ELBO（推定量 A、L = {num_samples}）",
+    "the ELBO with free bits": "フリービット付き ELBO",
+    "the importance-weighted bound, K = {num_samples}": "重点重み付き下界（K = {num_samples}）",
+    "the importance-weighted bound, DReG, K = {num_samples}": "重点重み付き下界（DReG、K = {num_samples}）",
+    "the importance-weighted bound, STL, K = {num_samples}": "重点重み付き下界（STL、K = {num_samples}）",
+    "the mean of {groups} importance-weighted bounds, K = {samples_per_group}": (
+        "{groups} 個の重点重み付き下界の平均（K = {samples_per_group}）"
+    ),
+    # --- optimizers
+    "Adam, lr {lr}": "Adam、lr {lr}",
+    # --- schedules
+    ", annealed along a cosine": "（余弦で上昇）",
+    ", annealed in cycles": "（周期的に上昇）",
+    ", annealed linearly": "（線形に上昇）",
+    ", annealed along a sigmoid": "（シグモイドで上昇）",
+    ", up and down again": "（上昇して下降）",
+    # --- classes of Fashion-MNIST
+    "T-shirt": "Tシャツ",
+    "Trouser": "ズボン",
+    "Pullover": "プルオーバー",
+    "Dress": "ドレス",
+    "Coat": "コート",
+    "Sandal": "サンダル",
+    "Shirt": "シャツ",
+    "Sneaker": "スニーカー",
+    "Bag": "バッグ",
+    "Boot": "ブーツ",
+}
+
+
+def japanese(phrase: str) -> str:
+    """The Japanese of a phrase; the phrase itself if it has none."""
+    return JAPANESE.get(phrase, phrase)
