@@ -5,7 +5,8 @@
 The parts take turns every few steps, between steps of the bare loop, so that a machine with a drifting speed slows all
 of them alike. The first steps of each block do not count. `trainer=default`, which is Lightning's Trainer, and
 `trainer=fast` without a compiler in float32 run beside the bare loop in float32; `trainer=fast` runs beside the
-compiled bare loop in bfloat16, or in float32 on a machine without bfloat16. Parts can be left out only of the steps of `EpochLoop`, which `trainer=fast` has.
+compiled bare loop in bfloat16, or in float32 on a machine without bfloat16. Parts can be left out only of the steps of
+`EpochLoop`, which `trainer=fast` has.
 """
 
 import statistics
