@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from vae_lightning.app.restore import shown
+from vae_lightning.app.restore import restored, shown
 from vae_lightning.bound import Model
 from vae_lightning.config import CONF
 from vae_lightning.latent import DiagonalGaussian
@@ -298,9 +298,7 @@ def test_strangers_words_do_nothing(visit, finished_run, tmp_path):
 
 
 def model(run: Path) -> Model:
-    from vae_lightning.pages.weights import model_of
-
-    return model_of(open_run(run))[0]
+    return restored(open_run(run), [])[0]
 
 
 def test_the_page_decodes_and_encodes_as_torch_does(page, finished_run):

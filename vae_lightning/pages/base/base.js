@@ -3,20 +3,30 @@
 const Page = (() => {
   const root = document.documentElement;
   const listeners = [];
-  const data = (id) => { const found = document.getElementById(id); return found ? JSON.parse(found.textContent) : null; };
+  const data = (id) => {
+    const found = document.getElementById(id);
+    return found ? JSON.parse(found.textContent) : null;
+  };
   const strings = data("strings") || {};
-  const keep = (key, value) => { try { localStorage.setItem(`vae_lightning.${key}`, value); } catch { /* file:// may refuse */ } };
+  const keep = (key, value) => {
+    try {
+      localStorage.setItem(`vae_lightning.${key}`, value);
+    } catch {
+      /* file:// may refuse */
+    }
+  };
 
   const language = () => root.dataset.lang;
   const reduced = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const dark = () =>
+    root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
   // "key" with {values}, [English, Japanese], or a text that is the same in both
   function say(what, values = {}) {
     if (what === null || what === undefined) return "";
     const pair = Array.isArray(what) ? what : strings[what];
     const text = pair ? pair[language() === "ja" ? 1 : 0] : String(what);
-    return text.replace(/\{(\w+)\}/g, (whole, name) => name in values ? String(values[name]) : whole);
+    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
   }
 
   function setLanguage(value) {
@@ -50,7 +60,8 @@ const Page = (() => {
     const made = document.createElement(tag);
     for (const [key, value] of Object.entries(attributes)) {
       if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-      else if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
+      else if (value !== null && value !== undefined && value !== false)
+        made.setAttribute(key, value === true ? "" : value);
     }
     made.append(...children.filter((each) => each !== null && each !== undefined));
     return made;
@@ -63,13 +74,17 @@ const Page = (() => {
   function number(value, digits = 2) {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     const size = Math.abs(value);
-    const text = size >= 1e6 || (size > 0 && size < 10 ** -digits / 2) ? value.toExponential(1)
-      : value.toFixed(size >= 10000 ? 0 : digits);
+    const text =
+      size >= 1e6 || (size > 0 && size < 10 ** -digits / 2)
+        ? value.toExponential(1)
+        : value.toFixed(size >= 10000 ? 0 : digits);
     return text.replace("-", "−");
   }
 
   async function copy(text, button) {
-    try { await navigator.clipboard.writeText(text); } catch {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
       const area = element("textarea", {class: "off-screen"});
       area.value = text;
       document.body.append(area);

@@ -1,5 +1,5 @@
 // Small SVG charts: lines with a band, bars, scatter. Colours are CSS variables, words follow the language, arrow keys
-// read the values. Every chart takes (container, spec) and returns {update(spec), light(id)}; texts are what Page.say takes.
+// read the values. Every chart takes (container, spec) and returns {update(spec), light(id)}; Page.say takes the texts.
 "use strict";
 const Chart = (() => {
   const NS = "http://www.w3.org/2000/svg";
@@ -16,8 +16,8 @@ const Chart = (() => {
   // A linear map of [low, high] onto [from, to].
   function scale([low, high], [from, to]) {
     const width = high - low || 1;
-    const map = (value) => from + (value - low) / width * (to - from);
-    map.invert = (pixel) => low + (pixel - from) / ((to - from) || 1) * width;
+    const map = (value) => from + ((value - low) / width) * (to - from);
+    map.invert = (pixel) => low + ((pixel - from) / (to - from || 1)) * width;
     map.domain = [low, high];
     return map;
   }
@@ -25,11 +25,13 @@ const Chart = (() => {
   // About `count` round numbers within [low, high]; whole ones where `whole`.
   function ticks(low, high, count = 5, whole = false) {
     if (!(high > low)) return [low];
-    const raw = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw));
+    const raw = (high - low) / Math.max(1, count),
+      power = 10 ** Math.floor(Math.log10(raw));
     let step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw * 0.7);
     if (whole) step = Math.max(1, Math.round(step));
     const found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(+(k * step).toPrecision(12));
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++)
+      found.push(+(k * step).toPrecision(12));
     return found;
   }
 
@@ -43,8 +45,12 @@ const Chart = (() => {
   function extent(values, {air = 0.05, zero = false} = {}) {
     const finite = values.filter((each) => Number.isFinite(each));
     if (!finite.length) return [0, 1];
-    let low = Math.min(...finite), high = Math.max(...finite);
-    if (zero) { low = Math.min(0, low); high = Math.max(0, high); }
+    let low = Math.min(...finite),
+      high = Math.max(...finite);
+    if (zero) {
+      low = Math.min(0, low);
+      high = Math.max(0, high);
+    }
     const pad = (high - low || Math.abs(high) || 1) * air;
     return [zero && low === 0 ? 0 : low - pad, zero && high === 0 ? 0 : high + pad];
   }
@@ -52,12 +58,19 @@ const Chart = (() => {
   // The frame all charts share: a title, an SVG that is redrawn for its width, a legend and a line that reads values.
   function frame(container, draw) {
     container.classList.add("chart");
-    const title = Page.element("p", {class: "chart-title"}), holder = Page.element("div");
-    const legend = Page.element("div", {class: "legend"}), reading = Page.element("p", {class: "reading", "aria-live": "polite"});
+    const title = Page.element("p", {class: "chart-title"}),
+      holder = Page.element("div");
+    const legend = Page.element("div", {class: "legend"}),
+      reading = Page.element("p", {class: "reading", "aria-live": "polite"});
     container.replaceChildren(title, holder, legend, reading);
     const state = {title, holder, legend, reading, width: 0};
-    const redraw = () => { state.width = Math.max(240, Math.round(container.clientWidth || 600)); draw(state); };
-    new ResizeObserver(() => { if (Math.abs(container.clientWidth - state.width) > 1) redraw(); }).observe(container);
+    const redraw = () => {
+      state.width = Math.max(240, Math.round(container.clientWidth || 600));
+      draw(state);
+    };
+    new ResizeObserver(() => {
+      if (Math.abs(container.clientWidth - state.width) > 1) redraw();
+    }).observe(container);
     Page.onChange(redraw);
     state.redraw = redraw;
     redraw();
@@ -66,8 +79,16 @@ const Chart = (() => {
 
   function canvas(state, spec, height) {
     const name = Page.say(spec.label || spec.title);
-    const drawn = svg("svg", {viewBox: `0 0 ${state.width} ${height}`, role: "img", tabindex: 0, "aria-label": `${name} · ${Page.say("chart_keys")}`},
-      svg("title", {}, name));
+    const drawn = svg(
+      "svg",
+      {
+        viewBox: `0 0 ${state.width} ${height}`,
+        role: "img",
+        tabindex: 0,
+        "aria-label": `${name} · ${Page.say("chart_keys")}`,
+      },
+      svg("title", {}, name),
+    );
     const focused = state.holder.contains(document.activeElement);
     state.holder.replaceChildren(drawn);
     if (focused) drawn.focus();
@@ -83,7 +104,8 @@ const Chart = (() => {
       drawn.append(svg("text", {x: box.left - 8, y: y(each) + 4, "text-anchor": "end"}, tickText(each, yTicks)));
     }
     if (x) {
-      const xTicks = spec.x?.ticks || ticks(...x.domain, Math.max(3, Math.round((box.right - box.left) / 80)), spec.x?.whole);
+      const xTicks =
+        spec.x?.ticks || ticks(...x.domain, Math.max(3, Math.round((box.right - box.left) / 80)), spec.x?.whole);
       for (const each of xTicks) {
         drawn.append(svg("line", {class: "axis", x1: x(each), x2: x(each), y1: box.bottom, y2: box.bottom + 4}));
         drawn.append(svg("text", {x: x(each), y: box.bottom + 18, "text-anchor": "middle"}, tickText(each, xTicks)));
@@ -91,60 +113,115 @@ const Chart = (() => {
     }
     drawn.append(svg("line", {class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom}));
     const middle = (box.left + box.right) / 2;
-    if (spec.x?.label) drawn.append(svg("text", {x: middle, y: box.bottom + 35, "text-anchor": "middle"}, Page.say(spec.x.label)));
-    if (spec.y?.label) drawn.append(svg("text", {x: box.left - 44, y: box.top - 10, "text-anchor": "start"}, Page.say(spec.y.label)));
+    if (spec.x?.label)
+      drawn.append(svg("text", {x: middle, y: box.bottom + 35, "text-anchor": "middle"}, Page.say(spec.x.label)));
+    if (spec.y?.label)
+      drawn.append(svg("text", {x: box.left - 44, y: box.top - 10, "text-anchor": "start"}, Page.say(spec.y.label)));
   }
 
   const path = (points, x, y) => {
-    let pen = "M", text = "";
+    let pen = "M",
+      text = "";
     for (const [a, b] of points) {
-      if (!Number.isFinite(b) || b === null) { pen = "M"; continue; }
+      if (!Number.isFinite(b) || b === null) {
+        pen = "M";
+        continue;
+      }
       text += `${pen}${x(a).toFixed(1)} ${y(b).toFixed(1)}`;
       pen = "L";
     }
     return text;
   };
 
-  // spec: {title, label, height, x: {label, whole}, y: {label, zero}, digits, series: [{id, name, values: [[x, y]], colour, dashed, hidden}],
+  // spec: {title, label, height, x: {label, whole}, y: {label, zero}, digits,
+  //        series: [{id, name, values: [[x, y]], colour, dashed, hidden}],
   //        band: {name, values, colour, label}}, onHover(id or null)
   function line(container, spec) {
     const hidden = new Set((spec.series || []).filter((each) => each.hidden).map((each) => each.name));
-    let at = null, lit = null;
+    let at = null,
+      lit = null;
     const state = frame(container, draw);
 
     function draw(state) {
-      const height = spec.height || 260, box = {left: 56, right: state.width - (spec.band ? 50 : 14), top: 26, bottom: height - 44};
+      const height = spec.height || 260,
+        box = {left: 56, right: state.width - (spec.band ? 50 : 14), top: 26, bottom: height - 44};
       const drawn = canvas(state, spec, height);
       const shown = spec.series.filter((each) => !hidden.has(each.name));
-      const xs = [...new Set([...spec.series.flatMap((each) => each.values.map(([a]) => a)), ...(spec.band?.values || []).map(([a]) => a)])].sort((a, b) => a - b);
+      const xs = [
+        ...new Set([
+          ...spec.series.flatMap((each) => each.values.map(([a]) => a)),
+          ...(spec.band?.values || []).map(([a]) => a),
+        ]),
+      ].sort((a, b) => a - b);
       const x = scale(xs.length > 1 ? [xs[0], xs.at(-1)] : [(xs[0] ?? 0) - 1, (xs[0] ?? 0) + 1], [box.left, box.right]);
-      const y = scale(spec.y?.domain || extent(shown.flatMap((each) => each.values.map(([, b]) => b)), spec.y), [box.bottom, box.top]);
+      const y = scale(
+        spec.y?.domain ||
+          extent(
+            shown.flatMap((each) => each.values.map(([, b]) => b)),
+            spec.y,
+          ),
+        [box.bottom, box.top],
+      );
       if (spec.band) band(drawn, box, x, spec.band);
       axes(drawn, box, x, y, spec);
       for (const each of shown) {
         const faded = lit !== null && lit !== each.id;
-        drawn.append(svg("path", {class: "plain", d: path(each.values, x, y), stroke: each.colour, "stroke-width": lit === each.id && lit !== null ? 3.2 : each.width || 2,
-          "stroke-dasharray": each.dashed ? "5 4" : null, opacity: faded ? 0.18 : 1, "data-id": each.id}));
-        if (each.values.length < 3) each.values.forEach(([a, b]) => Number.isFinite(b) && drawn.append(svg("circle",
-          {cx: x(a), cy: y(b), r: each.dashed ? 4.5 : 3, fill: each.dashed ? "none" : each.colour, stroke: each.colour, "stroke-width": 1.5})));
+        drawn.append(
+          svg("path", {
+            class: "plain",
+            d: path(each.values, x, y),
+            stroke: each.colour,
+            "stroke-width": lit === each.id && lit !== null ? 3.2 : each.width || 2,
+            "stroke-dasharray": each.dashed ? "5 4" : null,
+            opacity: faded ? 0.18 : 1,
+            "data-id": each.id,
+          }),
+        );
+        if (each.values.length < 3)
+          each.values.forEach(
+            ([a, b]) =>
+              Number.isFinite(b) &&
+              drawn.append(
+                svg("circle", {
+                  cx: x(a),
+                  cy: y(b),
+                  r: each.dashed ? 4.5 : 3,
+                  fill: each.dashed ? "none" : each.colour,
+                  stroke: each.colour,
+                  "stroke-width": 1.5,
+                }),
+              ),
+          );
       }
-      const cursor = svg("g", {}), hit = svg("rect", {class: "hit", x: box.left, y: box.top, width: Math.max(0, box.right - box.left), height: box.bottom - box.top});
+      const cursor = svg("g", {}),
+        hit = svg("rect", {
+          class: "hit",
+          x: box.left,
+          y: box.top,
+          width: Math.max(0, box.right - box.left),
+          height: box.bottom - box.top,
+        });
       drawn.append(cursor, hit);
       const read = (index) => {
         at = index;
         cursor.replaceChildren();
-        if (index === null) { legend(null); return; }
+        if (index === null) {
+          legend(null);
+          return;
+        }
         const here = xs[index];
         cursor.append(svg("line", {class: "guide", x1: x(here), x2: x(here), y1: box.top, y2: box.bottom}));
         for (const each of shown) {
           const value = each.values.find(([a]) => a === here)?.[1];
-          if (Number.isFinite(value)) cursor.append(svg("circle", {cx: x(here), cy: y(value), r: 3.5, fill: each.colour}));
+          if (Number.isFinite(value))
+            cursor.append(svg("circle", {cx: x(here), cy: y(value), r: 3.5, fill: each.colour}));
         }
         legend(here);
       };
       const nearest = (event) => {
-        const area = drawn.getBoundingClientRect(), value = x.invert((event.clientX - area.left) / area.width * state.width);
-        return xs.reduce((best, each, i) => Math.abs(each - value) < Math.abs(xs[best] - value) ? i : best, 0);
+        const area = drawn.getBoundingClientRect(),
+          value = x.invert(((event.clientX - area.left) / area.width) * state.width);
+        return xs.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(xs[best] - value) ? i : best), 0);
       };
       hit.addEventListener("pointermove", (event) => xs.length && read(nearest(event)));
       hit.addEventListener("pointerleave", () => read(null));
@@ -158,25 +235,63 @@ const Chart = (() => {
       legend(null);
 
       function legend(here) {
-        const value = (values) => { const found = here === null ? undefined : values.find(([a]) => a === here)?.[1]; return Number.isFinite(found) ? Page.number(found, spec.digits ?? 2) : ""; };
+        const value = (values) => {
+          const found = here === null ? undefined : values.find(([a]) => a === here)?.[1];
+          return Number.isFinite(found) ? Page.number(found, spec.digits ?? 2) : "";
+        };
         const items = spec.legend === false ? [] : [...spec.series, ...(spec.band ? [{...spec.band, area: true}] : [])];
         if (state.legend.childElementCount !== items.length || state.legend.dataset.lang !== Page.language()) {
           state.legend.dataset.lang = Page.language();
-          state.legend.replaceChildren(...items.map((each) => Page.element("button", {type: "button", onclick: () => {
-            if (each.area) return;
-            hidden.has(each.name) ? hidden.delete(each.name) : hidden.add(each.name);
-            state.redraw();
-          }}, Page.element("span", {class: `swatch ${each.area ? "area" : each.dashed ? "dashed" : ""}`, style: `--swatch: ${each.colour}`}),
-          Page.element("span", {}, Page.say(each.name)), Page.element("b", {}))));
+          state.legend.replaceChildren(
+            ...items.map((each) =>
+              Page.element(
+                "button",
+                {
+                  type: "button",
+                  onclick: () => {
+                    if (each.area) return;
+                    hidden.has(each.name) ? hidden.delete(each.name) : hidden.add(each.name);
+                    state.redraw();
+                  },
+                },
+                Page.element("span", {
+                  class: `swatch ${each.area ? "area" : each.dashed ? "dashed" : ""}`,
+                  style: `--swatch: ${each.colour}`,
+                }),
+                Page.element("span", {}, Page.say(each.name)),
+                Page.element("b", {}),
+              ),
+            ),
+          );
         }
         items.forEach((each, i) => {
           state.legend.children[i].setAttribute("aria-pressed", String(!hidden.has(each.name)));
           state.legend.children[i].lastChild.textContent = value(each.values);
         });
-        state.reading.textContent = here === null ? "" : `${Page.say(spec.x?.label)} ${here}${spec.legend === false ? "" : ": " + spec.series.filter((s) => value(s.values)).map((s) => `${Page.say(s.name)} ${value(s.values)}`).join(", ")}`;
+        state.reading.textContent =
+          here === null
+            ? ""
+            : `${Page.say(spec.x?.label)} ${here}${
+                spec.legend === false
+                  ? ""
+                  : ": " +
+                    spec.series
+                      .filter((s) => value(s.values))
+                      .map((s) => `${Page.say(s.name)} ${value(s.values)}`)
+                      .join(", ")
+              }`;
       }
     }
-    return {update: (next) => { spec = {...spec, ...next}; state.redraw(); }, light: (id) => { lit = id; state.redraw(); }};
+    return {
+      update: (next) => {
+        spec = {...spec, ...next};
+        state.redraw();
+      },
+      light: (id) => {
+        lit = id;
+        state.redraw();
+      },
+    };
   }
 
   // A shaded area from 0, on an axis of its own at the right.
@@ -185,44 +300,88 @@ const Chart = (() => {
     const y = scale([0, top * 1.25], [box.bottom, box.top]);
     const points = values.filter(([, b]) => Number.isFinite(b));
     if (!points.length) return;
-    drawn.append(svg("path", {d: `M${x(points[0][0])} ${box.bottom}${points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("")}L${x(points.at(-1)[0])} ${box.bottom}Z`, fill: colour, opacity: 0.16}));
+    const line = points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+    drawn.append(
+      svg("path", {
+        d: `M${x(points[0][0])} ${box.bottom}${line}L${x(points.at(-1)[0])} ${box.bottom}Z`,
+        fill: colour,
+        opacity: 0.16,
+      }),
+    );
     const marks = ticks(0, top, 3);
     for (const each of marks) drawn.append(svg("text", {x: box.right + 8, y: y(each) + 4}, tickText(each, marks)));
     drawn.append(svg("text", {x: box.right + 46, y: box.top - 10, "text-anchor": "end"}, Page.say(label)));
   }
 
-  // spec: {title, label, height, horizontal, x: {label}, y: {label}, unit, digits, bars: [{id, name, value, colour, note}]}, onSelect(id)
+  // spec: {title, label, height, horizontal, x: {label}, y: {label}, unit, digits,
+  //        bars: [{id, name, value, colour, note}]}, onSelect(id)
   function bars(container, spec) {
     let at = null;
     const state = frame(container, draw);
 
     function draw(state) {
-      const n = spec.bars.length, row = 22, drawnHeight = spec.horizontal ? n * row + 50 : spec.height || 240;
-      const drawn = canvas(state, spec, drawnHeight), values = spec.bars.map((each) => each.value);
-      const left = spec.horizontal ? Math.min(state.width * 0.4, 12 + 7.2 * Math.max(...spec.bars.map((each) => Page.say(each.name).length), 3)) : 56;
-      const box = {left, right: state.width - (spec.horizontal ? 56 : 10), top: spec.horizontal ? 4 : 26, bottom: drawnHeight - 44};
-      const along = scale(extent(values, {zero: true}), spec.horizontal ? [box.left, box.right] : [box.bottom, box.top]);
+      const n = spec.bars.length,
+        row = 22,
+        drawnHeight = spec.horizontal ? n * row + 50 : spec.height || 240;
+      const drawn = canvas(state, spec, drawnHeight),
+        values = spec.bars.map((each) => each.value);
+      const left = spec.horizontal
+        ? Math.min(state.width * 0.4, 12 + 7.2 * Math.max(...spec.bars.map((each) => Page.say(each.name).length), 3))
+        : 56;
+      const box = {
+        left,
+        right: state.width - (spec.horizontal ? 56 : 10),
+        top: spec.horizontal ? 4 : 26,
+        bottom: drawnHeight - 44,
+      };
+      const along = scale(
+        extent(values, {zero: true}),
+        spec.horizontal ? [box.left, box.right] : [box.bottom, box.top],
+      );
       if (!spec.horizontal) axes(drawn, box, null, along, {y: spec.y, x: spec.x});
-      const step = spec.horizontal ? row : (box.right - box.left) / Math.max(1, n), thick = Math.max(1, Math.min(step * 0.72, 46));
-      const every = spec.horizontal ? 1 : Math.max(1, Math.ceil(n * 30 / (box.right - box.left)));
+      const step = spec.horizontal ? row : (box.right - box.left) / Math.max(1, n),
+        thick = Math.max(1, Math.min(step * 0.72, 46));
+      const every = spec.horizontal ? 1 : Math.max(1, Math.ceil((n * 30) / (box.right - box.left)));
       spec.bars.forEach((each, i) => {
-        const centre = (spec.horizontal ? box.top : box.left) + (i + 0.5) * step, from = along(0), to = along(each.value || 0);
+        const centre = (spec.horizontal ? box.top : box.left) + (i + 0.5) * step,
+          from = along(0),
+          to = along(each.value || 0);
         const size = Math.max(1, Math.abs(to - from));
-        const area = spec.horizontal ? {x: Math.min(from, to), y: centre - thick / 2, width: size, height: thick} : {x: centre - thick / 2, y: Math.min(from, to) - (size === 1 ? 1 : 0), width: thick, height: size};
-        const bar = svg("rect", {...area, rx: Math.min(3, thick / 4), fill: each.colour || "var(--c1)", "data-id": each.id, opacity: at === null || at === i ? 1 : 0.55},
-          svg("title", {}, reading(i)));
+        const area = spec.horizontal
+          ? {x: Math.min(from, to), y: centre - thick / 2, width: size, height: thick}
+          : {x: centre - thick / 2, y: Math.min(from, to) - (size === 1 ? 1 : 0), width: thick, height: size};
+        const bar = svg(
+          "rect",
+          {
+            ...area,
+            rx: Math.min(3, thick / 4),
+            fill: each.colour || "var(--c1)",
+            "data-id": each.id,
+            opacity: at === null || at === i ? 1 : 0.55,
+          },
+          svg("title", {}, reading(i)),
+        );
         drawn.append(bar);
         if (spec.horizontal) {
           drawn.append(svg("text", {x: box.left - 8, y: centre + 4, "text-anchor": "end"}, Page.say(each.name)));
-          drawn.append(svg("text", {x: Math.max(from, to) + 6, y: centre + 4}, Page.number(each.value, spec.digits ?? 2)));
-        } else if (i % every === 0) drawn.append(svg("text", {x: centre, y: box.bottom + 18, "text-anchor": "middle"}, Page.say(each.name)));
-        const hit = spec.horizontal ? svg("rect", {class: "hit", x: 0, y: centre - step / 2, width: state.width, height: step}) : svg("rect", {class: "hit", x: centre - step / 2, y: box.top, width: step, height: box.bottom - box.top});
+          drawn.append(
+            svg("text", {x: Math.max(from, to) + 6, y: centre + 4}, Page.number(each.value, spec.digits ?? 2)),
+          );
+        } else if (i % every === 0)
+          drawn.append(svg("text", {x: centre, y: box.bottom + 18, "text-anchor": "middle"}, Page.say(each.name)));
+        const hit = spec.horizontal
+          ? svg("rect", {class: "hit", x: 0, y: centre - step / 2, width: state.width, height: step})
+          : svg("rect", {class: "hit", x: centre - step / 2, y: box.top, width: step, height: box.bottom - box.top});
         hit.append(svg("title", {}, reading(i)));
-        hit.addEventListener("pointerenter", () => { state.reading.textContent = reading(i); });
+        hit.addEventListener("pointerenter", () => {
+          state.reading.textContent = reading(i);
+        });
         hit.addEventListener("click", () => spec.onSelect?.(each.id));
         drawn.append(hit);
       });
-      drawn.addEventListener("pointerleave", () => { state.reading.textContent = ""; });
+      drawn.addEventListener("pointerleave", () => {
+        state.reading.textContent = "";
+      });
       drawn.addEventListener("keydown", (event) => {
         const move = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1}[event.key];
         if (event.key === "Enter" && at !== null) spec.onSelect?.(spec.bars[at].id);
@@ -232,42 +391,104 @@ const Chart = (() => {
         state.redraw();
         state.reading.textContent = reading(at);
       });
-      drawn.addEventListener("focusout", (event) => { if (at !== null && event.relatedTarget) { at = null; state.redraw(); } });
+      drawn.addEventListener("focusout", (event) => {
+        if (at !== null && event.relatedTarget) {
+          at = null;
+          state.redraw();
+        }
+      });
     }
     function reading(i) {
       const each = spec.bars[i];
-      return `${Page.say(each.name)}: ${Page.number(each.value, spec.digits ?? 2)} ${Page.say(spec.unit)}${each.note ? ` · ${Page.say(each.note)}` : ""}`;
+      const note = each.note ? ` · ${Page.say(each.note)}` : "";
+      return `${Page.say(each.name)}: ${Page.number(each.value, spec.digits ?? 2)} ${Page.say(spec.unit)}${note}`;
     }
-    return {update: (next) => { spec = {...spec, ...next}; state.redraw(); }, light: (id) => { at = spec.bars.findIndex((each) => each.id === id); if (at < 0) at = null; state.redraw(); }};
+    return {
+      update: (next) => {
+        spec = {...spec, ...next};
+        state.redraw();
+      },
+      light: (id) => {
+        at = spec.bars.findIndex((each) => each.id === id);
+        if (at < 0) at = null;
+        state.redraw();
+      },
+    };
   }
 
-  // spec: {title, label, height, x: {label, domain}, y: {label, domain}, digits, points: [{id, x, y, name, colour, size}],
-  //        lines: [{points: [[x, y]], colour, dashed, name}], below(drawn, box, x, y, svg), onHover(id or null), onSelect(id)}
+  // spec: {title, label, height, x: {label, domain}, y: {label, domain}, digits,
+  //        points: [{id, x, y, name, colour, size}], lines: [{points: [[x, y]], colour, dashed, name}],
+  //        below(drawn, box, x, y, svg), onHover(id or null), onSelect(id)}
   function scatter(container, spec) {
-    let at = null, lit = null;
+    let at = null,
+      lit = null;
     const state = frame(container, draw);
 
     function draw(state) {
-      const height = spec.height || 340, box = {left: 56, right: state.width - 18, top: 26, bottom: height - 44};
+      const height = spec.height || 340,
+        box = {left: 56, right: state.width - 18, top: 26, bottom: height - 44};
       const drawn = canvas(state, spec, height);
-      const x = scale(spec.x?.domain || extent(spec.points.map((each) => each.x), {air: 0.08}), [box.left, box.right]);
-      const y = scale(spec.y?.domain || extent(spec.points.map((each) => each.y), {air: 0.08}), [box.bottom, box.top]);
+      const x = scale(
+        spec.x?.domain ||
+          extent(
+            spec.points.map((each) => each.x),
+            {air: 0.08},
+          ),
+        [box.left, box.right],
+      );
+      const y = scale(
+        spec.y?.domain ||
+          extent(
+            spec.points.map((each) => each.y),
+            {air: 0.08},
+          ),
+        [box.bottom, box.top],
+      );
       spec.below?.(drawn, box, x, y, svg);
       axes(drawn, box, x, y, spec);
       for (const each of spec.lines || []) {
-        drawn.append(svg("path", {class: "plain", d: path(each.points, x, y), stroke: each.colour || "var(--soft)", "stroke-width": 1.6, opacity: 0.7, "stroke-dasharray": each.dashed ? "5 4" : null}));
+        drawn.append(
+          svg("path", {
+            class: "plain",
+            d: path(each.points, x, y),
+            stroke: each.colour || "var(--soft)",
+            "stroke-width": 1.6,
+            opacity: 0.7,
+            "stroke-dasharray": each.dashed ? "5 4" : null,
+          }),
+        );
       }
       spec.points.forEach((each, i) => {
         if (!Number.isFinite(each.x) || !Number.isFinite(each.y)) return;
-        const dot = svg("circle", {cx: x(each.x), cy: y(each.y), r: each.id === lit && lit !== null ? 8 : each.size || 5, fill: each.colour || "var(--c1)", stroke: "var(--paper)", "stroke-width": 1.5,
-          "data-id": each.id, opacity: lit === null || lit === each.id ? 1 : 0.25, style: "cursor: pointer"}, svg("title", {}, reading(i)));
-        dot.addEventListener("pointerenter", () => { state.reading.textContent = reading(i); spec.onHover?.(each.id); });
-        dot.addEventListener("pointerleave", () => { state.reading.textContent = ""; spec.onHover?.(null); });
+        const dot = svg(
+          "circle",
+          {
+            cx: x(each.x),
+            cy: y(each.y),
+            r: each.id === lit && lit !== null ? 8 : each.size || 5,
+            fill: each.colour || "var(--c1)",
+            stroke: "var(--paper)",
+            "stroke-width": 1.5,
+            "data-id": each.id,
+            opacity: lit === null || lit === each.id ? 1 : 0.25,
+            style: "cursor: pointer",
+          },
+          svg("title", {}, reading(i)),
+        );
+        dot.addEventListener("pointerenter", () => {
+          state.reading.textContent = reading(i);
+          spec.onHover?.(each.id);
+        });
+        dot.addEventListener("pointerleave", () => {
+          state.reading.textContent = "";
+          spec.onHover?.(null);
+        });
         dot.addEventListener("click", () => spec.onSelect?.(each.id));
         drawn.append(dot);
       });
       drawn.addEventListener("keydown", (event) => {
-        const order = spec.points.map((_, i) => i).sort((a, b) => spec.points[a].x - spec.points[b].x), n = order.length;
+        const order = spec.points.map((_, i) => i).sort((a, b) => spec.points[a].x - spec.points[b].x),
+          n = order.length;
         if (event.key === "Enter" && at !== null) spec.onSelect?.(spec.points[order[at]].id);
         const move = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: 1, ArrowDown: -1}[event.key];
         if (move === undefined || !n) return;
@@ -280,10 +501,23 @@ const Chart = (() => {
       });
     }
     function reading(i) {
-      const each = spec.points[i], digits = spec.digits ?? 2;
-      return `${Page.say(each.name)}: ${Page.say(spec.x?.label)} ${Page.number(each.x, digits)}, ${Page.say(spec.y?.label)} ${Page.number(each.y, digits)}`;
+      const each = spec.points[i],
+        digits = spec.digits ?? 2;
+      const across = `${Page.say(spec.x?.label)} ${Page.number(each.x, digits)}`;
+      return `${Page.say(each.name)}: ${across}, ${Page.say(spec.y?.label)} ${Page.number(each.y, digits)}`;
     }
-    return {update: (next) => { spec = {...spec, ...next}; state.redraw(); }, light: (id) => { if (id !== lit) { lit = id; state.redraw(); } }};
+    return {
+      update: (next) => {
+        spec = {...spec, ...next};
+        state.redraw();
+      },
+      light: (id) => {
+        if (id !== lit) {
+          lit = id;
+          state.redraw();
+        }
+      },
+    };
   }
 
   return {svg, scale, ticks, tickText, extent, axes, path, frame, canvas, line, bars, scatter};

@@ -1,25 +1,38 @@
-// The latent explorer: a plane, a point z, its picture; sliders, walks, drawings. z has `dims` units, plane axes are two.
+// The latent explorer: a plane, a point z, its picture; sliders, walks, drawings. z has `dims` units, the plane two axes.
 "use strict";
 const Explorer = (() => {
-  const about = Page.data("explorer-data"), {dims, order, kl, active, shape, limit} = about;
+  const about = Page.data("explorer-data"),
+    {dims, order, kl, active, shape, limit} = about;
   const found = (id) => document.getElementById(id);
-  const [channels, height, width] = shape, size = channels * height * width, [black, white] = about.range;
+  const [channels, height, width] = shape,
+    size = channels * height * width,
+    [black, white] = about.range;
   const encode = about.encoder ? Net.encoder(about.encoder, shape, dims) : null;
   const points = about.points && {...about.points, mean: Net.floats(about.points.mean)};
   const z = new Float64Array(dims);
-  let across = order[0], up = dims > 1 ? order[1] : -1, cdf = !about.points, grid = true, dots = true;
+  let across = order[0],
+    up = dims > 1 ? order[1] : -1,
+    cdf = !about.points,
+    grid = true,
+    dots = true;
   let posterior = null; // {mean, log_var} of what was drawn or picked last
   const unitName = (unit) => `z${unit + 1}`;
 
   // --- the normal distribution ---------------------------------------------------------------------------------------
-  const density = (x) => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
-  function phi(x) { // 1/2 + density(x) (x + x^3/3 + x^5/(3 5) + ...)
+  const density = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+  function phi(x) {
+    // 1/2 + density(x) (x + x^3/3 + x^5/(3 5) + ...)
     if (Math.abs(x) > 7) return x > 0 ? 1 : 0;
-    let sum = x, term = x;
-    for (let i = 3; Math.abs(term) > 1e-17 * Math.abs(sum); i += 2) { term *= x * x / i; sum += term; }
+    let sum = x,
+      term = x;
+    for (let i = 3; Math.abs(term) > 1e-17 * Math.abs(sum); i += 2) {
+      term *= (x * x) / i;
+      sum += term;
+    }
     return 0.5 + density(x) * sum;
   }
-  function inverse(p) { // by Newton's steps, of at most 1
+  function inverse(p) {
+    // by Newton's steps, of at most 1
     let x = 0;
     for (let i = 0; i < 60; i++) {
       const step = Math.max(-1, Math.min(1, (phi(x) - p) / density(x)));
@@ -35,21 +48,27 @@ const Explorer = (() => {
   const network = about.decoder ? Net.decoder(about.decoder, dims, size) : null;
   let sheet = null;
   function lookUp(point) {
-    const found = new Float32Array(size).fill(black), {size: n, axis} = about.plane;
+    const found = new Float32Array(size).fill(black),
+      {size: n, axis} = about.plane;
     if (!sheet) return found;
-    const nearest = (value) => axis.reduce((best, each, i) => Math.abs(each - value) < Math.abs(axis[best] - value) ? i : best, 0);
-    const column = nearest(point[order[0]]), row = dims > 1 ? n - 1 - nearest(point[order[1]]) : 0;
-    for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) for (let c = 0; c < channels; c++) {
-      const at = 4 * ((row * height + y) * sheet.width + column * width + x) + Math.min(c, 2);
-      found[(c * height + y) * width + x] = black + (white - black) * sheet.data[at] / 255;
-    }
+    const nearest = (value) =>
+      axis.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(axis[best] - value) ? i : best), 0);
+    const column = nearest(point[order[0]]),
+      row = dims > 1 ? n - 1 - nearest(point[order[1]]) : 0;
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
+        for (let c = 0; c < channels; c++) {
+          const at = 4 * ((row * height + y) * sheet.width + column * width + x) + Math.min(c, 2);
+          found[(c * height + y) * width + x] = black + ((white - black) * sheet.data[at]) / 255;
+        }
     return found;
   }
   const decode = network || lookUp;
   if (about.plane) {
     const image = new Image();
     image.onload = () => {
-      const scratch = Page.element("canvas", {width: image.width, height: image.height}), pen = scratch.getContext("2d");
+      const scratch = Page.element("canvas", {width: image.width, height: image.height}),
+        pen = scratch.getContext("2d");
       pen.drawImage(image, 0, 0);
       sheet = pen.getImageData(0, 0, image.width, image.height);
       moved();
@@ -61,50 +80,67 @@ const Explorer = (() => {
   function show(canvas, pixels) {
     canvas.width = width;
     canvas.height = height;
-    const pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
+    const pen = canvas.getContext("2d"),
+      image = pen.createImageData(width, height);
     for (let i = 0; i < height * width; i++) {
-      for (let c = 0; c < 3; c++) image.data[4 * i + c] = 255 * (pixels[(channels > 1 ? c : 0) * height * width + i] - black) / (white - black);
+      for (let c = 0; c < 3; c++)
+        image.data[4 * i + c] = (255 * (pixels[(channels > 1 ? c : 0) * height * width + i] - black)) / (white - black);
       image.data[4 * i + 3] = 255;
     }
     pen.putImageData(image, 0, 0);
   }
 
   // --- the plane -----------------------------------------------------------------------------------------------------
-  const plane = found("plane"), pen = plane.getContext("2d");
+  const plane = found("plane"),
+    pen = plane.getContext("2d");
   const reach = points ? Math.min(6, Math.max(3.4, quantile(0.995) * 1.05)) : 3.6;
   function quantile(share) {
     const sizes = [];
-    for (let i = 0; i < points.n; i++) for (const unit of [across, up]) if (unit >= 0) sizes.push(Math.abs(points.mean[i * dims + unit]));
+    for (let i = 0; i < points.n; i++)
+      for (const unit of [across, up]) if (unit >= 0) sizes.push(Math.abs(points.mean[i * dims + unit]));
     return sizes.sort((a, b) => a - b)[Math.floor(share * (sizes.length - 1))];
   }
-  const toUnit = (value) => cdf ? phi(value) : (value + reach) / (2 * reach);
-  const fromUnit = (u) => cdf ? inverse(Math.max(2e-4, Math.min(1 - 2e-4, u))) : (2 * u - 1) * reach;
+  const toUnit = (value) => (cdf ? phi(value) : (value + reach) / (2 * reach));
+  const fromUnit = (u) => (cdf ? inverse(Math.max(2e-4, Math.min(1 - 2e-4, u))) : (2 * u - 1) * reach);
   const pixel = (a, b) => [toUnit(a) * plane.width, (1 - (up >= 0 ? toUnit(b) : 0.5)) * plane.height];
 
   // The manifold, tile by tile while the page stays awake; ink on paper, so that points can lie on it.
   const tiles = {canvas: Page.element("canvas"), key: "", job: 0};
   function drawTiles() {
-    const n = cdf ? 20 : 18, rest = Array.from(z, (value, unit) => unit === across || unit === up ? 0 : value.toFixed(2)).join();
-    const ink = Page.colour("--ink"), key = [n, cdf, across, up, rest, ink, Boolean(sheet)].join("|");
+    const n = cdf ? 20 : 18,
+      rest = Array.from(z, (value, unit) => (unit === across || unit === up ? 0 : value.toFixed(2))).join();
+    const ink = Page.colour("--ink"),
+      key = [n, cdf, across, up, rest, ink, Boolean(sheet)].join("|");
     if (tiles.key === key || !grid || !(network || sheet)) return;
     tiles.key = key;
-    const job = ++tiles.job, canvas = tiles.canvas, at = Array.from(z);
+    const job = ++tiles.job,
+      canvas = tiles.canvas,
+      at = Array.from(z);
     canvas.width = n * width;
     canvas.height = n * height;
-    const brush = canvas.getContext("2d"), [r, g, b] = rgb(ink);
+    const brush = canvas.getContext("2d"),
+      [r, g, b] = rgb(ink);
     let k = 0;
     (function some() {
       if (job !== tiles.job) return;
       const until = performance.now() + 12;
       while (k < n * n && performance.now() < until) {
-        const column = k % n, row = Math.floor(k / n);
+        const column = k % n,
+          row = Math.floor(k / n);
         at[across] = fromUnit((column + 0.5) / n);
         if (up >= 0) at[up] = fromUnit(1 - (row + 0.5) / n);
-        const pixels = decode(at), image = brush.createImageData(width, height);
+        const pixels = decode(at),
+          image = brush.createImageData(width, height);
         for (let i = 0; i < height * width; i++) {
           const value = Math.max(0, Math.min(1, (pixels[i] - black) / (white - black)));
-          if (channels > 1) for (let c = 0; c < 3; c++) image.data[4 * i + c] = 255 * (pixels[c * height * width + i] - black) / (white - black);
-          else { image.data[4 * i] = r; image.data[4 * i + 1] = g; image.data[4 * i + 2] = b; }
+          if (channels > 1)
+            for (let c = 0; c < 3; c++)
+              image.data[4 * i + c] = (255 * (pixels[c * height * width + i] - black)) / (white - black);
+          else {
+            image.data[4 * i] = r;
+            image.data[4 * i + 1] = g;
+            image.data[4 * i + 2] = b;
+          }
           image.data[4 * i + 3] = channels > 1 ? 255 : 255 * value;
         }
         brush.putImageData(image, column * width, row * height);
@@ -138,7 +174,10 @@ const Explorer = (() => {
     if (dots && points) drawPoints(dpr);
     if (posterior) drawPosterior(dpr);
     const [x, y] = pixel(z[across], up >= 0 ? z[up] : 0);
-    for (const [radius, colour, thick] of [[8, Page.colour("--paper"), 5], [8, Page.colour("--ink"), 2.2]]) {
+    for (const [radius, colour, thick] of [
+      [8, Page.colour("--paper"), 5],
+      [8, Page.colour("--ink"), 2.2],
+    ]) {
       pen.strokeStyle = colour;
       pen.lineWidth = thick * dpr;
       pen.beginPath();
@@ -156,7 +195,10 @@ const Explorer = (() => {
       const at = toUnit(value) * side;
       pen.globalAlpha = grid ? 0.35 : 1;
       pen.beginPath();
-      pen.moveTo(at, 0); pen.lineTo(at, side); pen.moveTo(0, side - at); pen.lineTo(side, side - at);
+      pen.moveTo(at, 0);
+      pen.lineTo(at, side);
+      pen.moveTo(0, side - at);
+      pen.lineTo(side, side - at);
       pen.stroke();
       pen.globalAlpha = 1;
       const text = String(value).replace("-", "−");
@@ -178,7 +220,8 @@ const Explorer = (() => {
   }
 
   function drawPoints(dpr) {
-    const colours = Array.from({length: 10}, (_, i) => Page.colour(`--class${i}`)), plain = Page.colour("--accent");
+    const colours = Array.from({length: 10}, (_, i) => Page.colour(`--class${i}`)),
+      plain = Page.colour("--accent");
     pen.globalAlpha = 0.85;
     for (let i = 0; i < points.n; i++) {
       const [x, y] = pixel(points.mean[i * dims + across], up >= 0 ? points.mean[i * dims + up] : 0);
@@ -192,10 +235,13 @@ const Explorer = (() => {
 
   function drawPosterior(dpr) {
     const sigma = (unit) => Math.exp(posterior.log_var[unit] / 2);
-    for (const [times, alpha] of [[2, 0.14], [1, 0.26]]) {
+    for (const [times, alpha] of [
+      [2, 0.14],
+      [1, 0.26],
+    ]) {
       pen.beginPath();
       for (let k = 0; k <= 64; k++) {
-        const angle = k / 64 * 2 * Math.PI;
+        const angle = (k / 64) * 2 * Math.PI;
         const a = posterior.mean[across] + times * sigma(across) * Math.cos(angle);
         const b = up >= 0 ? posterior.mean[up] + times * sigma(up) * Math.sin(angle) : 0.3 * Math.sin(angle);
         pen.lineTo(...pixel(a, b));
@@ -211,12 +257,18 @@ const Explorer = (() => {
   }
 
   // --- the point moved -----------------------------------------------------------------------------------------------
-  let spent = 0, decodings = 0, waiting = null;
+  let spent = 0,
+    decodings = 0,
+    waiting = null;
   function timed(point) {
-    const began = performance.now(), pixels = decode(point);
+    const began = performance.now(),
+      pixels = decode(point);
     spent += performance.now() - began;
     decodings++;
-    if (decodings > 200) { spent /= 2; decodings /= 2; }
+    if (decodings > 200) {
+      spent /= 2;
+      decodings /= 2;
+    }
     return pixels;
   }
   function moved(fromSlider = false) {
@@ -229,9 +281,14 @@ const Explorer = (() => {
   }
   function readOut() {
     const two = (value) => Page.number(value, 2);
-    found("where").textContent = dims <= 3 ? `z = (${Array.from(z, two).join(", ")})` : `${unitName(across)} = ${two(z[across])}, ${unitName(up)} = ${two(z[up])}, |z| = ${two(Math.hypot(...z))}`;
+    found("where").textContent =
+      dims <= 3
+        ? `z = (${Array.from(z, two).join(", ")})`
+        : `${unitName(across)} = ${two(z[across])}, ${unitName(up)} = ${two(z[up])}, |z| = ${two(Math.hypot(...z))}`;
     found("log-pz").textContent = Page.say("nats_of", {value: Page.number(logPz(), 2)});
-    found("cost").textContent = network ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(spent / decodings < 0.1 ? 3 : 2)}) : Page.say("looked_up", {n: about.plane.size ** 2});
+    found("cost").textContent = network
+      ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(spent / decodings < 0.1 ? 3 : 2)})
+      : Page.say("looked_up", {n: about.plane.size ** 2});
   }
   function go(point, keep = false) {
     if (!keep) forget();
@@ -240,12 +297,20 @@ const Explorer = (() => {
   }
 
   // --- sliders, most informative first -------------------------------------------------------------------------------
-  const OPEN = 8, sliders = [];
+  const OPEN = 8,
+    sliders = [];
   function slider(unit) {
-    const row = Page.element("label", {class: `unit${active[unit] ? "" : " idle"}`}), value = Page.element("output");
+    const row = Page.element("label", {class: `unit${active[unit] ? "" : " idle"}`}),
+      value = Page.element("output");
     const range = Page.element("input", {type: "range", min: -limit, max: limit, step: 0.01, "data-unit": unit});
     const cost = Page.element("span", {class: "kl soft"});
-    range.addEventListener("input", () => { forget(); stopMorph(); z[unit] = Number(range.value); update(); moved(true); });
+    range.addEventListener("input", () => {
+      forget();
+      stopMorph();
+      z[unit] = Number(range.value);
+      update();
+      moved(true);
+    });
     const update = () => {
       range.value = z[unit];
       value.textContent = Page.number(z[unit], 2);
@@ -258,20 +323,33 @@ const Explorer = (() => {
     return row;
   }
   if (found("sliders")) {
-    const place = found("sliders"), rest = order.slice(OPEN);
+    const place = found("sliders"),
+      rest = order.slice(OPEN);
     place.append(...order.slice(0, OPEN).map(slider));
     if (rest.length) {
-      const summary = Page.element("summary", {class: "small"}), idle = rest.filter((unit) => !active[unit]).length;
-      sliders.push({update: () => { summary.textContent = Page.say("more_units", {n: rest.length, idle}); }});
+      const summary = Page.element("summary", {class: "small"}),
+        idle = rest.filter((unit) => !active[unit]).length;
+      sliders.push({
+        update: () => {
+          summary.textContent = Page.say("more_units", {n: rest.length, idle});
+        },
+      });
       place.append(Page.element("details", {}, summary, ...rest.map(slider)));
     }
   }
 
   // --- buttons, keys, the pointer ------------------------------------------------------------------------------------
-  function press(id, on) { found(id).setAttribute("aria-pressed", String(on)); }
+  function press(id, on) {
+    found(id).setAttribute("aria-pressed", String(on));
+  }
   function toggle(what) {
-    if (what === "grid") grid = !grid; else if (what === "points") dots = !dots; else cdf = what === "cdf";
-    press("toggle-grid", grid); press("toggle-points", dots && Boolean(points)); press("axes-cdf", cdf); press("axes-z", !cdf);
+    if (what === "grid") grid = !grid;
+    else if (what === "points") dots = !dots;
+    else cdf = what === "cdf";
+    press("toggle-grid", grid);
+    press("toggle-points", dots && Boolean(points));
+    press("axes-cdf", cdf);
+    press("axes-z", !cdf);
     drawTiles();
     drawPlane();
   }
@@ -280,10 +358,16 @@ const Explorer = (() => {
   found("toggle-points").disabled = !points;
   found("axes-cdf").addEventListener("click", () => toggle("cdf"));
   found("axes-z").addEventListener("click", () => toggle("z"));
-  const sample = () => { stopMorph(); go(Array.from(z, normal)); };
+  const sample = () => {
+    stopMorph();
+    go(Array.from(z, normal));
+  };
   found("sample").addEventListener("click", sample);
-  found("morph").addEventListener("click", () => morphing ? stopMorph() : morph());
-  found("origin").addEventListener("click", () => { stopMorph(); go(new Array(dims).fill(0)); });
+  found("morph").addEventListener("click", () => (morphing ? stopMorph() : morph()));
+  found("origin").addEventListener("click", () => {
+    stopMorph();
+    go(new Array(dims).fill(0));
+  });
 
   const clamp = (value) => Math.max(-6, Math.min(6, value));
   function step(dx, dy) {
@@ -293,36 +377,74 @@ const Explorer = (() => {
     if (up >= 0) next[up] = clamp(next[up] + dy);
     go(next);
   }
-  const KEYS = {g: () => toggle("grid"), p: () => points && toggle("points"), s: sample, m: () => found("morph").click(), 0: () => found("origin").click()};
+  const KEYS = {
+    g: () => toggle("grid"),
+    p: () => points && toggle("points"),
+    s: sample,
+    m: () => found("morph").click(),
+    0: () => found("origin").click(),
+  };
   found("explorer").addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     const far = event.shiftKey ? 0.5 : 0.1;
     const arrow = {ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, far], ArrowDown: [0, -far]}[event.key];
-    if (arrow && event.target === plane) { event.preventDefault(); step(...arrow); }
-    else if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
+    if (arrow && event.target === plane) {
+      event.preventDefault();
+      step(...arrow);
+    } else if (KEYS[event.key]) {
+      event.preventDefault();
+      KEYS[event.key]();
+    }
   });
   const drag = (event) => {
-    const area = plane.getBoundingClientRect(), next = Array.from(z);
+    const area = plane.getBoundingClientRect(),
+      next = Array.from(z);
     next[across] = fromUnit((event.clientX - area.left) / area.width);
     if (up >= 0) next[up] = fromUnit(1 - (event.clientY - area.top) / area.height);
     go(next);
   };
   let held = false;
-  plane.addEventListener("pointerdown", (event) => { held = true; stopMorph(); plane.setPointerCapture(event.pointerId); plane.focus(); drag(event); event.preventDefault(); });
-  plane.addEventListener("pointermove", (event) => { if (held) drag(event); });
-  for (const name of ["pointerup", "pointercancel"]) plane.addEventListener(name, () => { held = false; });
+  plane.addEventListener("pointerdown", (event) => {
+    held = true;
+    stopMorph();
+    plane.setPointerCapture(event.pointerId);
+    plane.focus();
+    drag(event);
+    event.preventDefault();
+  });
+  plane.addEventListener("pointermove", (event) => {
+    if (held) drag(event);
+  });
+  for (const name of ["pointerup", "pointercancel"])
+    plane.addEventListener(name, () => {
+      held = false;
+    });
 
   // A walk from draw to draw of the prior; one step a press for those who ask for less motion.
   let morphing = 0;
-  function stopMorph() { cancelAnimationFrame(morphing); morphing = 0; press("morph", false); }
+  function stopMorph() {
+    cancelAnimationFrame(morphing);
+    morphing = 0;
+    press("morph", false);
+  }
   function morph() {
-    if (Page.reduced()) { go(Array.from(z, normal)); return; }
+    if (Page.reduced()) {
+      go(Array.from(z, normal));
+      return;
+    }
     press("morph", true);
-    let from = Array.from(z), to = Array.from(z, normal), began = performance.now();
+    let from = Array.from(z),
+      to = Array.from(z, normal),
+      began = performance.now();
     const walk = (now) => {
-      const t = Math.min(1, (now - began) / 1800), eased = t * t * (3 - 2 * t);
+      const t = Math.min(1, (now - began) / 1800),
+        eased = t * t * (3 - 2 * t);
       go(from.map((value, unit) => value + eased * (to[unit] - value)));
-      if (t === 1) { from = to; to = from.map(normal); began = now; }
+      if (t === 1) {
+        from = to;
+        to = from.map(normal);
+        began = now;
+      }
       morphing = requestAnimationFrame(walk);
     };
     morphing = requestAnimationFrame(walk);
@@ -331,17 +453,37 @@ const Explorer = (() => {
   // --- which units the plane shows, and the classes ------------------------------------------------------------------
   function chooser(place, key, value, change) {
     place.replaceChildren(Page.element("label", {}, `${Page.say(key)} `));
-    if (dims <= 2 || about.plane) { place.append(unitName(value)); return; }
-    const select = Page.element("select", {onchange: () => { change(Number(select.value)); moved(); }},
-      ...order.map((unit) => Page.element("option", {value: unit}, `${unitName(unit)} (${Page.number(kl[unit], 2)})`)));
+    if (dims <= 2 || about.plane) {
+      place.append(unitName(value));
+      return;
+    }
+    const select = Page.element(
+      "select",
+      {
+        onchange: () => {
+          change(Number(select.value));
+          moved();
+        },
+      },
+      ...order.map((unit) => Page.element("option", {value: unit}, `${unitName(unit)} (${Page.number(kl[unit], 2)})`)),
+    );
     select.value = value;
     place.firstChild.append(select);
   }
   function words() {
-    chooser(found("axis-across"), "across", across, (unit) => { across = unit; });
-    if (up >= 0) chooser(found("axis-up"), "up", up, (unit) => { up = unit; });
+    chooser(found("axis-across"), "across", across, (unit) => {
+      across = unit;
+    });
+    if (up >= 0)
+      chooser(found("axis-up"), "up", up, (unit) => {
+        up = unit;
+      });
     const names = points && points.labels ? about.classes : [];
-    found("classes").replaceChildren(...names.map((name, i) => Page.element("li", {}, Page.element("i", {style: `background: var(--class${i % 10})`}), Page.say(name))));
+    found("classes").replaceChildren(
+      ...names.map((name, i) =>
+        Page.element("li", {}, Page.element("i", {style: `background: var(--class${i % 10})`}), Page.say(name)),
+      ),
+    );
   }
 
   // --- test images: pick two, walk between them ----------------------------------------------------------------------
@@ -351,7 +493,8 @@ const Explorer = (() => {
     stopMorph();
     ends[turn] = about.picks[i];
     turn = 1 - turn;
-    for (const [k, button] of [...found("picks").children].entries()) button.classList.toggle("chosen", ends.includes(about.picks[k]));
+    for (const [k, button] of [...found("picks").children].entries())
+      button.classList.toggle("chosen", ends.includes(about.picks[k]));
     ends.forEach((end, k) => end && show(found(k ? "pick-to" : "pick-from"), Net.floats(end.x)));
     const latest = about.picks[i];
     posterior = latest;
@@ -363,69 +506,153 @@ const Explorer = (() => {
   const between = (t) => ends[0].mean.map((value, unit) => value + t * (ends[1].mean[unit] - value));
   function strip() {
     if (!ends[0] || !ends[1]) return;
-    const canvas = found("strip"), n = 11, one = Page.element("canvas");
+    const canvas = found("strip"),
+      n = 11,
+      one = Page.element("canvas");
     canvas.width = n * width;
     canvas.height = height;
-    for (let k = 0; k < n; k++) { show(one, decode(between(k / (n - 1)))); canvas.getContext("2d").drawImage(one, k * width, 0); }
+    for (let k = 0; k < n; k++) {
+      show(one, decode(between(k / (n - 1))));
+      canvas.getContext("2d").drawImage(one, k * width, 0);
+    }
   }
   if (found("picks")) {
     about.picks.forEach((each, i) => {
-      const canvas = Page.element("canvas"), name = about.classes[each.label];
+      const canvas = Page.element("canvas"),
+        name = about.classes[each.label];
       show(canvas, Net.floats(each.x));
-      const say = () => name ? Page.say("pick", {index: each.index + 1, name: Page.say(name)}) : Page.say("pick_plain", {index: each.index + 1});
+      const say = () =>
+        name
+          ? Page.say("pick", {index: each.index + 1, name: Page.say(name)})
+          : Page.say("pick_plain", {index: each.index + 1});
       const button = Page.element("button", {type: "button", onclick: () => pick(i)}, canvas);
-      sliders.push({update: () => { button.setAttribute("aria-label", say()); button.title = say(); }});
+      sliders.push({
+        update: () => {
+          button.setAttribute("aria-label", say());
+          button.title = say();
+        },
+      });
       found("picks").append(button);
     });
-    found("walk").addEventListener("input", () => { if (ends[0] && ends[1]) { stopMorph(); go(between(Number(found("walk").value))); } });
+    found("walk").addEventListener("input", () => {
+      if (ends[0] && ends[1]) {
+        stopMorph();
+        go(between(Number(found("walk").value)));
+      }
+    });
   }
 
   // --- the posterior of what was drawn or picked ---------------------------------------------------------------------
   const MOST = 10;
-  const chart = found("posterior") ? Chart.frame(found("posterior"), (state) => {
-    const units = order.slice(0, MOST), row = dims > 4 ? 18 : 26, drawnHeight = units.length * row + 26;
-    const drawn = Chart.canvas(state, {title: "posterior"}, drawnHeight);
-    const x = Chart.scale([-reach, reach], [34, state.width - 6]);
-    drawn.append(Chart.svg("rect", {x: x(-1), y: 0, width: x(1) - x(-1), height: units.length * row, fill: "var(--grid)"}));
-    for (const each of Chart.ticks(-reach, reach, 6, true)) drawn.append(Chart.svg("text", {x: x(each), y: drawnHeight - 8, "text-anchor": "middle"}, Page.number(each, 0)));
-    units.forEach((unit, i) => {
-      const y = (i + 0.5) * row;
-      drawn.append(Chart.svg("text", {x: 28, y: y + 4, "text-anchor": "end"}, unitName(unit)));
-      if (!posterior) return;
-      const sigma = Math.exp(posterior.log_var[unit] / 2), mean = posterior.mean[unit], hold = (value) => x(Math.max(-reach, Math.min(reach, value)));
-      const colour = active[unit] ? "var(--accent)" : "var(--idle)";
-      drawn.append(Chart.svg("line", {x1: hold(mean - sigma), x2: hold(mean + sigma), y1: y, y2: y, stroke: colour, "stroke-width": 4, "stroke-linecap": "round", opacity: 0.5}));
-      drawn.append(Chart.svg("circle", {cx: hold(mean), cy: y, r: 4, fill: colour}, Chart.svg("title", {}, `${unitName(unit)}: ${Page.number(mean, 2)} ± ${Page.number(sigma, 2)}`)));
-    });
-    state.reading.textContent = posterior ? Page.say("posterior_of_kl", {kl: Page.number(klOf(posterior), 2)}) : Page.say("posterior_none");
-  }) : null;
-  function explain() { if (chart) chart.redraw(); }
-  function forget() { if (posterior) { posterior = null; explain(); } }
-  const klOf = ({mean, log_var}) => mean.reduce((sum, m, j) => sum - 0.5 * (1 + log_var[j] - m * m - Math.exp(log_var[j])), 0);
+  const chart = found("posterior")
+    ? Chart.frame(found("posterior"), (state) => {
+        const units = order.slice(0, MOST),
+          row = dims > 4 ? 18 : 26,
+          drawnHeight = units.length * row + 26;
+        const drawn = Chart.canvas(state, {title: "posterior"}, drawnHeight);
+        const x = Chart.scale([-reach, reach], [34, state.width - 6]);
+        drawn.append(
+          Chart.svg("rect", {x: x(-1), y: 0, width: x(1) - x(-1), height: units.length * row, fill: "var(--grid)"}),
+        );
+        for (const each of Chart.ticks(-reach, reach, 6, true))
+          drawn.append(
+            Chart.svg("text", {x: x(each), y: drawnHeight - 8, "text-anchor": "middle"}, Page.number(each, 0)),
+          );
+        units.forEach((unit, i) => {
+          const y = (i + 0.5) * row;
+          drawn.append(Chart.svg("text", {x: 28, y: y + 4, "text-anchor": "end"}, unitName(unit)));
+          if (!posterior) return;
+          const sigma = Math.exp(posterior.log_var[unit] / 2),
+            mean = posterior.mean[unit],
+            hold = (value) => x(Math.max(-reach, Math.min(reach, value)));
+          const colour = active[unit] ? "var(--accent)" : "var(--idle)";
+          drawn.append(
+            Chart.svg("line", {
+              x1: hold(mean - sigma),
+              x2: hold(mean + sigma),
+              y1: y,
+              y2: y,
+              stroke: colour,
+              "stroke-width": 4,
+              "stroke-linecap": "round",
+              opacity: 0.5,
+            }),
+          );
+          drawn.append(
+            Chart.svg(
+              "circle",
+              {cx: hold(mean), cy: y, r: 4, fill: colour},
+              Chart.svg("title", {}, `${unitName(unit)}: ${Page.number(mean, 2)} ± ${Page.number(sigma, 2)}`),
+            ),
+          );
+        });
+        state.reading.textContent = posterior
+          ? Page.say("posterior_of_kl", {kl: Page.number(klOf(posterior), 2)})
+          : Page.say("posterior_none");
+      })
+    : null;
+  function explain() {
+    if (chart) chart.redraw();
+  }
+  function forget() {
+    if (posterior) {
+      posterior = null;
+      explain();
+    }
+  }
+  const klOf = ({mean, log_var}) =>
+    mean.reduce((sum, m, j) => sum - 0.5 * (1 + log_var[j] - m * m - Math.exp(log_var[j])), 0);
 
-  const pad = found("pad") ? Drawing.pad(found("pad"), shape, about.drawn_as, (x) => {
-    const blank = new Float32Array(size).fill(black);
-    show(found("seen"), x || blank);
-    show(found("rebuilt"), blank);
-    if (!x) return;
-    stopMorph();
-    posterior = encode(x);
-    go(posterior.mean, true);
-    show(found("rebuilt"), decode(z));
-    explain();
-  }) : null;
-  if (pad) found("clear").addEventListener("click", () => { pad.clear(); forget(); drawPlane(); });
+  const pad = found("pad")
+    ? Drawing.pad(found("pad"), shape, about.drawn_as, (x) => {
+        const blank = new Float32Array(size).fill(black);
+        show(found("seen"), x || blank);
+        show(found("rebuilt"), blank);
+        if (!x) return;
+        stopMorph();
+        posterior = encode(x);
+        go(posterior.mean, true);
+        show(found("rebuilt"), decode(z));
+        explain();
+      })
+    : null;
+  if (pad)
+    found("clear").addEventListener("click", () => {
+      pad.clear();
+      forget();
+      drawPlane();
+    });
 
   // --- start ---------------------------------------------------------------------------------------------------------
   new ResizeObserver(() => {
     const side = Math.round(plane.clientWidth * (window.devicePixelRatio || 1));
-    if (side && side !== plane.width) { plane.width = plane.height = side; drawPlane(); }
+    if (side && side !== plane.width) {
+      plane.width = plane.height = side;
+      drawPlane();
+    }
   }).observe(plane);
-  Page.onChange((what) => { words(); sliders.forEach((each) => each.update()); readOut(); if (what === "theme") drawTiles(); drawPlane(); });
+  Page.onChange((what) => {
+    words();
+    sliders.forEach((each) => each.update());
+    readOut();
+    if (what === "theme") drawTiles();
+    drawPlane();
+  });
   words();
   toggle(cdf ? "cdf" : "z");
   for (let i = 0; i < 3 && network; i++) decode(z); // the first runs are slow: the browser has not compiled them yet
-  if (about.picks && about.picks.length > 1) { pick(1); pick(0); }
+  if (about.picks && about.picks.length > 1) {
+    pick(1);
+    pick(0);
+  }
   moved();
-  return {decode: (point) => Array.from(decode(point)), encode: encode && ((x) => encode(Float32Array.from(x))), z: () => Array.from(z), go, posterior: () => posterior, phi, inverse};
+  return {
+    decode: (point) => Array.from(decode(point)),
+    encode: encode && ((x) => encode(Float32Array.from(x))),
+    z: () => Array.from(z),
+    go,
+    posterior: () => posterior,
+    phi,
+    inverse,
+  };
 })();

@@ -2,92 +2,133 @@
 "use strict";
 const Net = (() => {
   function bytes(text) {
-    const raw = atob(text), found = new Uint8Array(raw.length);
+    const raw = atob(text),
+      found = new Uint8Array(raw.length);
     for (let i = 0; i < raw.length; i++) found[i] = raw.charCodeAt(i);
     return found;
   }
 
   // base64 of little-endian fp16 or float32 -> Float32Array
   function floats(text, bits = 16) {
-    const raw = bytes(text), view = new DataView(raw.buffer);
-    const found = new Float32Array(raw.length * 8 / bits);
-    for (let i = 0; i < found.length; i++) found[i] = bits === 16 ? half(view.getUint16(2 * i, true)) : view.getFloat32(4 * i, true);
+    const raw = bytes(text),
+      view = new DataView(raw.buffer);
+    const found = new Float32Array((raw.length * 8) / bits);
+    for (let i = 0; i < found.length; i++)
+      found[i] = bits === 16 ? half(view.getUint16(2 * i, true)) : view.getFloat32(4 * i, true);
     return found;
   }
 
   const POWERS = Array.from({length: 32}, (_, e) => 2 ** (e - 15));
   function half(h) {
-    const exponent = h >> 10 & 31, mantissa = h & 1023, sign = h & 0x8000 ? -1 : 1;
+    const exponent = (h >> 10) & 31,
+      mantissa = h & 1023,
+      sign = h & 0x8000 ? -1 : 1;
     if (exponent === 0) return sign * mantissa * 2 ** -24;
     if (exponent === 31) return mantissa ? NaN : sign * Infinity;
     return sign * (1 + mantissa / 1024) * POWERS[exponent];
   }
 
   function linear({inputs, outputs, weight, bias}) {
-    return {shape: () => [outputs], run(x) {
-      const y = new Float32Array(outputs);
-      for (let o = 0, k = 0; o < outputs; o++) {
-        let sum = bias ? bias[o] : 0;
-        for (let i = 0; i < inputs; i++) sum += weight[k++] * x[i];
-        y[o] = sum;
-      }
-      return y;
-    }};
+    return {
+      shape: () => [outputs],
+      run(x) {
+        const y = new Float32Array(outputs);
+        for (let o = 0, k = 0; o < outputs; o++) {
+          let sum = bias ? bias[o] : 0;
+          for (let i = 0; i < inputs; i++) sum += weight[k++] * x[i];
+          y[o] = sum;
+        }
+        return y;
+      },
+    };
   }
 
   // y[oc, oy, ox] = b[oc] + sum over ic, ky, kx of w[oc, ic, ky, kx] x[ic, oy s - p + ky, ox s - p + kx]
   function convolution({inputs, outputs, kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], weight, bias}) {
-    const shape = ([, h, w]) => [outputs, Math.floor((h + 2 * ph - kh) / sh) + 1, Math.floor((w + 2 * pw - kw) / sw) + 1];
-    return {shape, run(x, from) {
-      const [, h, w] = from, [, oh, ow] = shape(from), y = new Float32Array(outputs * oh * ow);
-      for (let oc = 0; oc < outputs; oc++) for (let oy = 0; oy < oh; oy++) for (let ox = 0; ox < ow; ox++) {
-        let sum = bias ? bias[oc] : 0;
-        for (let ic = 0; ic < inputs; ic++) for (let ky = 0; ky < kh; ky++) {
-          const iy = oy * sh - ph + ky;
-          if (iy < 0 || iy >= h) continue;
-          for (let kx = 0; kx < kw; kx++) {
-            const ix = ox * sw - pw + kx;
-            if (ix >= 0 && ix < w) sum += weight[((oc * inputs + ic) * kh + ky) * kw + kx] * x[(ic * h + iy) * w + ix];
-          }
-        }
-        y[(oc * oh + oy) * ow + ox] = sum;
-      }
-      return y;
-    }};
+    const shape = ([, h, w]) => [
+      outputs,
+      Math.floor((h + 2 * ph - kh) / sh) + 1,
+      Math.floor((w + 2 * pw - kw) / sw) + 1,
+    ];
+    return {
+      shape,
+      run(x, from) {
+        const [, h, w] = from,
+          [, oh, ow] = shape(from),
+          y = new Float32Array(outputs * oh * ow);
+        for (let oc = 0; oc < outputs; oc++)
+          for (let oy = 0; oy < oh; oy++)
+            for (let ox = 0; ox < ow; ox++) {
+              let sum = bias ? bias[oc] : 0;
+              for (let ic = 0; ic < inputs; ic++)
+                for (let ky = 0; ky < kh; ky++) {
+                  const iy = oy * sh - ph + ky;
+                  if (iy < 0 || iy >= h) continue;
+                  for (let kx = 0; kx < kw; kx++) {
+                    const ix = ox * sw - pw + kx;
+                    if (ix >= 0 && ix < w)
+                      sum += weight[((oc * inputs + ic) * kh + ky) * kw + kx] * x[(ic * h + iy) * w + ix];
+                  }
+                }
+              y[(oc * oh + oy) * ow + ox] = sum;
+            }
+        return y;
+      },
+    };
   }
 
   // Each x[ic, iy, ix] is spread: y[oc, iy s - p + ky, ix s - p + kx] += w[ic, oc, ky, kx] x[ic, iy, ix]
-  function transposedConvolution({inputs, outputs, kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], output_padding: [eh, ew], weight, bias}) {
+  function transposedConvolution({
+    inputs,
+    outputs,
+    kernel_size: [kh, kw],
+    stride: [sh, sw],
+    padding: [ph, pw],
+    output_padding: [eh, ew],
+    weight,
+    bias,
+  }) {
     const shape = ([, h, w]) => [outputs, (h - 1) * sh - 2 * ph + kh + eh, (w - 1) * sw - 2 * pw + kw + ew];
-    return {shape, run(x, from) {
-      const [, h, w] = from, [, oh, ow] = shape(from), y = new Float64Array(outputs * oh * ow);
-      if (bias) for (let oc = 0; oc < outputs; oc++) y.fill(bias[oc], oc * oh * ow, (oc + 1) * oh * ow);
-      for (let ic = 0; ic < inputs; ic++) for (let iy = 0; iy < h; iy++) for (let ix = 0; ix < w; ix++) {
-        const value = x[(ic * h + iy) * w + ix];
-        if (value === 0) continue;
-        for (let oc = 0; oc < outputs; oc++) for (let ky = 0; ky < kh; ky++) {
-          const oy = iy * sh - ph + ky;
-          if (oy < 0 || oy >= oh) continue;
-          for (let kx = 0; kx < kw; kx++) {
-            const ox = ix * sw - pw + kx;
-            if (ox >= 0 && ox < ow) y[(oc * oh + oy) * ow + ox] += weight[((ic * outputs + oc) * kh + ky) * kw + kx] * value;
-          }
-        }
-      }
-      return Float32Array.from(y);
-    }};
+    return {
+      shape,
+      run(x, from) {
+        const [, h, w] = from,
+          [, oh, ow] = shape(from),
+          y = new Float64Array(outputs * oh * ow);
+        if (bias) for (let oc = 0; oc < outputs; oc++) y.fill(bias[oc], oc * oh * ow, (oc + 1) * oh * ow);
+        for (let ic = 0; ic < inputs; ic++)
+          for (let iy = 0; iy < h; iy++)
+            for (let ix = 0; ix < w; ix++) {
+              const value = x[(ic * h + iy) * w + ix];
+              if (value === 0) continue;
+              for (let oc = 0; oc < outputs; oc++)
+                for (let ky = 0; ky < kh; ky++) {
+                  const oy = iy * sh - ph + ky;
+                  if (oy < 0 || oy >= oh) continue;
+                  for (let kx = 0; kx < kw; kx++) {
+                    const ox = ix * sw - pw + kx;
+                    if (ox >= 0 && ox < ow)
+                      y[(oc * oh + oy) * ow + ox] += weight[((ic * outputs + oc) * kh + ky) * kw + kx] * value;
+                  }
+                }
+            }
+        return Float32Array.from(y);
+      },
+    };
   }
 
   const each = (f) => ({shape: (from) => from, run: (x) => x.map(f)});
   const LAYERS = {
-    linear, convolution, transposed_convolution: transposedConvolution,
+    linear,
+    convolution,
+    transposed_convolution: transposedConvolution,
     flatten: () => ({shape: (from) => [from.reduce((a, b) => a * b, 1)], run: (x) => x}),
     unflatten: ({shape}) => ({shape: () => shape, run: (x) => x}),
-    relu: () => each((v) => v > 0 ? v : 0),
-    leaky_relu: ({slope}) => each((v) => v > 0 ? v : slope * v),
+    relu: () => each((v) => (v > 0 ? v : 0)),
+    leaky_relu: ({slope}) => each((v) => (v > 0 ? v : slope * v)),
     tanh: () => each(Math.tanh),
     sigmoid: () => each(sigmoid),
-    elu: ({alpha}) => each((v) => v > 0 ? v : alpha * Math.expm1(v)),
+    elu: ({alpha}) => each((v) => (v > 0 ? v : alpha * Math.expm1(v))),
     silu: () => each((v) => v * sigmoid(v)),
     softplus: ({beta}) => each((v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(beta * v))) / beta),
   };
@@ -97,14 +138,18 @@ const Net = (() => {
   const MEANS = {
     sigmoid,
     identity: (v) => v,
-    continuous_bernoulli: (a) => Math.abs(a) < 0.1 ? 0.5 + a / 12 - a ** 3 / 720 : -1 / Math.expm1(-a) - 1 / a,
+    continuous_bernoulli: (a) => (Math.abs(a) < 0.1 ? 0.5 + a / 12 - a ** 3 / 720 : -1 / Math.expm1(-a) - 1 / a),
   };
 
   // Layers and the shape of their input -> a function of one vector
   function build(layers, shape) {
     const steps = [];
     for (const layer of layers) {
-      const values = {...layer, weight: layer.weight && floats(layer.weight, layer.bits), bias: layer.bias && floats(layer.bias, 32)};
+      const values = {
+        ...layer,
+        weight: layer.weight && floats(layer.weight, layer.bits),
+        bias: layer.bias && floats(layer.bias, 32),
+      };
       const made = LAYERS[layer.kind](values);
       steps.push({made, from: shape});
       shape = made.shape(shape);
@@ -114,14 +159,18 @@ const Net = (() => {
 
   // z -> E[x|z], the first `size` outputs through the mean function
   function decoder({layers, mean}, dims, size) {
-    const run = build(layers, [dims]), f = MEANS[mean];
+    const run = build(layers, [dims]),
+      f = MEANS[mean];
     return (z) => run(Float32Array.from(z)).subarray(0, size).map(f);
   }
 
   // x -> {mean, log_var} of q(z|x)
   function encoder({layers}, shape, dims) {
     const run = build(layers, shape);
-    return (x) => { const both = run(x); return {mean: Array.from(both.subarray(0, dims)), log_var: Array.from(both.subarray(dims, 2 * dims))}; };
+    return (x) => {
+      const both = run(x);
+      return {mean: Array.from(both.subarray(0, dims)), log_var: Array.from(both.subarray(dims, 2 * dims))};
+    };
   }
   return {floats, build, decoder, encoder};
 })();

@@ -5,25 +5,52 @@
 
   const rows = Page.data("curves-data") || [];
   const band = {name: "beta", label: "beta", colour: "var(--band)", values: rows.map((row) => [row.epoch, row.beta])};
-  const series = (column, colour) => [
-    {id: 0, name: "train", values: rows.map((row) => [row.epoch, row[column]]), colour},
-    {id: 1, name: "val", values: rows.map((row) => [row.epoch, row[`val_${column}`]]), colour, dashed: true},
-  ].filter((each) => each.values.some(([, value]) => Number.isFinite(value)));
-  for (const [column, colour] of [["elbo", "var(--c1)"], ["recon", "var(--c2)"], ["kl", "var(--c3)"]]) {
-    const place = found(`curve-${column}`), lines = series(column, colour);
-    if (place && lines.length) Chart.line(place, {title: `curve_${column}`, height: 250, x: {label: "epoch", whole: true}, y: {label: "nats"}, series: lines,
-      band: rows.some((row) => Number.isFinite(row.beta)) ? band : null});
+  const series = (column, colour) =>
+    [
+      {id: 0, name: "train", values: rows.map((row) => [row.epoch, row[column]]), colour},
+      {id: 1, name: "val", values: rows.map((row) => [row.epoch, row[`val_${column}`]]), colour, dashed: true},
+    ].filter((each) => each.values.some(([, value]) => Number.isFinite(value)));
+  for (const [column, colour] of [
+    ["elbo", "var(--c1)"],
+    ["recon", "var(--c2)"],
+    ["kl", "var(--c3)"],
+  ]) {
+    const place = found(`curve-${column}`),
+      lines = series(column, colour);
+    if (place && lines.length)
+      Chart.line(place, {
+        title: `curve_${column}`,
+        height: 250,
+        x: {label: "epoch", whole: true},
+        y: {label: "nats"},
+        series: lines,
+        band: rows.some((row) => Number.isFinite(row.beta)) ? band : null,
+      });
   }
 
   const units = Page.data("units-data") || [];
   if (units.length) found("units").style.maxWidth = `${Math.max(280, 90 + 60 * units.length)}px`;
-  if (units.length) Chart.bars(found("units"), {title: "units_title", height: 220, unit: "nats", y: {label: "nats"}, bars: units.map((unit) => ({
-    id: unit.name, name: unit.name, value: unit.value, colour: unit.active ? "var(--c3)" : "var(--idle)", note: unit.active ? null : "inactive"}))});
+  if (units.length)
+    Chart.bars(found("units"), {
+      title: "units_title",
+      height: 220,
+      unit: "nats",
+      y: {label: "nats"},
+      bars: units.map((unit) => ({
+        id: unit.name,
+        name: unit.name,
+        value: unit.value,
+        colour: unit.active ? "var(--c3)" : "var(--idle)",
+        note: unit.active ? null : "inactive",
+      })),
+    });
 
-  const {epochs, frames} = Page.data("film-data") || {epochs: [], frames: {}}, slider = found("epoch");
+  const {epochs, frames} = Page.data("film-data") || {epochs: [], frames: {}},
+    slider = found("epoch");
   if (!slider) return;
   const show = () => {
-    const at = Number(slider.value), said = `${Page.say("epoch")} ${epochs[at]}`;
+    const at = Number(slider.value),
+      said = `${Page.say("epoch")} ${epochs[at]}`;
     found("epoch-now").textContent = said;
     slider.setAttribute("aria-valuetext", said);
     for (const [kind, pictures] of Object.entries(frames)) {
@@ -34,19 +61,29 @@
     }
   };
   let timer = null;
-  const stop = () => { clearInterval(timer); timer = null; found("play").setAttribute("aria-pressed", "false"); };
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    found("play").setAttribute("aria-pressed", "false");
+  };
   found("play").addEventListener("click", () => {
     if (timer) return stop();
     if (Number(slider.value) === epochs.length - 1) slider.value = 0;
     show();
     found("play").setAttribute("aria-pressed", "true");
-    timer = setInterval(() => {
-      slider.value = Number(slider.value) + 1;
-      show();
-      if (Number(slider.value) === epochs.length - 1) stop();
-    }, Math.max(120, Math.min(500, 6000 / epochs.length)));
+    timer = setInterval(
+      () => {
+        slider.value = Number(slider.value) + 1;
+        show();
+        if (Number(slider.value) === epochs.length - 1) stop();
+      },
+      Math.max(120, Math.min(500, 6000 / epochs.length)),
+    );
   });
-  slider.addEventListener("input", () => { if (timer) stop(); show(); });
+  slider.addEventListener("input", () => {
+    if (timer) stop();
+    show();
+  });
   Page.onChange(show);
   show();
 })();
