@@ -1,4 +1,4 @@
-"""Puts the numbers of the benchmarks' JSON files into docs/performance.md: `python -m benchmarks.document`."""
+"""Writes the results of the benchmarks into docs/performance.md: `python -m benchmarks.document`."""
 
 import json
 import re
@@ -13,7 +13,7 @@ NAMES = ("train_step", "overhead", "accuracy", "main_job", "sweep", "start_up", 
 
 
 def shown(found: dict[str, Any]) -> str:
-    """One benchmark: where it was measured, what took how long, and which demands hold."""
+    """The text of one benchmark: the machine, tables of medians, and the demands."""
     machine, versions = found["machine"], found["versions"]
     lines = [
         f"`python -m benchmarks.{found['benchmark']}` at commit `{found['commit']}`, {found['when'][:10]}, "
@@ -30,6 +30,9 @@ def shown(found: dict[str, Any]) -> str:
         lines.append(
             "Between two epochs, mean: " + ", ".join(f"{name} {ms:.0f} ms" for name, ms in means.items()) + "."
         )
+    if "ratios" in found:
+        ratios = ", ".join(f"{what} {value:.2f}" for what, value in found["ratios"].items())
+        lines += ["", f"Measured without a demand: {ratios}."]
     if "seconds" in found:
         lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
     if "test_elbo" in found:
@@ -47,14 +50,14 @@ def shown(found: dict[str, Any]) -> str:
     if "timeline" in found:
         lines += ["", "```text", *found["timeline"], "```"]
     lines += ["", "| demand | measured | at most | |", "|---|---|---|---|"]
-    for each in found["demands"]:
-        holds = "holds" if each["holds"] else "**does not hold**"
-        lines.append(f"| {each['what']} | {each['value']:.2f} | {each['most']:.2f} | {holds} |")
+    for demand in found["demands"]:
+        holds = "holds" if demand["holds"] else "**does not hold**"
+        lines.append(f"| {demand['what']} | {demand['value']:.2f} | {demand['most']:.2f} | {holds} |")
     return "\n".join(lines)
 
 
 def medians(found: dict[str, list[float]], unit: str, scale: float, against: str) -> list[str]:
-    """A table of contestants: median, quartiles, ratio."""
+    """A table of contestants: median, quartiles, ratio to `against`."""
     lines = [f"| | median, {unit} | quartiles | of {against} |", "|---|---|---|---|"]
     base = statistics.median(found[against])
     for name, values in found.items():

@@ -17,18 +17,19 @@ import torch
 from torch.nn.functional import softplus
 
 from benchmarks.contest import seconds
-from vae_lightning.bound import Model, importance_weighted_bound
+from vae_lightning.bound import importance_weighted_bound
 from vae_lightning.evaluation import importance_weighted
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits
-from vae_lightning.network import IwaeMLP
+from vae_lightning.model import Model
+from vae_lightning.network import MLP
 
 K, CURVE, ROWS, SAMPLES_OF_THE_PLAIN_LOOP = 5000, (1, 10, 100, 1000), 512, 200
 
 
 def model() -> Model:
     torch.manual_seed(0)
-    return Model(IwaeMLP([1, 28, 28], 50), DiagonalGaussian(50), BernoulliLogits())
+    return Model(MLP([1, 28, 28], 50, 1, [200, 200], "tanh", "glorot"), DiagonalGaussian(50), BernoulliLogits())
 
 
 def digits(n: int) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""The peers: a bare loop over tensors in memory (the limit), and a loop in the style of the PyTorch example.
+"""The peers: a bare loop over tensors in memory, a loop in the style of the PyTorch example, and pythae.
 
-784-400-20, batches of 128, Adam at 1e-3, grey MNIST. Each function trains one epoch of the first N images.
+784-400-20, batches of 128, Adam at 1e-3, grey MNIST. `epoch` of a peer trains one epoch of the first N images.
 """
 
 import gzip
@@ -16,18 +16,19 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 from benchmarks.contest import RESULTS
-from vae_lightning.bound import Elbo, Model
+from vae_lightning.bound import Elbo
 from vae_lightning.data import MNISTDataModule
-from vae_lightning.data.files import NAMES
+from vae_lightning.data.idx import NAMES
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli
+from vae_lightning.model import Model
 from vae_lightning.network import MLP
 
 BATCH = 128
 
 
 def data_dir() -> str:
-    """The folder that VAE_LIGHTNING_DATA names, else the package's own cache."""
+    """The folder that VAE_LIGHTNING_DATA names, else the cache of the package."""
     return str(Path(os.environ.get("VAE_LIGHTNING_DATA", "~/.cache/vae_lightning")).expanduser())
 
 
@@ -40,7 +41,7 @@ def mnist(**options: object) -> MNISTDataModule:
 
 
 def torchvision_folder() -> Path:
-    """The same files where torchvision looks for them, written once."""
+    """A folder with the same files in torchvision's layout, written once."""
     root = RESULTS / "torchvision"
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)
@@ -53,9 +54,9 @@ def torchvision_folder() -> Path:
 
 
 class BareLoop:
-    """Our model without Lightning: what any framework around it can only add to.
+    """Our model without Lightning. A framework around this loop can only add to its time.
 
-    `precision` float32 or bfloat16 (autocast); `compiled` through torch.compile.
+    With `bf16` it computes in bfloat16 (autocast), else in float32; with `compiled` it uses torch.compile.
     """
 
     def __init__(self, images: Tensor, bf16: bool = False, compiled: bool = False) -> None:
@@ -67,7 +68,7 @@ class BareLoop:
         self.loss: Callable[[Tensor], Tensor] = torch.compile(self._loss) if compiled else self._loss
 
     def _loss(self, x: Tensor) -> Tensor:
-        return self.bound(self.model, x, torch.randn(1, len(x), 20), 1.0).objective.mean()
+        return self.bound(self.model.draw(x, torch.randn(1, len(x), 20)), 1.0).objective.mean()
 
     def epoch(self) -> None:
         for chosen in torch.randperm(len(self.images)).split(BATCH):
@@ -82,7 +83,7 @@ class BareLoop:
 
 
 class ExampleStyle(nn.Module):
-    """A script as most are written: dataset of PIL images, ToTensor, a DataLoader, the loss read at every step."""
+    """A script in the usual style: a dataset of PIL images, ToTensor, a DataLoader, and the loss read at every step."""
 
     def __init__(self, images: int = 60_000) -> None:
         super().__init__()
@@ -117,7 +118,7 @@ class ExampleStyle(nn.Module):
 
 
 class Pythae:
-    """pythae's VAE and trainer (Chadebec et al. 2022) with its default network, where it is installed."""
+    """The VAE and the trainer of pythae (Chadebec et al. 2022), with its default network."""
 
     def __init__(self, images: Tensor) -> None:
         from pythae.data.datasets import BaseDataset
@@ -140,5 +141,5 @@ class Pythae:
 
 
 def pythae(images: Tensor) -> dict[str, Pythae]:
-    """The contestant, or nothing where it is not installed."""
+    """pythae as a contestant, if it is installed."""
     return {"pythae": Pythae(images)} if importlib.util.find_spec("pythae") else {}

@@ -1,11 +1,10 @@
-"""One epoch of training through Lightning, beside bare loops of the same model and a loop in the style of the example.
+"""One epoch of training with Lightning, beside bare loops of the same model and a loop in the style of the example.
 
     python -m benchmarks.train_step [--images 60000] [--rounds 7]
 
-784-400-20, batches of 128, grey MNIST, all cores. `default` and `fast` are trainer=default and trainer=fast with all
-that the main job does but pictures, curves and checkpoints; `complete` is trainer=default with those, for five epochs;
-`stock loop` is `default` with Lightning's Trainer in place of ours. The finer comparison with the bare loops is that of
-benchmarks.overhead.
+784-400-20, batches of 128, grey MNIST, all cores. `default` and `fast` are the main job with trainer=default, which is
+Lightning's Trainer, and with trainer=fast, both without pictures, curves and checkpoints. `complete` is trainer=default
+with these, for five epochs. benchmarks.overhead compares more finely with the bare loops.
 """
 
 import gc
@@ -19,14 +18,15 @@ import lightning.pytorch as pl
 
 from benchmarks.contest import arguments, demand, ratio, record, seconds, table, take_turns
 from benchmarks.peers import BATCH, BareLoop, ExampleStyle, data_dir, mnist, pythae
-from vae_lightning import train
-from vae_lightning.config import CONF
+from vae_lightning.app import build
+from vae_lightning.app.command import quiet
+from vae_lightning.app.config import CONF
 
 PICTURES = ["reconstruction_grid", "sample_grid", "latent_traversal", "curve_log", "latent_usage", "run_record", "last"]
 
 
 class Stopwatch(pl.Callback):
-    """Seconds of an epoch: from before the first batch to the end of everything that follows the last one."""
+    """The seconds of an epoch, from before its first batch to the end of the work after its last batch."""
 
     taken = 0.0
 
@@ -39,7 +39,7 @@ class Stopwatch(pl.Callback):
 
 
 class Ours:
-    """The main job's module and trainer; every call is a fit of its own, of which only the epochs are timed."""
+    """The module and the trainer of the main job. Every call is a fit; only its epochs are timed."""
 
     def __init__(self, images: int, *overrides: str, epochs: int = 1) -> None:
         from hydra import compose, initialize_config_dir
@@ -49,18 +49,19 @@ class Ours:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             self.cfg = compose("train", [*words, *overrides])
         self.cfg.run_dir = tempfile.mkdtemp()
-        train.quiet()
-        self.data, self.module = train.data_module(self.cfg), train.vae(self.cfg)
+        quiet()
+        self.data = build.data_module(self.cfg.data)
+        self.module = build.vae(self.cfg, self.data.image_shape)
 
     def __call__(self) -> float:
-        """Seconds of an epoch; with `trainer=fast` what was compiled for the first call is used again."""
+        """The seconds of an epoch. With `trainer=fast` the first call compiles, and later calls use the result."""
         watch = Stopwatch()
         self.fit(watch)
         return watch.taken
 
     def fit(self, watch: pl.Callback) -> None:
-        """Trains without validation; `watch` is called before every other callback."""
-        trainer = train.make_trainer(self.cfg, self.data)
+        """Trains without validation. `watch` is the first of the callbacks."""
+        trainer = build.make_trainer(self.cfg, self.data)
         trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
         trainer.limit_val_batches = 0
         gc.collect()
@@ -68,12 +69,12 @@ class Ours:
 
 
 def without_pictures() -> list[str]:
-    """The overrides that leave only training and its numbers."""
+    """The overrides that leave only the training and its metrics."""
     return [*(f"~callbacks.{each}" for each in PICTURES), "+trainer.enable_checkpointing=false"]
 
 
 def contestants(images: int) -> dict[str, Callable[[], float]]:
-    """Each trains and returns the seconds of an epoch."""
+    """The contestants. A call trains for an epoch and returns its seconds."""
     pixels = mnist().images("train")[:images]
     loops = {
         "example style": ExampleStyle(images),
@@ -86,7 +87,6 @@ def contestants(images: int) -> dict[str, Callable[[], float]]:
     timed: dict[str, Callable[[], float]] = {name: partial(seconds, loop.epoch) for name, loop in loops.items()}
     timed["default"] = Ours(images, *without_pictures())
     timed["fast"] = Ours(images, *without_pictures(), "trainer=fast")
-    timed["stock loop"] = Ours(images, *without_pictures(), "trainer._target_=lightning.pytorch.Trainer")
     timed["complete"] = Ours(images, epochs=5)
     return timed
 

@@ -11,16 +11,17 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
 
 torch.set_num_threads(1)  # the models are tiny, and other processes want the cores too
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-NO_NETWORK = ["~data.sources.mirrors", "~data.sources.npm"]
-QUICK = ["epochs=1", "hidden_dim=16", "report=false", *NO_NETWORK]
+NO_NETWORK = ["data.mirrors=[]"]
+QUICK = ["epochs=1", "network.hidden=[16]", "report=false", *NO_NETWORK]
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +55,22 @@ def config(*overrides: str):
     return cfg
 
 
+def vae(cfg):
+    """The module of a configuration, for the images that its data have."""
+    from vae_lightning.app import build
+
+    return build.vae(cfg, get_class(cfg.data._target_).image_shape)
+
+
 @pytest.fixture
 def train(tmp_path) -> Callable[..., Path]:
     """The main job in this process, on the bundled digits: overrides -> its run folder."""
     from vae_lightning.train import train as task
 
     def run(*overrides: str) -> Path:
-        cfg = config(*QUICK, f"project_dir={tmp_path / 'outputs'}", *overrides)
+        dense = not {"network=linear", "experiment=ppca"} & set(overrides)
+        quick = [word for word in QUICK if dense or not word.startswith("network.hidden")]
+        cfg = config(*quick, f"project_dir={tmp_path / 'outputs'}", *overrides)
         task(cfg)
         return Path(cfg.run_dir)
 
@@ -73,7 +83,15 @@ def finished_run(tmp_path_factory) -> Path:
     from vae_lightning.train import train as task
 
     folder = tmp_path_factory.mktemp("finished")
-    words = ["epochs=2", "hidden_dim=16", "latent=z2", "loss=bce_logits", "seed=7", "group=pages", f"data.dir={folder}"]
+    words = [
+        "epochs=2",
+        "network.hidden=[16]",
+        "latent=z2",
+        "loss=bce_logits",
+        "seed=7",
+        "group=pages",
+        f"data.dir={folder}",
+    ]
     cfg = config(*words, f"project_dir={folder / 'outputs'}", "callbacks.latent_traversal.size=3", *NO_NETWORK)
     task(cfg)
     os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)

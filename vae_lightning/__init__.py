@@ -6,8 +6,9 @@ so that `--help` answers at once.
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-__all__ = ["VAE", "FashionMNISTDataModule", "MNISTDataModule"]
+from vae_lightning.version import __version__
+
+__all__ = ["VAE", "FashionMNISTDataModule", "MNISTDataModule", "__version__"]
 
 if TYPE_CHECKING:
     from vae_lightning.data import FashionMNISTDataModule, MNISTDataModule

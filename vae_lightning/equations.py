@@ -36,7 +36,7 @@ def sgvb_a(
 ) -> Float[Tensor, " B"]:
     """Implements Eq. (6): SGVB estimator A of the lower bound, 1/L sum_l [ log p(x, z_l) - log q(z_l|x) ].
 
-    Needs no closed-form KL; where there is one, `sgvb_b` has the same expectation and usually less variance.
+    Needs no closed-form KL. With a closed form, `sgvb_b` has the same expectation and usually less variance.
     """
     return (log_px_z + log_pz - log_qz_x).mean(0)
 
@@ -49,7 +49,7 @@ def sgvb_b(log_px_z: Float[Tensor, "L B"], kl: Float[Tensor, " B"]) -> Float[Ten
 def full_data_bound(bound: Float[Tensor, " B"], num_data: int) -> Float[Tensor, ""]:
     """Implements Eq. (8): the bound of a data set of N points from a minibatch of M, N/M sum_i L(x_i).
 
-    Raises ValueError where `num_data` < 1.
+    Raises ValueError when `num_data` < 1.
     """
     if num_data < 1:
         raise ValueError(f"num_data={num_data}: must be >= 1")
@@ -61,7 +61,7 @@ def normal_log_density(
 ) -> Float[Tensor, "..."]:
     """log N(value; mean, sigma^2) of each element, -1/2 ( log 2 pi + log sigma^2 + (value - mean)^2 / sigma^2 ).
 
-    The factor of which Eqs. (9) and (12) are products. The arguments broadcast.
+    Eqs. (9) and (12) are products of this factor. The arguments broadcast.
     """
     return -0.5 * (LOG_2PI + log_var + (value - mean).square() * (-log_var).exp())
 
@@ -74,17 +74,16 @@ def log_qz_x(
 
 
 def log_pz(z: Float[Tensor, "L B J"]) -> Float[Tensor, "L B"]:
-    """The prior of Sec. 3: log p(z) = log N(z; 0, I)."""
+    """Implements the prior of Sec. 3: log p(z) = log N(z; 0, I)."""
     return normal_log_density(z, torch.zeros_like(z), torch.zeros_like(z)).sum(-1)
 
 
 def gaussian_sgvb(
     mean: Float[Tensor, "B J"], log_var: Float[Tensor, "B J"], log_px_z: Float[Tensor, "L B"]
 ) -> Float[Tensor, " B"]:
-    """Implements Eq. (10): the estimator of the VAE, 1/2 sum_j (1 + log sigma_j^2 - mean_j^2 - sigma_j^2) + 1/L sum_l
-    log p(x|z_l).
+    """Implements Eq. (10): the estimator of the VAE, Eq. (7) with the KL of Appendix B in closed form.
 
-    Eq. (7) with the KL of Appendix B put in.
+    1/2 sum_j (1 + log sigma_j^2 - mean_j^2 - sigma_j^2) + 1/L sum_l log p(x|z_l)
     """
     return sgvb_b(log_px_z, kl_standard_normal(mean, log_var).sum(-1))
 
@@ -92,7 +91,7 @@ def gaussian_sgvb(
 def bernoulli_log_px_z(x: Float[Tensor, "B D"], y: Float[Tensor, "L B D"]) -> Float[Tensor, "L B"]:
     """Implements Eq. (11): log p(x|z) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), y the probabilities.
 
-    -inf where an impossible x is observed (y_i = 0 and x_i > 0). For x strictly inside (0, 1) it is minus the cross
+    -inf when an impossible x is observed (y_i = 0 and x_i > 0). For x strictly inside (0, 1) it is minus the cross
     entropy, the convention for grey MNIST, not a log-probability.
     """
     return (torch.xlogy(x, y) + torch.xlogy(1 - x, 1 - y)).sum(-1)
@@ -101,9 +100,9 @@ def bernoulli_log_px_z(x: Float[Tensor, "B D"], y: Float[Tensor, "L B D"]) -> Fl
 def bernoulli_log_px_z_from_logits(x: Float[Tensor, "B D"], logits: Float[Tensor, "L B D"]) -> Float[Tensor, "L B"]:
     """Implements Eq. (11) with its sigmoid, y = 1 / (1 + exp(-logits)): sum_i x_i logits_i - log(1 + exp(logits_i)).
 
-    Finite for every finite logit, which the form on probabilities is not: written as the log-probability of each
-    pixel's likelier value, which is log 1/2 at least, plus (x_i - that value) logits_i. No log1p, which costs as much
-    as a matrix product where a processor has no fast one.
+    Finite for every finite logit; the form on probabilities is not. Each pixel is written as the log-probability of
+    its likelier value, which is at least log 1/2, plus (x_i - that value) logits_i. This needs no log1p, which costs
+    as much as a matrix product on a processor without a fast one.
     """
     sign = torch.ones_like(logits).copysign(logits.detach())  # the likelier value is (sign + 1) / 2
     return torch.addcmul((sign * logits).sigmoid().log(), x - (sign + 1) / 2, logits).sum(-1)

@@ -1,4 +1,4 @@
-"""Probabilistic PCA, the model of which everything is known: what every estimator is measured against.
+"""Probabilistic PCA: every quantity has a closed form, so every estimator can be measured against it.
 
 B batch, J latent dims, D data dims. Nats. float64 throughout.
 """
@@ -55,7 +55,7 @@ class LinearGaussian:
         return LinearEncoder(weight, -self.precision.diagonal().log())
 
     def optimal_elbo(self, x: Tensor) -> Tensor:
-        """The highest ELBO of a diagonal Gaussian q(z|x), log p(x) - KL( q(z|x) || p(z|x) ), [B, D] -> [B]."""
+        """The highest ELBO of a diagonal Gaussian q(z|x): log p(x) - KL( q(z|x) || p(z|x) ), [B, D] -> [B]."""
         gap = 0.5 * (self.precision.diagonal().log().sum() - torch.logdet(self.precision))
         return self.log_px(x) - gap
 
@@ -92,7 +92,7 @@ class LinearEncoder:
 
     @property
     def covariance(self) -> Tensor:
-        """Of q(z|x), [J, J]."""
+        """The covariance of q(z|x), [J, J]."""
         return torch.diag(self.log_var.exp())
 
 

@@ -5,12 +5,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
-from vae_lightning.errors import ConfigError, did_you_mean
+from vae_lightning.errors import ConfigError
+from vae_lightning.rules import one_of
 
 MODES = ("online", "offline", "disabled")
 TIMEOUT = 20  # seconds that W&B's server has to answer
@@ -20,8 +22,7 @@ PREDECESSOR = {"train/recon": "loss/recon", "train/kl": "loss/kl", "train/loss":
 class Wandb(WandbLogger):
     """Weights & Biases, with the predecessor's scalars (loss/recon, loss/kl, loss/total) beside ours.
 
-    In the folder of a W&B run it goes on with that run. Raises ConfigError for an unknown mode, and for `online`
-    without a key or without an answer from the server.
+    In the folder of a W&B run it goes on with that run. Raises ConfigError as `check_ready` does.
     """
 
     def __init__(
@@ -34,14 +35,8 @@ class Wandb(WandbLogger):
         tags: Sequence[str] | str = (),
         group: str | None = None,
     ) -> None:
-        if mode not in MODES:
-            raise ConfigError(f"logger.mode={mode}: {did_you_mean(mode, MODES)}")
-        if mode == "online" and not has_key():
-            raise ConfigError("logger.mode=online: no W&B key; set WANDB_API_KEY, or use logger.mode=offline")
+        self.check_ready(mode)
         import wandb
-
-        if mode == "online":
-            check_server(str(wandb.setup().settings.base_url))
 
         labels = tags.split(",") if isinstance(tags, str) else list(tags)
         more = {"entity": entity, "group": group, "tags": labels, "mode": mode, "resume": "allow"}
@@ -49,6 +44,20 @@ class Wandb(WandbLogger):
         super().__init__(
             name=name, save_dir=save_dir, project=project, id=run_id(save_dir), offline=mode == "offline", **more
         )
+
+    @classmethod
+    def check_ready(cls, mode: str = "online") -> None:
+        """Raises ConfigError for an unknown mode, and for `online` without a key or an answer from the server.
+
+        The command line asks before it claims a folder. The server is asked once in a process.
+        """
+        one_of(MODES).check("logger.mode", mode)
+        if mode == "online":
+            if not has_key():
+                raise ConfigError("logger.mode=online: no W&B key; set WANDB_API_KEY, or use logger.mode=offline")
+            import wandb
+
+            check_server(str(wandb.setup().settings.base_url))
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         aliases = {name: metrics[key] for key, name in PREDECESSOR.items() if key in metrics}
@@ -59,20 +68,26 @@ class TensorBoard(TensorBoardLogger):
     """TensorBoard's event file in the run folder's `tensorboard/`. Raises ConfigError where it is not installed."""
 
     def __init__(self, save_dir: str) -> None:
+        self.check_ready()
+        super().__init__(save_dir, name="tensorboard", version="", default_hp_metric=False)
+
+    @classmethod
+    def check_ready(cls) -> None:
+        """Raises ConfigError where TensorBoard is not installed."""
         if importlib.util.find_spec("tensorboard") is None:
             raise ConfigError("logger=tensorboard: not installed; pip install 'vae-lightning[tensorboard]'")
-        super().__init__(save_dir, name="tensorboard", version="", default_hp_metric=False)
 
 
 def has_key() -> bool:
-    """Whether W&B would find a key: in the environment, or from `wandb login`."""
+    """Whether W&B finds a key, in the environment or from `wandb login`."""
     import wandb
 
     return wandb.login(prompt=False, verify=False)
 
 
+@cache
 def check_server(url: str) -> None:
-    """Raises ConfigError where W&B's server does not answer; any answer will do."""
+    """Raises ConfigError where W&B's server does not answer. Any answer will do. An answer is remembered."""
     try:
         urllib.request.urlopen(url, timeout=TIMEOUT).close()
     except urllib.error.HTTPError:
@@ -91,7 +106,7 @@ def run_id(save_dir: str) -> str | None:
 
 
 def finish() -> None:
-    """Ends the W&B run of this process, if there is one: the next job then gets a run of its own."""
+    """Ends the W&B run of this process, if there is one, so that the next job gets a run of its own."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and getattr(wandb, "run", None) is not None:
         wandb.finish()

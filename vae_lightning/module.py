@@ -1,4 +1,4 @@
-"""The variational auto-encoder as a LightningModule: it holds its parts and asks none which it is.
+"""The variational auto-encoder as a LightningModule: it holds its parts and asks none which option it is.
 
 B batch, L samples, J latent dims, C H W image. Logged values are nats per datapoint.
 """
@@ -11,28 +11,28 @@ from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from vae_lightning.bound import Bound, Elbo, Model
-from vae_lightning.latent import DiagonalGaussian, Posterior
-from vae_lightning.loss import Bernoulli, Likelihood, reduce
+from vae_lightning.bound import Bound, Elbo
+from vae_lightning.latent import DiagonalGaussian, Latent, Posterior
+from vae_lightning.loss import Bernoulli, Likelihood
+from vae_lightning.model import Model
 from vae_lightning.network import MLP, Network
 from vae_lightning.noise import generator
 from vae_lightning.optimizer import Adam
-from vae_lightning.parts import MODULES, describe, rebuild
+from vae_lightning.parts import MODULES, describe, rebuild, translated
+from vae_lightning.rules import REDUCTION
+from vae_lightning.shapes import Image, Picture
 
 STAGES = ("train", "val", "test")
+REDUCE = {"mean": torch.mean, "sum": torch.sum}
 
 
 class VAE(pl.LightningModule):
     """Implements Algorithm 1 (AEVB): minimises the objective of `bound`, by default recon + beta * kl, Eq. (10).
 
-    Every part is an object, or its description as a checkpoint holds it. `beta` is the weight of the KL; a callback may
-    change it before any step. `seed` makes the noise eps of a step a function of (seed, step) and nothing else.
+    A part is an object, or its description in a checkpoint. `network` is any module with `encode` and `decode`. `beta`
+    is the weight of the KL; a callback may change it before any step. `reduction` of the batch is mean or sum. The
+    noise eps of a step is a function of (seed, step) alone. Raises ConfigError for a part that cannot be rebuilt.
     """
-
-    network: Network
-    latent: DiagonalGaussian
-    loss: Likelihood
-    bound: Bound
 
     def __init__(
         self,
@@ -43,54 +43,56 @@ class VAE(pl.LightningModule):
         optimizer: Any = None,
         beta: float = 1.0,
         seed: int = 0,
+        reduction: str = "mean",
     ) -> None:
         super().__init__()
-        self.latent = rebuild(latent) or DiagonalGaussian()
-        self.loss = rebuild(loss) or Bernoulli()
-        self.bound = rebuild(bound) or Elbo()
-        self.network = rebuild(network) or MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
-        self.optimizer = rebuild(optimizer) or Adam()
-        self.beta, self.seed = float(beta), seed
+        given = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
+        given = translated(given | {"reduction": reduction})
+        REDUCTION.check("reduction", given["reduction"])
+        self.latent: Latent = rebuild(given["latent"], "latent", DiagonalGaussian)
+        self.loss: Likelihood = rebuild(given["loss"], "loss", Bernoulli)
+        self.bound: Bound = rebuild(given["bound"], "bound", Elbo)
+        self.network: Network = rebuild(
+            given["network"], "network", lambda: MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
+        )
+        self.optimizer = rebuild(given["optimizer"], "optimizer", Adam)
+        self.beta, self.seed, self.reduction = float(beta), int(seed), str(given["reduction"])
         parts = {name: describe(getattr(self, name)) for name in MODULES}
-        self.save_hyperparameters({**parts, "beta": beta, "seed": seed})
+        self.save_hyperparameters({**parts, "beta": self.beta, "seed": self.seed, "reduction": self.reduction})
         self._sums: dict[str, list[Tensor]] = {stage: [] for stage in STAGES}
-
-    # --- the model -----------------------------------------------------------------------------------------------
 
     @property
     def model(self) -> Model:
-        """What bounds and estimators take: the parts of p(x, z) and q(z|x)."""
+        """The parts of p(x, z) and q(z|x): what estimators take."""
         return Model(self.network, self.latent, self.loss)
 
-    def encode(self, x: Float[Tensor, "B C H W"]) -> Posterior:
+    def encode(self, x: Image) -> Posterior:
         """q(z|x)."""
         return self.latent.posterior(self.network.encode(x))
 
-    def decode(self, z: Float[Tensor, "... J"]) -> Float[Tensor, "... C H W"]:
+    def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
         return self.loss.mean(self.network.decode(z))
 
-    def reconstruct(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    def reconstruct(self, x: Image) -> Image:
         """E[x|z] at the mean of q(z|x)."""
         return self.decode(self.encode(x).mean)
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    def forward(self, x: Image) -> Image:
         """The reconstruction of x."""
         return self.reconstruct(x)
 
     @torch.no_grad()
-    def sample(self, n: int, seed: int | None = None) -> Float[Tensor, "n C H W"]:
+    def sample(self, n: int, seed: int | None = None) -> Picture:
         """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`."""
         noise = generator(self.device, "sample", int(torch.randint(2**31, ())) if seed is None else seed)
         return self.decode(self.latent.noise(n, 1, noise).squeeze(1))
 
-    # --- training ------------------------------------------------------------------------------------------------
-
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
         """What is minimised, and the batch's sums of recon, kl, bound, objective and 1. `CompileStep` compiles this."""
-        terms = self.bound(self.model, x, eps, beta)
+        terms = self.bound(self.model.draw(x, eps, self.bound.chunk), beta)
         values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
-        return reduce(terms.objective, self.loss.reduction), torch.stack(values).detach().sum(1)
+        return REDUCE[self.reduction](terms.objective), torch.stack(values).detach().sum(1)
 
     def training_step(self, batch: Any, batch_idx: int) -> Float[Tensor, ""]:
         return self._step(batch, batch_idx, "train", step=self.trainer.fit_loop.total_batch_idx)
@@ -103,28 +105,27 @@ class VAE(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.optimizer(self.parameters())
-        if self.optimizer.final_lr is None:
+        if not getattr(self.optimizer, "decays", False):
             return optimizer
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._decay)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _decay(self, step: int) -> float:
-        """The learning rate as a multiple of the first one. Step 0 is asked before a resumed run knows where it is."""
+        """The learning rate as a multiple of the first one. A resumed run asks for step 0 before it knows its step."""
         return self.optimizer.decay(step / self.trainer.estimated_stepping_batches) if step else 1.0
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
-        """The objective, its terms added to the epoch's. Raises DataError on a first batch p(x|z) is not defined on."""
+        """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""
         x = batch[0] if isinstance(batch, list | tuple) else batch
         if batch_idx == 0:
-            self.loss.check(x)
+            self.model.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)
         objective, sums = self.objective(x, self.latent.noise(self.bound.num_samples, len(x), noise), self.beta)
         self._sums[stage].append(sums)
         return objective
 
-    # --- a checkpoint within an epoch keeps the epoch's sums so far ---------------------------------------------------
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint within an epoch keeps the sums of the epoch so far."""
         if self._sums["train"]:
             checkpoint["epoch_sums"] = torch.stack(self._sums["train"]).cpu()
 
@@ -132,9 +133,8 @@ class VAE(pl.LightningModule):
         if self._trainer is not None:
             self._sums["train"] = list(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
 
-    # --- metrics: sums over observations, divided by their count once per epoch --------------------------------------
-
     def _log(self, stage: str) -> None:
+        """The metrics of an epoch: sums over observations, divided by their count."""
         if not self._sums[stage]:
             return
         total = torch.stack(self._sums[stage]).cpu().double().sum(0)

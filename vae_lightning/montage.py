@@ -5,37 +5,37 @@ from pathlib import Path
 from omegaconf import DictConfig
 from PIL import Image, ImageDraw, ImageFont
 
-from vae_lightning import cli
-from vae_lightning.config import whole
+from vae_lightning.app import command
+from vae_lightning.app.config import check_keys
 from vae_lightning.errors import ConfigError
+from vae_lightning.rules import FLAG, optional, whole
+from vae_lightning.runs.run import resolved
 
-COUNTS = ("columns", "stride", "font_size")
+RULES = {key: whole(1) for key in ("columns", "stride", "font_size")}
+RULES |= {"maximum": optional(whole(1)), "labels": FLAG}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def montage(cfg: DictConfig) -> None:
     """Writes the sheet and prints where it is."""
-    for key in COUNTS if cfg.maximum is None else (*COUNTS, "maximum"):
-        holds, must = whole(1)
-        if not holds(cfg[key]):
-            raise ConfigError(f"{key}={cfg[key]}: {must}")
-    folder = Path(cfg.run) / cfg.folder
+    check_keys(cfg, RULES)
+    run = resolved(Path(cfg.run))
+    folder = run / cfg.folder
     if not folder.is_dir():
         raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")
     paths = choose(sorted(folder.glob(cfg.pattern)), cfg.stride, cfg.maximum)
     if not paths:
         raise ConfigError(f"pattern={cfg.pattern}: {folder} holds no such picture")
-    output = Path(cfg.output or Path(cfg.run) / f"{cfg.folder}_montage.png")
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+    output = Path(cfg.output or run / f"{cfg.folder}_montage.png")
+    if output.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"output={cfg.output}: must end in .png, .jpg or .webp")
-    if type(cfg.labels) is not bool:
-        raise ConfigError(f"labels={cfg.labels}: must be true or false")
     output.parent.mkdir(parents=True, exist_ok=True)
     sheet(paths, cfg.columns, cfg.labels, cfg.font_size).save(output)
     print(f"{len(paths)} pictures -> {output}")
 
 
 def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:
-    """Every `stride`-th picture, then at most `maximum` of them, evenly spread; the last one is always kept."""
+    """Every `stride`-th picture, then at most `maximum` of them, evenly spread. The last picture is always kept."""
     kept = paths[::-stride][::-1]
     if maximum is None or len(kept) <= maximum:
         return kept
@@ -62,7 +62,7 @@ def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: in
 
 
 def main() -> None:
-    cli.run("montage", montage)
+    command.run("montage", montage)
 
 
 if __name__ == "__main__":

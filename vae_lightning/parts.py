@@ -1,39 +1,104 @@
-"""Parts (network, latent, loss, bound, optimizer) as plain values and back, so that a checkpoint can be loaded with
-`weights_only=True` and still knows what to build.
+"""Parts (network, latent, loss, bound, optimizer) as plain values and back, and what a part says of itself.
 
-A part keeps its constructor arguments as attributes of the same name; that is all `describe` needs.
+A checkpoint holds descriptions, so that `weights_only=True` can read it and it still knows what to build. Only parts of
+this package are built from a description. A part of one's own is noted by its class, and handed over when loading.
 """
 
 import importlib
 import inspect
-from collections.abc import Mapping
+import numbers
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, shown
 
 MODULES = ("network", "latent", "loss", "bound", "optimizer")
+OURS = "vae_lightning"
+CITATION = re.compile(
+    r"(?:Implements|Follows|Inspired by) "
+    r"(Eqs?\. \(\d+\)|Algorithm \d+|Appendix [A-F]|Sec\. [\d.]*\d|(?:[A-Z][\w'-]+(?: & | et al\.)? ?)+\(\d{4}\))"
+)
+LAYERS = {"MLP": (1, {}), "PaperMLP": (1, {"activation": "tanh", "initial": "normal"})}
+LAYERS |= {"IwaeMLP": (2, {"activation": "tanh", "initial": "glorot"})}  # of checkpoints that say `hidden_dim`
 
 
 def describe(part: object) -> dict[str, Any]:
-    """{"class": "network.MLP", "hidden_dim": 400, ...}: numbers, strings and lists only."""
+    """{"class": "network.MLP", "hidden": [400], ...}: plain values only.
+
+    A part of one's own, or one whose constructor arguments cannot be read back, is its class name and rebuilt=False.
+    """
     kind = type(part)
-    arguments = {name: getattr(part, name) for name in inspect.signature(kind).parameters}
     package, *rest = kind.__module__.split(".")
-    home = rest[0] if package == "vae_lightning" else kind.__module__  # where the part is exported
-    return {"class": f"{home}.{kind.__qualname__}", **arguments}
+    if package != OURS:
+        return {"class": f"{kind.__module__}.{kind.__qualname__}", "rebuilt": False}
+    name = f"{rest[0]}.{kind.__qualname__}"  # where the part is exported
+    try:
+        arguments = {key: plain(getattr(part, key)) for key in inspect.signature(kind).parameters}
+    except (AttributeError, TypeError):
+        return {"class": name, "rebuilt": False}
+    return {"class": name, **arguments}
 
 
-def rebuild(part: Any) -> Any:
-    """The part of a description; whatever is not a description is a part already.
+def plain(value: Any) -> Any:
+    """The same value without numpy or torch: a number, string, flag, None, list or dictionary. Raises TypeError."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} is no plain value")
 
-    Only classes of this package are built. Raises ConfigError for any other: hand that part over yourself, as in
-    `VAE.load_from_checkpoint(path, network=MyNetwork())`.
+
+def rebuild(part: Any, name: str = "part", default: Callable[[], Any] | None = None) -> Any:
+    """The part of a description, the `default` for None; any other object is a part already and comes back.
+
+    Raises ConfigError for a part of one's own, with the argument that hands it over.
     """
     if not isinstance(part, Mapping):
-        return part
+        return default() if part is None and default is not None else part
     arguments = dict(part)
-    module, _, name = str(arguments.pop("class", None)).rpartition(".")
-    kind = getattr(importlib.import_module(f"vae_lightning.{module}"), name, None) if module in MODULES else None
-    if not inspect.isclass(kind) or not kind.__module__.startswith("vae_lightning."):
-        raise ConfigError(f"{module}.{name} is not a part of vae_lightning: pass the object itself when loading")
+    said = str(arguments.pop("class", None))
+    module, _, kind_name = said.rpartition(".")
+    kind = getattr(importlib.import_module(f"{OURS}.{module}"), kind_name, None) if module in MODULES else None
+    if not inspect.isclass(kind) or not kind.__module__.startswith(f"{OURS}.") or "rebuilt" in arguments:
+        raise ConfigError(
+            f"{shown(said)} is not a part of {OURS} that a checkpoint can rebuild; hand it over: "
+            f"VAE.load_from_checkpoint(path, {name}={shown(kind_name)}(...))"
+        )
     return kind(**arguments)
+
+
+def translated(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Descriptions of an old checkpoint in the words of today: `hidden` and the module's `reduction`."""
+    parts = {name: dict(part) if isinstance(part, Mapping) else part for name, part in given.items()}
+    network, loss = parts["network"], parts["loss"]
+    if isinstance(network, dict) and "hidden_dim" in network:
+        count, more = LAYERS[network["class"].rpartition(".")[2]]
+        network |= {"class": "network.MLP", "hidden": [network.pop("hidden_dim")] * count, **more}
+    if isinstance(loss, dict) and "reduction" in loss:
+        parts["reduction"] = loss.pop("reduction")
+    return parts
+
+
+def facts(part: Any) -> dict[str, str]:
+    """What a part, or its class, says of itself: the class, its title, what line one of its docstring cites, and that
+    docstring's first paragraph.
+
+    {"class": "vae_lightning.loss.Bernoulli", "title": "Bernoulli, on probabilities", "cited": "Eq. (11)", "says": ...}
+    {Braces} in the title hold constructor arguments. `cited` is "" where nothing is cited.
+    """
+    kind = part if inspect.isclass(part) else type(part)
+    package, *rest = kind.__module__.split(".")
+    home = f"{OURS}.{rest[0]}" if package == OURS else kind.__module__
+    says = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
+    cited = CITATION.match(says)
+    title = getattr(kind, "title", kind.__name__)
+    return {"class": f"{home}.{kind.__qualname__}", "title": title, "cited": cited[1] if cited else "", "says": says}

@@ -1,36 +1,35 @@
 """A page that opens from disk: `python -m vae_lightning.report DIR`.
 
-Of a run's folder report.html, of a folder of runs sweep.html.
+report.html for the folder of a run, sweep.html for a folder of runs.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from vae_lightning.errors import ConfigError, UserError
+from vae_lightning.app import command
+from vae_lightning.errors import ConfigError
+from vae_lightning.runs.files import LATEST, RECORD
 
-USAGE = """usage: python -m vae_lightning.report DIR [data_dir=DIR]
+USAGE = """usage: python -m vae_lightning.report DIR [data_dir=DIR] [allow_targets=[PACKAGE.]]
 
 DIR: a run folder or a group's latest (writes DIR/report.html); or a folder of runs (writes DIR/sweep.html)
-data_dir: where the run's data are now, if they moved"""
+data_dir: where the run's data are now, if they moved
+allow_targets: packages of the run's own parts, as they were said to train"""
+KEYS = ("data_dir", "allow_targets")
 
 
-def report(folder: Path, data_dir: str | None = None) -> Path:
+def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[str] = ()) -> Path:
     """Writes the page of a run, or of a folder with runs in it.
 
-    Raises ConfigError where it is neither, CheckpointError where the run's checkpoint is damaged: its page is written
-    all the same, without an explorer.
+    Raises ConfigError where the folder is neither, CheckpointError where the run's checkpoint is damaged: its page is
+    written all the same, without an explorer.
     """
-    from vae_lightning.runs.run import open_run
+    if folder.name == LATEST or (folder / RECORD).is_file():
+        from vae_lightning.app.report import write_page
+        from vae_lightning.runs.run import open_run
 
-    latest = folder.name == "latest"
-    if latest or (folder / "run_meta.json").is_file():
-        from vae_lightning.app.facts import facts_of_config
-        from vae_lightning.app.restore import shown
-        from vae_lightning.pages.run.page import write_run_page
-
-        run = open_run(folder)
-        look, mistake = shown(run, data_dir=data_dir)
-        path = write_run_page(run, look, {} if run.parts else facts_of_config(run.config))
+        path, mistake = write_page(open_run(folder), data_dir=data_dir, allow_targets=allow_targets)
         if mistake is not None:
             raise mistake
         return path
@@ -43,28 +42,24 @@ def report(folder: Path, data_dir: str | None = None) -> Path:
     return write_sweep_page(folder)
 
 
+def asked(arguments: Sequence[str]) -> tuple[Path, str | None, list[str]]:
+    """DIR, data_dir and allow_targets. Raises ConfigError for any other word."""
+    folder, *more = arguments
+    values = dict(word.partition("=")[::2] for word in more)
+    if folder.startswith("-") or len(values) < len(more) or not set(values) <= set(KEYS):
+        known = " and ".join(f"{key}=VALUE" for key in KEYS)
+        raise ConfigError(f"{' '.join(arguments)}: DIR, {known} are all it takes; --help says more")
+    packages = values.get("allow_targets", "").strip("[]").split(",")
+    return Path(folder), values.get("data_dir"), [name.strip() for name in packages if name.strip()]
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         sys.exit(0 if arguments else 2)
-    folder, *more = arguments
-    try:
-        if folder.startswith("-") or len(more) > 1 or not all(each.startswith("data_dir=") for each in more):
-            raise ConfigError(f"{' '.join(arguments)}: DIR and data_dir=DIR are all it takes; --help says more")
-        print(f"open {report(Path(folder), *(each.partition('=')[2] for each in more))}")
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        from vae_lightning.cli import tell
-        from vae_lightning.mistakes import as_user_error
-
-        mistake = error if isinstance(error, UserError) else as_user_error(error, [])
-        if mistake is None:
-            raise
-        tell(mistake)
-        sys.exit(mistake.status)
+    with command.answered():
+        print(f"open {report(*asked(arguments))}")
 
 
 if __name__ == "__main__":

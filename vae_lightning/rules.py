@@ -1,4 +1,4 @@
-"""Rules that a value must keep: declared once, in the annotation of the value, and checked in one place.
+"""Rules for values: each is declared once, in the annotation of the value, and checked in one place.
 
 @dataclass(frozen=True)
 class Linear:
@@ -25,7 +25,7 @@ class Rule:
     must: str | Callable[[Any], str]
 
     def check(self, key: str, value: Any) -> None:
-        """Raises ConfigError, with the key and the value, where the value breaks the rule."""
+        """Raises ConfigError with the key and the value when the value breaks the rule."""
         if not self.holds(value):
             raise ConfigError(f"{key}={shown(value)}: {self.must if isinstance(self.must, str) else self.must(value)}")
 
@@ -49,6 +49,15 @@ def one_of(options: Collection[str]) -> Rule:
     return Rule(lambda v: isinstance(v, str) and v in options, lambda v: did_you_mean(str(v), options))
 
 
+def wholes(least: int) -> Rule:
+    """A whole number >= `least`, or a list of such numbers."""
+    one = whole(least)
+    return Rule(
+        lambda v: all(map(one.holds, v)) if isinstance(v, list | tuple) else one.holds(v),
+        f"must be a whole number >= {least}, or a list of such numbers",
+    )
+
+
 def optional(rule: Rule) -> Rule:
     """The same rule for a value that may also be None."""
     must = rule.must if callable(rule.must) else f"{rule.must}, or null"
@@ -56,10 +65,16 @@ def optional(rule: Rule) -> Rule:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a plain number, and not true or false."""
+    """Whether a value is a plain number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+REDUCTIONS = ("mean", "sum")
+REDUCTION = Rule(
+    lambda v: isinstance(v, str) and v in REDUCTIONS,
+    "must be mean or sum (of the batch); averaging over pixels is not offered: on 784 pixels it would make beta 784 "
+    "times as large",
+)
 FLAG = Rule(lambda v: type(v) is bool, "must be true or false")
 Count = Annotated[int, whole(1)]
 Positive = Annotated[float, number(above=0)]
@@ -70,7 +85,7 @@ def check(part: object, owner: str) -> None:
     """Raises ConfigError for the first constructor argument of `part` that breaks the rule in its annotation.
 
     `part` keeps each such argument as an attribute of the same name; `owner` stands before the name, as in
-    `schedule.length`. An argument without a rule is not checked. Where the annotation allows None, None is allowed.
+    `schedule.length`. An argument without a rule is not checked. When the annotation allows None, None passes.
     """
     for name, rule in rules_of(type(part)):
         rule.check(f"{owner}.{name}", getattr(part, name))
@@ -80,11 +95,11 @@ def rules_of(kind: type) -> Iterator[tuple[str, Rule]]:
     """(name, rule) of the constructor arguments of a class whose annotations hold a rule."""
     for name, parameter in inspect.signature(kind, eval_str=True).parameters.items():
         annotations = (parameter.annotation, *get_args(parameter.annotation))
-        rule = next((each for given in annotations for each in metadata(given) if isinstance(each, Rule)), None)
+        rule = next((note for given in annotations for note in metadata(given) if isinstance(note, Rule)), None)
         if rule is not None:
             yield name, optional(rule) if type(None) in annotations else rule
 
 
 def metadata(annotation: Any) -> tuple[Any, ...]:
-    """What stands beside the type in `Annotated[type, ...]`."""
+    """The objects beside the type in `Annotated[type, ...]`."""
     return getattr(annotation, "__metadata__", ())

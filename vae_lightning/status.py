@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from vae_lightning.app import command
+from vae_lightning.errors import ConfigError
 from vae_lightning.runs.run import Run, runs_below
 
 COLUMNS = "{status:<12} {epochs:>9} {elbo:>11}   {run}"
@@ -34,10 +36,10 @@ def main() -> None:
         print(USAGE)
         sys.exit(0 if arguments[0] in ("-h", "--help") else 2)
     folder = Path(arguments[0] if arguments else "outputs")
-    if not folder.is_dir():
-        print(f"error: {folder}: no such folder; name a run, a group, or a project_dir", file=sys.stderr)
-        sys.exit(2)
-    print("\n".join(lines(folder)))
+    with command.answered():
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder; name a run, a group, or a project_dir")
+        print("\n".join(lines(folder)))
 
 
 if __name__ == "__main__":

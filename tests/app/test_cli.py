@@ -7,9 +7,17 @@ import pytest
 from conftest import NO_NETWORK
 from documents import PREDECESSOR
 
-from vae_lightning import arguments, callbacks, cli, train
+from vae_lightning import callbacks, train
+from vae_lightning.app import arguments, command
 
-TINY = ["epochs=1", "hidden_dim=8", "project_dir=o", "callbacks.latent_traversal.rows=2", "latent.dim=3", *NO_NETWORK]
+TINY = [
+    "epochs=1",
+    "network.hidden=[8]",
+    "project_dir=o",
+    "callbacks.latent_traversal.rows=2",
+    "latent.dim=3",
+    *NO_NETWORK,
+]
 
 
 @pytest.fixture
@@ -41,6 +49,29 @@ def test_a_flag_with_an_equals_sign(ask):
     assert "here it is latent.dim=2\n" in ask("--latent-dim=2")[2]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("hidden_dim=16", "network.hidden=16"),
+        ("hidden_dim=8,16", "network.hidden=8,16"),
+        ("+hidden_dim=16", "network.hidden=16"),
+        ("loss.reduction=sum", "reduction=sum"),
+    ],
+)
+def test_an_old_key_is_answered_with_the_new_one(ask, tmp_path, old, new):
+    status, _, err = ask(old)
+    assert (status, err) == (2, f"error: {old}: this key has a new name; here it is {new}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_key_in_yaml_is_answered_with_the_new_one(ask, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nhidden_dim: 8\n")
+    status, _, err = ask("--config-dir", str(tmp_path), "experiment=mine")
+    assert status == 2
+    assert err == "error: hidden_dim=8: this key has a new name; here it is network.hidden=8\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_a_sweep_ends_it_and_says_what_never_began(ask, monkeypatch, tmp_path, number):
     jobs = []
@@ -64,10 +95,10 @@ def test_the_last_job_of_a_declared_sweep(monkeypatch):
     class Declared:
         sweeper = {"params": {"loss": "bce,mse", "schedule": "none,linear,cyclic"}}  # noqa: RUF012
 
-    monkeypatch.setattr(cli.HydraConfig, "get", lambda: Declared)
+    monkeypatch.setattr(command.HydraConfig, "get", lambda: Declared)
     monkeypatch.setattr("sys.argv", ["train", "-m", "experiment=mnist_grid", "loss=bce"])
-    assert cli.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
-    assert cli.not_started(5) == "the sweep ends here"
+    assert command.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
+    assert command.not_started(5) == "the sweep ends here"
 
 
 def test_ctrl_c_before_training_is_130(ask, monkeypatch, tmp_path):

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import NO_NETWORK, ROOT, command, config
+from conftest import NO_NETWORK, ROOT, command, config, vae
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 from options import GROUPS, OF_GROUP
 
 from vae_lightning import VAE
-from vae_lightning.config import CONF
-from vae_lightning.train import build, vae
+from vae_lightning.app.build import build
+from vae_lightning.app.config import CONF
 
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/**/*.yaml"))
 
@@ -70,7 +70,7 @@ def test_every_class_has_its_yaml(group):
 
 def is_option(value: object, group: str) -> bool:
     """A public class of the module that a configuration can choose."""
-    helpers = {"Likelihood", "Network", "Posterior", "Terms", "Bound", "Model", "Draw"}
+    helpers = {"Likelihood", "Network", "Latent", "Posterior", "Terms", "Bound"}
     if not inspect.isclass(value) or value.__name__ in helpers:
         return False
     return value.__module__.startswith(f"vae_lightning.{group}")
@@ -114,10 +114,10 @@ def test_every_network_and_every_latent_trains(train, network, latent):
 
 
 def test_root_keys_reach_where_they_belong():
-    cfg = config("batch_size=7", "beta=3", "hidden_dim=9", "epochs=4", "seed=5", "save_weights=true", "lr=0.1")
+    cfg = config("batch_size=7", "beta=3", "network.hidden=[9]", "epochs=4", "seed=5", "save_weights=true", "lr=0.1")
     assert cfg.data.batch_size == 7
     assert cfg.schedule.beta == 3
-    assert cfg.network.hidden_dim == 9
+    assert vae(cfg).network.hidden == [9]
     assert cfg.trainer.max_epochs == 4
     assert cfg.data.seed == 5
     assert cfg.callbacks.epoch_weights.enabled is True
@@ -127,9 +127,9 @@ def test_root_keys_reach_where_they_belong():
 def test_defaults_are_the_predecessors():
     cfg = config()
     assert (cfg.epochs, cfg.batch_size, cfg.lr, cfg.latent.dim, cfg.beta, cfg.seed) == (20, 128, 1e-3, 20, 1.0, 42)
-    assert (cfg.loss.reduction, cfg.save_weights, cfg.date_prefix) == ("mean", False, True)
-    assert vae(cfg).network.hidden_dim == 400
-    assert vae(config("network=mlp_paper")).network.hidden_dim == 500
+    assert (cfg.reduction, cfg.save_weights, cfg.date_prefix) == ("mean", False, True)
+    assert vae(cfg).network.hidden == [400]
+    assert vae(config("network=mlp_paper")).network.hidden == [500]
 
 
 MISTAKES = {
@@ -152,7 +152,7 @@ MISTAKES = {
     "latent.dim=2.5": (2, "latent.dim=2.5: must be"),
     "latent.dim=1e9": (2, "latent.dim=1000000000.0: must be a whole number"),
     "latent.dim=1000000000": (2, "GiB for the weights alone"),
-    "hidden_dim=1000000000": (2, "GiB for the weights alone"),
+    "network.hidden=[1000000000]": (2, "GiB for the weights alone"),
     "schedule=cyclic schedule.cycles=0": (2, "schedule.cycles=0: must be"),
     "schedule=cyclic schedule.cycles=1000000": (2, "more than the 720 steps"),
     "schedule=cyclic schedule.ratio=1.5": (2, "schedule.ratio=1.5: must be"),
@@ -175,7 +175,13 @@ MISTAKES = {
     "seed=-1": (2, "seed=-1: must be"),
     "seed=18446744073709551616": (2, "must be a whole number"),
     "seed=abc": (2, "seed=abc: must be"),
-    "hidden_dim=0": (2, "hidden_dim=0: must be"),
+    "network.hidden=[0]": (2, "network.hidden=[0]: must be"),
+    "network.activation=rely": (2, "network.activation=rely: did you mean relu?"),
+    "network.initial=glorott": (2, "did you mean glorot?"),
+    "hidden_dim=0": (2, "here it is network.hidden=0"),
+    "+hidden_dim=8,16": (2, "here it is network.hidden=8,16"),
+    "loss.reduction=sum": (2, "here it is reduction=sum"),
+    "hidden_dim": (2, "here it is network.hidden=VALUE"),
     "trainer.precision=foo": (2, "must be one of 32-true"),
     "trainer.devices=0": (2, "trainer.devices=0"),
     "trainer.devices=4096": (2, "trainer.devices=4096: this machine has"),
@@ -190,7 +196,7 @@ MISTAKES = {
     "name='a\x00b'": (2, "name=a\\x00b: must be the name of one folder"),
     "name='a\nb'": (2, "must be the name of one folder"),
     "name='${oc.env:HOME}'": (2, "name=${oc.env:HOME}: an environment variable may name a folder only"),
-    "loss.reduction=${oc.env:HOME}": (2, "loss.reduction=${oc.env:HOME}: an environment variable"),
+    "reduction=${oc.env:HOME}": (2, "reduction=${oc.env:HOME}: an environment variable"),
     "hydra.run.dir=/elsewhere": (2, "Hydra makes no folders here"),
     "+hydra.run.dir=../elsewhere": (2, "Hydra makes no folders here"),
     "hydra.run={dir:../elsewhere}": (2, "Hydra makes no folders here"),
@@ -203,7 +209,7 @@ MISTAKES = {
     "allow_targets=3": (2, "must be a list"),
     "resume=nowhere": (4, "no such folder"),
     "resume=file": (4, "no such folder"),
-    "loss.reduction=none": (2, "784 times"),
+    "reduction=none": (2, "784 times"),
     "data.protocol=gray": (2, "did you mean grey"),
     "group=../../x": (2, "must be the name of one folder"),
     "schedule=linear schedule.length=30 schedule.unit=epochs": (2, "which has 20"),
@@ -252,7 +258,7 @@ def test_help_answers_without_torch_and_makes_no_folder(tmp_path):
     (tmp_path / "probe.py").write_text(probe)
     for flag in ("--help", "--cfg"):
         done = command("probe", flag, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
-        assert "hidden_dim" in done.stdout
+        assert "reduction" in done.stdout
         assert done.stdout.strip().endswith("HEAVY []")
     assert {path.name for path in tmp_path.iterdir()} <= {"probe.py", "__pycache__"}
 
@@ -277,5 +283,5 @@ def test_imports_go_downwards(tmp_path, module, without):
 
 def test_the_top_level_is_the_owners():
     allowed = {"vae_lightning", "conf", "tests", "outputs", "pyproject.toml", "README.md", "README.ja.md", "LICENSE"}
-    allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "benchmarks", "docs"}
+    allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks", "docs"}
     assert {path.name for path in Path(ROOT).iterdir() if not path.name.startswith(".")} - allowed <= {"dist", "data"}

@@ -87,7 +87,7 @@ def test_other_splits_and_the_dynamic_protocol(answer, train, split):
     cfg = OmegaConf.create({"protocol": "dynamic", "data_dir": None, "split": split, "num_images": None})
     x, _ = evaluation.images(cfg, open_run(run))
     assert set(x.unique().tolist()) == {0.0, 1.0}
-    assert Elbo()(module.model, x[:2], torch.zeros(1, 2, 2), 1.0).bound.isfinite().all()
+    assert Elbo()(module.model.draw(x[:2], torch.zeros(1, 2, 2)), 1.0).bound.isfinite().all()
 
 
 def test_slower_estimates_and_the_exact_value(answer, tmp_path):

@@ -13,14 +13,15 @@ import torch
 from alike import assert_same_run
 from conftest import NO_NETWORK, command
 
-from vae_lightning import callbacks, checkpoint, train
+from vae_lightning import callbacks, checkpoint
+from vae_lightning.app import build
 from vae_lightning.data import MNISTDataModule
 from vae_lightning.errors import CheckpointError
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import Lock
 from vae_lightning.train import main
 
-RUN = ["epochs=3", "hidden_dim=16", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
+RUN = ["epochs=3", "network.hidden=[16]", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
 RUN += ["optimizer.final_lr=1e-4", "project_dir=o", "group=g", *NO_NETWORK]
 BATCHES = 36  # 4,500 training images of the subset in batches of 128
 
@@ -342,7 +343,7 @@ def test_a_trainer_of_ones_own_can_use_it(tmp_path, foreign_fit):
     assert list(tmp_path.glob("own*")) == []
 
 
-@pytest.mark.parametrize("changed", ["latent.dim=8", "hidden_dim=32"])
+@pytest.mark.parametrize("changed", ["latent.dim=8", "network.hidden=[32]"])
 def test_another_architecture_is_refused_with_both_shapes(ask, stop_at, tmp_path, changed):
     """Also where the change was allowed by name: the weights do not fit."""
     stop_at(40)
@@ -368,23 +369,23 @@ def test_what_is_said_last_counts(ask, tmp_path):
 # --- what is not a number any more -----------------------------------------------------------------------------------
 
 
-def broken_head(cfg, value: float):
+def broken_head(cfg, shape, value: float):
     """The configured VAE with the bias of its log variances at `value`."""
-    module = original_vae(cfg)
+    module = original_vae(cfg, shape)
     head = [each for each in module.network.encoder.modules() if isinstance(each, torch.nn.Linear)][-1]
     with torch.no_grad():
         head.bias[cfg.latent.dim :] = value
     return module
 
 
-original_vae = train.vae
+original_vae = build.vae
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("value", "ends"), [(100.0, 5), (0.0, 0)], ids=["broken", "healthy"])
 def test_a_log_variance_head_at_100(ask, monkeypatch, tmp_path, precision, value, ends):
     """exp(100) is beyond float32: the run stops before its first step. Its healthy twin trains."""
-    monkeypatch.setattr(train, "vae", lambda cfg: broken_head(cfg, value))
+    monkeypatch.setattr(build, "vae", lambda cfg, shape: broken_head(cfg, shape, value))
     words = [
         "name=n",
         "date_prefix=false",

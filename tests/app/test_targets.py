@@ -9,21 +9,21 @@ import torch
 from conftest import NO_NETWORK, config
 from omegaconf import OmegaConf
 
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
+from vae_lightning.app.trust import check_targets, targets
 from vae_lightning.errors import ConfigError
 from vae_lightning.parts import rebuild
-from vae_lightning.targets import check_targets, targets
 
 DANGEROUS = [
     "os.system", "os.popen", "os.execv", "posix.system", "subprocess.run", "subprocess.Popen", "builtins.eval",
     "subprocess.check_output", "builtins.exec", "builtins.__import__", "importlib.import_module", "runpy.run_path",
     "pickle.loads",
     "shutil.rmtree", "pathlib.Path.unlink", "torch.load", "torch.hub.load", "torch.utils.cpp_extension.load",
-    "vae_lightning.cli.os.system", "vae_lightning.train.cli.sys.exit", "torch.nn.modules.module.functools.partial",
+    "vae_lightning.app.command.os.system", "vae_lightning.train.command.sys.exit",
+    "torch.nn.modules.module.functools.partial",
     "lightning.pytorch.trainer.call.signal.raise_signal", "hydra.utils.instantiate", "lightning_evil.Thing",
 ]  # fmt: skip
 SLOTS = ["callbacks.x", "logger", "network", "loss", "latent", "bound", "schedule", "optimizer", "data", "trainer"]
-SLOTS += ["data.files", "data.sources.x"]
 
 
 @pytest.mark.parametrize("target", DANGEROUS)

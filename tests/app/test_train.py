@@ -256,7 +256,9 @@ def test_fashion_mnist_for_free(tmp_path):
     folder = SHARED / "fashion_mnist"
     if not folder.is_dir():
         pytest.skip("Fashion-MNIST is not beside this checkout (../shared/data/fashion_mnist)")
-    cfg = config("data=fashion_mnist", f"data.dir={folder}", "epochs=1", "hidden_dim=16", f"project_dir={tmp_path}")
+    cfg = config(
+        "data=fashion_mnist", f"data.dir={folder}", "epochs=1", "network.hidden=[16]", f"project_dir={tmp_path}"
+    )
     task(cfg)
     run = Path(cfg.run_dir)
     assert run.parent.name == "fashion_mnist-lat20-bce-beta1-none-mean"

@@ -1,4 +1,4 @@
-"""Each callback in a LightningModule that knows nothing of this package, with several loggers and with none."""
+"""Every callback in a LightningModule of another project, with several loggers and without a logger."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ OBSERVERS = [make for make in PICTURES.values()] + [
 
 
 class PictureLogger(CSVLogger):
-    """A logger that takes images, as the one for W&B does."""
+    """A logger that takes images, like the logger for W&B."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -272,7 +272,7 @@ def test_curve_log_writes_one_whole_row_per_epoch_of_any_metrics(foreign_fit, tm
 
 
 def test_curves_are_drawn_seldom_in_short_epochs_and_at_the_end_however_it_comes(foreign_fit, monkeypatch):
-    """Drawing that takes a second may be done every 100; here a look at the clock is a second."""
+    """A drawing takes a second, so it may happen every 100 seconds; here each reading of the clock adds a second."""
     from vae_lightning.callbacks import curve_log
 
     class Interrupts(pl.Callback):
@@ -396,7 +396,7 @@ def test_progress_on_a_terminal_draws_over_one_line(foreign_fit, capsys, monkeyp
 
 
 class FadingVAE(ForeignVAE):
-    """Unit 2 is used until its time is over; unit 3 never is."""
+    """Unit 2 is used in the first `until` epochs; unit 3 is never used."""
 
     def __init__(self, until: int = 2) -> None:
         super().__init__(latent=3)
@@ -446,7 +446,7 @@ def test_many_units_are_listed_shortly():
 
 
 class BiasedVAE(ForeignVAE):
-    """Nothing is learned: what the callback set stays."""
+    """The bias is not trained, so it stays as the callback set it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -480,7 +480,7 @@ def test_a_bias_that_is_not_there_is_named_beside_those_that_are(foreign_fit, bi
 
 
 class Signals(pl.Callback):
-    """Sends this process a signal in a given step."""
+    """Sends a signal to this process in a given step."""
 
     def __init__(self, step: int, number: int) -> None:
         self.step, self.number = step, number
@@ -503,7 +503,7 @@ def test_a_signal_ends_the_run_after_the_batch(foreign_fit, tmp_path, number, st
 
 
 class Poisoned(ForeignVAE):
-    """Something goes wrong in the fourth step."""
+    """The loss or a gradient is not finite in the fourth step."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -541,8 +541,8 @@ class PoisonedFused(Poisoned):
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 @pytest.mark.parametrize("every_n_steps", [2, 3, 4, 50])
 def test_an_answer_that_is_waited_for_later_still_saves_the_weights(foreign_fit, what, every_n_steps):
-    """As on an accelerator: the optimiser leaves the weights alone from the bad step on, and the run stops at the next
-    look, at the end of the epoch at the latest."""
+    """As on an accelerator: from the bad step on the optimiser does not move the weights, and the run stops at the next
+    answer, at the end of the epoch at the latest."""
     module, after = PoisonedFused(what), {}
 
     class Remember(pl.Callback):
@@ -573,7 +573,7 @@ def test_an_optimiser_that_is_not_fused_is_waited_for_at_every_step(foreign_fit)
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_without_the_guard_the_weights_are_lost(foreign_fit, what):
-    """The negative control: Lightning ends such a run well, with weights that are no numbers."""
+    """The negative control: without the guard Lightning completes the run, with weights that are not finite."""
     module, trainer = foreign_fit(module=Poisoned(what))
     assert trainer.state.finished
     assert not weights(module).isfinite().all()

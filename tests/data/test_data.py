@@ -15,21 +15,13 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from vae_lightning.data import MNISTDataModule
-from vae_lightning.data.dataset import EpochShuffle
-from vae_lightning.data.files import NAMES, IdxFiles, parse_idx
-from vae_lightning.data.protocol import PROTOCOLS
-from vae_lightning.data.sources import (
-    SUBSET,
-    Folder,
-    Mirrors,
-    NpmPackage,
-    Subset,
-    declared_files,
-    obtain,
-    shipped_files,
-    store,
-)
+from vae_lightning.data import FashionMNISTDataModule, ImageDataModule, MNISTDataModule, PPCADataModule
+from vae_lightning.data.idx import MNIST, NAMES, IdxFiles, parse_idx
+from vae_lightning.data.in_memory import EpochShuffle
+from vae_lightning.data.mirrors import Mirrors, NpmPackage, sources_of, store
+from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
+from vae_lightning.data.sources import SUBSET, Folder, Subset, obtain, shipped_files
+from vae_lightning.data.splits import Splits
 from vae_lightning.errors import ConfigError, DataError
 
 
@@ -66,14 +58,22 @@ def module(files, contents, tmp_path):
     put(tmp_path, contents)
 
     def make(**options) -> MNISTDataModule:
-        made = MNISTDataModule(
-            files, {"folder": Folder()}, dir=str(tmp_path), **{"val_size": 8, "batch_size": 16, **options}
-        )
+        made = local(files, tmp_path, **{"val_size": 8, "batch_size": 16, **options})
         made.prepare_data()
         made.setup("fit")
         return made
 
     return make
+
+
+def local(files: IdxFiles, folder: Path, **options) -> MNISTDataModule:
+    """A data module of other files than MNIST's, which are in a folder."""
+
+    class Local(MNISTDataModule):
+        pass
+
+    Local.files = files
+    return Local(str(folder), mirrors=[], allow_subset=False, **options)
 
 
 # --- files and sources -----------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def mirror(contents, tmp_path):
 
 def test_a_mirror_is_stored_in_torchvisions_layout_and_not_asked_twice(files, mirror, tmp_path):
     root = tmp_path / "cache"
-    sources = {"folder": Folder(), "mirrors": Mirrors([mirror.url])}
+    sources = [Folder(), Mirrors([mirror.url])]
     assert obtain(sources, files, root, "mnist").source == mirror.url
     assert sorted(path.name for path in (root / "MNIST" / "raw").iterdir()) == sorted(NAMES.values())
     assert obtain(sources, files, root, "mnist").source == str(root / "MNIST" / "raw")
@@ -284,7 +284,7 @@ def test_without_npm_the_reason_is_said(files, tmp_path, monkeypatch):
 
 
 def test_sources_are_tried_in_order_and_all_reasons_are_told(files, tmp_path):
-    sources = {"folder": Folder(), "mirrors": Mirrors(["http://127.0.0.1:9"]), "subset": Subset()}
+    sources = [Folder(), Mirrors(["http://127.0.0.1:9"]), Subset()]
     found = obtain(sources, files, tmp_path, "mnist")
     assert found.subset
     assert [problem.split(":")[0] for problem in found.problems] == ["folder", "mirrors"]
@@ -304,7 +304,7 @@ def test_the_bundled_subset_is_small_and_balanced():
 
 
 def test_the_bundled_subset_is_part_of_the_original(full_mnist):
-    files = declared_files("mnist")
+    files = MNIST
     original = Folder().find(files, full_mnist, "mnist").tensors["test_images"].flatten(1)
     bundled = Subset().find(files, full_mnist, "mnist").tensors["test_images"].flatten(1)
     assert {bytes(row.tolist()) for row in bundled} <= {bytes(row.tolist()) for row in original}
@@ -313,26 +313,26 @@ def test_the_bundled_subset_is_part_of_the_original(full_mnist):
 @pytest.mark.parametrize(
     ("part", "content", "says"),
     [
-        ("train_images", torch.zeros(64, 27, 27), r"its train images are \[64, 27, 27\], must be \[N, 28x28\]"),
-        ("test_images", torch.zeros(32, 32, 32), r"its test images are \[32, 32, 32\]"),
-        ("train_images", torch.zeros(0, 28, 28), r"its train images are \[0, 28, 28\], must be .* with N >= 1"),
-        ("train_images", torch.zeros(64, 3, 28, 28), r"its train images are \[64, 3, 28, 28\]"),
+        ("train_images", torch.zeros(64, 27, 27), r"its train images are \[64, 1, 27, 27\], must be \[N, 1, 28, 28\]"),
+        ("test_images", torch.zeros(32, 32, 32), r"its test images are \[32, 1, 32, 32\]"),
+        ("train_images", torch.zeros(0, 28, 28), r"its train images are \[0, 1, 28, 28\], must be .* with N >= 1"),
+        ("train_images", torch.zeros(64, 3, 28, 28), r"its train images are \[64, 1, 3, 28, 28\]"),
         ("train_labels", torch.zeros(63), "63 labels for 64 train images"),
         ("test_labels", torch.tensor([*[3] * 31, 77]), "test label 31 is 77, must be 0 to 9"),
     ],
     ids=str,
 )
 def test_files_that_do_not_fit_each_other_are_refused_whatever_their_checksum(contents, tmp_path, part, content, says):
-    """Data of one's own with checksums of one's own: the size, the count and the labels must still be right."""
+    """Other files with other checksums: the size, the count and the labels must still fit."""
     contents[part] = idx(content.byte())
     sums = {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()}
     put(tmp_path, contents)
-    module = MNISTDataModule(IdxFiles("MNIST", **sums), {"folder": Folder()}, dir=str(tmp_path), val_size=8)
+    module = local(IdxFiles("MNIST", **sums), tmp_path, val_size=8)
     with pytest.raises(DataError, match=says):
         module.setup("fit")
 
 
-def test_a_gz_of_which_a_bit_fell_over_is_named(files, contents, tmp_path):
+def test_a_gz_with_a_wrong_bit_is_named(files, contents, tmp_path):
     path = put(tmp_path, contents, packed=True) / "train-labels-idx1-ubyte.gz"
     content = bytearray(path.read_bytes())
     content[-6] ^= 1  # in its checksum
@@ -357,7 +357,7 @@ def test_binarisation_has_the_probabilities_of_the_grey_values():
     torch.testing.assert_close(drawn, torch.tensor([0.0, 0.2, 0.8, 1.0]), atol=0.01, rtol=0)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", OF_BYTES)
 def test_evaluation_images_are_the_same_in_every_run(module, protocol):
     first, second = (module(protocol=protocol, seed=seed) for seed in (1, 2))
     for split in ("val_dataloader", "test_dataloader"):
@@ -373,7 +373,7 @@ def test_static_training_images_are_binary_and_dynamic_ones_still_grey(module):
 
 
 class AtStep:
-    """As much of a trainer as the transfer hook asks."""
+    """The part of a trainer that the transfer hook reads."""
 
     training, global_rank = True, 0
 
@@ -453,8 +453,24 @@ def test_the_first_order_after_a_resume_is_that_of_its_epoch(module):
 
 def test_the_data_module_needs_no_arguments():
     data = MNISTDataModule()
-    assert list(data.sources) == ["folder", "mirrors", "npm", "subset"]
+    assert [source.label for source in data.sources] == ["folder", "mirrors", "npm", "subset"]
     assert data.files.folder == "MNIST"
+    assert [source.label for source in FashionMNISTDataModule().sources] == ["folder", "mirrors"]
+
+
+def test_mirrors_are_an_argument():
+    def labels(mirrors):
+        return [source.label for source in MNISTDataModule(mirrors=mirrors).sources]
+
+    assert labels([]) == ["folder", "subset"]
+    assert labels(["npm:a@1", "http://b", "http://c"]) == ["folder", "npm", "mirrors", "subset"]
+    assert list(sources_of(["http://b", "http://c", "npm:a@1"], 9)) == [
+        Mirrors(("http://b", "http://c"), 9),
+        NpmPackage("a@1", 9),
+    ]
+    for wrong in ("http://b", [""], [3]):
+        with pytest.raises(ConfigError, match=r"data\.mirrors=.*must be a list of web folders .* or null"):
+            MNISTDataModule(mirrors=wrong)
 
 
 def test_workers_give_the_same_batches(module):
@@ -463,7 +479,7 @@ def test_workers_give_the_same_batches(module):
 
 
 def test_the_subset_shrinks_the_validation_split_and_says_so(capsys, tmp_path):
-    data = MNISTDataModule(shipped_files_of_nothing(), {"subset": Subset()}, dir=str(tmp_path))
+    data = MNISTDataModule(str(tmp_path), mirrors=[])
     data.prepare_data()
     data.setup("fit")
     assert {split: len(images) for split, images in data._splits.items()} == {"train": 4500, "val": 500, "test": 1000}
@@ -472,14 +488,13 @@ def test_the_subset_shrinks_the_validation_split_and_says_so(capsys, tmp_path):
     assert "subset" in data.description
 
 
-def shipped_files_of_nothing() -> IdxFiles:
-    return IdxFiles("MNIST", *["0" * 64] * 4)
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"protocol": "gray"}, "data.protocol=gray: did you mean grey"),
+        ({"protocol": "real"}, "data.protocol=real: "),
+        ({"on_device": "yes"}, "data.on_device=yes: must be true or false"),
+        ({"on_device": True, "num_workers": 1}, "data.num_workers=1: must be 0 with data.on_device=true"),
         ({"val_size": -1}, "data.val_size=-1"),
         ({"val_size": 64}, "data.val_size=64: must be less than the 64"),
         ({"batch_size": 0}, "data.batch_size=0"),
@@ -490,3 +505,84 @@ def shipped_files_of_nothing() -> IdxFiles:
 def test_values_that_cannot_work_are_named(module, options, says):
     with pytest.raises(ConfigError, match=says):
         module(**options)
+
+
+# --- a data set of one's own -----------------------------------------------------------------------------------------
+
+
+class Stripes(ImageDataModule):
+    """The least that a data set says: a name, a title, and what it reads."""
+
+    name, title = "stripes", "Stripes"
+    read_ones: Splits
+
+    def read(self) -> Splits:
+        return self.read_ones
+
+
+def stripes(images: torch.Tensor, labels: torch.Tensor | None = None, kind: type[Stripes] = Stripes, **options):
+    data = kind(**{"val_size": 3, "batch_size": 4, **options})
+    data.read_ones = Splits({"train": images, "test": images[:5]}, {} if labels is None else {"train": labels})
+    return data
+
+
+def test_a_data_set_is_a_name_a_title_and_what_it_reads():
+    images = torch.randint(0, 256, (20, 3, 4, 6), dtype=torch.uint8)
+    data = stripes(images, torch.arange(20))
+    assert data.image_shape == ()
+    data.setup()
+    assert data.image_shape == (3, 4, 6)
+    assert {split: len(data.images(split)) for split in ("train", "val", "test")} == {"train": 17, "val": 3, "test": 5}
+    assert sorted([*data.labels("train").tolist(), *data.labels("val").tolist()]) == list(range(20))
+    assert data.labels("test").tolist() == [0] * 5
+    assert torch.equal(data.images("test"), images[:5] / 255)
+    assert data.description == "Stripes, grey"
+    assert data.describe() == {
+        "name": "stripes", "title": "Stripes", "protocol": "grey", "source": "", "subset": False,
+        "sizes": {"train": 17, "val": 3, "test": 5}, "split_seed": 0, "sha256": {},
+    }  # fmt: skip
+
+
+def test_numbers_stay_what_they_are():
+    class Real(Stripes):
+        protocols = ("real",)
+
+    images = torch.randn(20, 1, 4, 6) * 5
+    data = stripes(images, kind=Real)
+    data.setup()
+    assert data.protocol == "real"
+    assert torch.equal(data.images("test"), images[:5])
+    x, _ = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
+    assert torch.equal(x, images[:4])
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (torch.zeros(20, 4, 6), r"stripes: its train images are \[20, 4, 6\], must be \[N, C, H, W\]"),
+        (torch.zeros(20, 1, 4, 6), r"stripes: its train images are torch.float32, which data.protocol=grey"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(images, says):
+    with pytest.raises(DataError, match=says):
+        stripes(images).setup()
+
+
+def test_a_refused_data_set_stays_refused():
+    data = stripes(torch.zeros(20, 1, 4, 6, dtype=torch.uint8), batch_size=18)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"data\.batch_size=18: more than the 17"):
+            data.setup()
+
+
+def test_ppca_describes_itself():
+    data = PPCADataModule(sizes=[20, 5, 6], batch_size=4)
+    assert data.describe() == {
+        "name": "ppca", "title": "probabilistic PCA", "protocol": "real", "source": "drawn, data_seed=0",
+        "subset": False, "sizes": {"train": 20, "val": 5, "test": 6}, "sha256": {},
+    }  # fmt: skip
+    assert data.val_size == 5
+    assert data.description == "probabilistic PCA, 3 latent dims, variance 0.5"
+    for wrong in ({"sizes": [20, 5]}, {"sizes": [20, 0, 6]}, {"variance": 0}, {"latent_dim": 0}, {"batch_size": 0}):
+        with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}="):
+            PPCADataModule(**wrong)

@@ -11,14 +11,15 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from vae_lightning import equations, linear_gaussian
-from vae_lightning.bound import Elbo, Iwae, Model
+from vae_lightning.bound import Elbo, Iwae
 from vae_lightning.data import PPCADataModule
 from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation import annealed as ais
 from vae_lightning.evaluation import appendix_d, hmc, importance, latent_space, result
-from vae_lightning.latent import DiagonalGaussian
+from vae_lightning.latent import DiagonalGaussian, active_units
 from vae_lightning.linear_gaussian import LinearEncoder, LinearGaussian
 from vae_lightning.loss import UnboundedGaussian
+from vae_lightning.model import Model
 from vae_lightning.network import MLP, Linear
 
 J = 3
@@ -95,7 +96,7 @@ def elbo(data: PPCADataModule) -> tuple[Tensor, Tensor]:
     truth, x = data.truth, data.images("test")
     eps = torch.randn(500, len(x), J, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        terms = Elbo(500)(model_of(truth, truth.best_encoder), x, eps, 1.0)
+        terms = Elbo(500)(model_of(truth, truth.best_encoder).draw(x, eps), 1.0)
     return terms.bound, truth.optimal_elbo(x.flatten(1))
 
 
@@ -240,7 +241,7 @@ def test_importance_weights_are_those_of_the_bound(data):
     """Against bound.Iwae, on the same noise."""
     model, x = model_of(data.truth, poor_encoder(data.truth)), data.images("test")[:4]
     eps = next(importance.noise(model, [0, 1, 2, 3], 50, seed=3, device=torch.device("cpu")))
-    expected = Iwae(50)(model, x, eps, 1.0).bound
+    expected = Iwae(50)(model.draw(x, eps), 1.0).bound
     torch.testing.assert_close(importance.importance_weighted(model, x, 50, seed=3).bounds[50], expected.detach())
 
 
@@ -290,7 +291,7 @@ def test_appendix_d_is_for_small_latent_spaces():
 
 def test_active_units_are_those_whose_mean_varies():
     mean = torch.randn(5000, 3) * torch.tensor([1.0, 0.09, 0.11])
-    assert latent_space.active_units(mean + 5).tolist() == [True, False, True]
+    assert active_units(mean + 5).tolist() == [True, False, True]
 
 
 def test_information_and_mismatch_add_up_to_the_kl(data):

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import config
+from conftest import config, vae
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
 from vae_lightning import report, train
+from vae_lightning.app import build
+from vae_lightning.app.config import CONF
 from vae_lightning.app.facts import PARTS, facts_of, facts_of_config, facts_of_part
-from vae_lightning.app.restore import shown
-from vae_lightning.bound import Model
-from vae_lightning.config import CONF
+from vae_lightning.app.report import shown
+from vae_lightning.app.trust import located
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits, Gaussian
+from vae_lightning.model import Model
 from vae_lightning.network import MLP
 from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.base.render import as_json
@@ -34,7 +36,6 @@ from vae_lightning.pages.run.references import FIXED
 from vae_lightning.pages.run.words import RUN_WORDS
 from vae_lightning.runs.readings import number_rows
 from vae_lightning.runs.run import open_run
-from vae_lightning.targets import located
 
 EVIL = "<script>alert(1)</script>"
 
@@ -96,9 +97,9 @@ def test_it_is_one_file_that_asks_for_nothing(finished_run):
 def test_what_was_changed_comes_first(finished_run):
     text = (finished_run / "report.html").read_text(encoding="utf-8")
     changed = embedded_rows(text)
-    assert text.index("<code>latent=z2</code>") < text.index("<code>hidden_dim</code>")
+    assert text.index("<code>latent=z2</code>") < text.index("<code>network.hidden</code>")
     assert changed.index("seed") < changed.index("group")
-    assert {"hidden_dim", "epochs", "latent.dim", "seed"} <= set(changed)
+    assert {"network.hidden", "epochs", "latent.dim", "seed"} <= set(changed)
     assert not {"batch_size", "run_dir", "report"} & set(changed)
 
 
@@ -150,7 +151,7 @@ OPTIONS = [(group, path.stem) for group in PARTS for path in sorted((CONF / grou
 def test_every_option_says_what_it_is(group, option):
     """Its title is known in Japanese, its {braces} are keys of its YAML, its citation is in its first line."""
     node = OmegaConf.load(CONF / group / f"{option}.yaml")
-    kind = located(node["_target_"])
+    kind = located(node["_target_"], "x")
     known = facts_of_part(kind)
     assert known["class"] == node["_target_"]
     assert known["says"]
@@ -166,7 +167,7 @@ def test_every_option_says_what_it_is(group, option):
 
 @pytest.mark.parametrize("reference", FIXED, ids=lambda each: each.term)
 def test_the_references_are_true(reference):
-    assert located(reference.code) is not None
+    assert located(reference.code, "x") is not None
     assert reference.says
     assert reference.cited in reference.says
     assert reference.says.startswith(("Implements", "Follows"))
@@ -339,9 +340,18 @@ def test_it_can_be_left_away(train):
 
 
 def test_a_run_that_diverges_has_a_page_and_its_own_status(answer, tmp_path):
-    words = ["lr=1e30", "epochs=1", "hidden_dim=8", "name=wild", "group=g", "date_prefix=false", f"data.dir={tmp_path}"]
-    words += [f"project_dir={tmp_path}", "latent=z2", "callbacks.latent_traversal.size=3", "~data.sources.mirrors"]
-    status, out, _ = answer(train.main, *words, "~data.sources.npm")
+    words = [
+        "lr=1e30",
+        "epochs=1",
+        "network.hidden=[8]",
+        "name=wild",
+        "group=g",
+        "date_prefix=false",
+        f"data.dir={tmp_path}",
+    ]
+    words += [f"data.dir={tmp_path}", f"project_dir={tmp_path}", "latent=z2", "data.mirrors=[]"]
+    words += ["callbacks.latent_traversal.size=3"]
+    status, out, _ = answer(train.main, *words)
     assert status == 5
     assert f"open {tmp_path / 'g' / 'wild' / 'report.html'}" in out
     text = (tmp_path / "g" / "wild" / "report.html").read_text(encoding="utf-8")
@@ -370,9 +380,9 @@ def test_asking_for_no_page_is_not_another_run(answer, run):
 def test_looking_touches_nothing(finished_run):
     """Weights, modes, gradients and random numbers of a living module are bit for bit what they were."""
     saved = json.loads((finished_run / "run_meta.json").read_text(encoding="utf-8"))["config"]
-    cfg = config("latent=z2", "hidden_dim=16", "seed=7", "~data.sources.mirrors", "~data.sources.npm",
+    cfg = config("latent=z2", "network.hidden=[16]", "seed=7", "data.mirrors=[]",
                  f"data.dir={saved['data']['dir']}")  # fmt: skip
-    data, module = train.data_module(cfg), train.vae(cfg)
+    data, module = build.data_module(cfg.data), vae(cfg)
     module.train()
     module.network.decoder.eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -452,7 +462,7 @@ def test_a_network_that_cannot_be_said_becomes_a_plane(network, reason):
 
 
 def test_only_the_outputs_of_the_mean_are_kept():
-    network = MLP([1, 4, 4], 2, num_parameters=2, hidden_dim=8)
+    network = MLP([1, 4, 4], 2, num_parameters=2, hidden=8)
     layers, mean = export.decoder(network, Gaussian(), torch.randn(20, 2))
     assert mean == "sigmoid"
     assert layers.layers[-1]["outputs"] == 16
@@ -470,7 +480,7 @@ def test_rounding_with_feedback_is_closer_than_rounding():
 
 
 def test_a_latent_space_of_one_dimension(tmp_path):
-    model = Model(MLP([1, 4, 4], 1, hidden_dim=4), DiagonalGaussian(1), BernoulliLogits())
+    model = Model(MLP([1, 4, 4], 1, hidden=4), DiagonalGaussian(1), BernoulliLogits())
     assert explorer(model, None, None, [1, 4, 4])["order"] == [0]
 
 

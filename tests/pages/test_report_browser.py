@@ -13,18 +13,18 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from vae_lightning.app.restore import restored, shown
-from vae_lightning.bound import Model
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
+from vae_lightning.app.report import shown
+from vae_lightning.app.trust import located
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages.base.render import data, inlined
 from vae_lightning.pages.explorer.explorer import Images, explorer
 from vae_lightning.pages.explorer.layers import packed
 from vae_lightning.pages.run.page import write_run_page
 from vae_lightning.runs.run import open_run
-from vae_lightning.targets import located
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -298,7 +298,7 @@ def test_strangers_words_do_nothing(visit, finished_run, tmp_path):
 
 
 def model(run: Path) -> Model:
-    return restored(open_run(run), [])[0]
+    return shown(open_run(run))[0].model
 
 
 def test_the_page_decodes_and_encodes_as_torch_does(page, finished_run):
@@ -323,10 +323,9 @@ def cases(kind: str):
     if kind == "conf":
         for network, loss in itertools.product(OPTIONS["network"], OPTIONS["loss"]):
             values = dict(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
-            part = located(values.pop("_target_"))(**values)
-            sizes = {} if network == "linear" else {"hidden_dim": 32}
-            kind = located(OmegaConf.load(CONF / "network" / f"{network}.yaml")["_target_"])
-            made = kind([1, 28, 28], 3, part.num_parameters, **sizes)
+            part = located(values.pop("_target_"), "x")(**values)
+            sizes = dict(OmegaConf.load(CONF / "network" / f"{network}.yaml"))
+            made = located(sizes.pop("_target_"), "x")([1, 28, 28], 3, part.num_parameters, **sizes)
             for each in made.parameters():  # as after some training: initial weights hardly move a pixel
                 nn.init.normal_(each, std=1.5 / each.shape[-1] ** 0.5 if each.ndim == 2 else 0.3)
             yield f"{network} {loss}", Model(made, DiagonalGaussian(3), part), [1, 28, 28]

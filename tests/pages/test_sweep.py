@@ -32,7 +32,7 @@ from vae_lightning.runs.lock import Lock
 HOSTILE = "<script>alert(1)</script>"
 TINY = [
     "epochs=1",
-    "hidden_dim=8",
+    "network.hidden=[8]",
     "project_dir=o",
     "report=false",
     "~callbacks.reconstruction_grid",

@@ -1,17 +1,23 @@
 """Every likelihood: normalised, its mean, its draws; tested by existing, and against torch.distributions."""
 
+import inspect
 import math
 
 import pytest
 import torch
+from omegaconf import OmegaConf
+from options import OF_GROUP
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal
+from vae_lightning.targets import located
 
 from vae_lightning import loss as module
+from vae_lightning.app.config import CONF
 from vae_lightning.errors import ConfigError, DataError
+from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import (
     Bernoulli,
     BernoulliLogits,
@@ -20,13 +26,17 @@ from vae_lightning.loss import (
     FixedGaussian,
     Gaussian,
     Laplace,
+    Likelihood,
     OptimalGaussian,
     SharedGaussian,
     SquaredError,
     UnboundedGaussian,
     bits_per_dimension,
-    reduce,
+    gaussian,
 )
+from vae_lightning.loss.common import LINKS
+from vae_lightning.model import Model
+from vae_lightning.network import MLP
 
 ON_THE_UNIT_INTERVAL = [Bernoulli, BernoulliLogits, ContinuousBernoulli, DiscretizedLogistic]
 ON_THE_LINE = [SquaredError, Gaussian, FixedGaussian, UnboundedGaussian, SharedGaussian, OptimalGaussian, Laplace]
@@ -58,7 +68,7 @@ def grey() -> Tensor:
 
 
 def test_the_list_above_is_complete():
-    helpers = {"Likelihood", "bits_per_dimension", "reduce"}
+    helpers = {"Likelihood", "bits_per_dimension"}
     assert set(module.__all__) - helpers == {kind.__name__ for kind in ALL}
 
 
@@ -229,16 +239,8 @@ def test_bits_per_dimension():
     assert bits_per_dimension(0.0, 784, levels=256) == pytest.approx(8.0)  # uniform on [0, 1]
 
 
-def test_reductions():
-    values = torch.tensor([1.0, 3.0])
-    assert reduce(values, "mean").item() == 2.0
-    assert reduce(values, "sum").item() == 4.0
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_averaging_over_pixels_is_refused_with_what_it_would_do(kind):
-    with pytest.raises(ConfigError, match=r"reduction=pixel.*784 times"):
-        kind(reduction="pixel")
+def check(likelihood, x: Tensor) -> None:
+    Model(MLP(SHAPE, 2, likelihood.num_parameters, hidden=3), DiagonalGaussian(2), likelihood).check(x)
 
 
 @pytest.mark.parametrize("kind", ON_THE_UNIT_INTERVAL)
@@ -246,15 +248,69 @@ def test_averaging_over_pixels_is_refused_with_what_it_would_do(kind):
 def test_values_outside_the_unit_interval_are_refused_with_their_range(kind, value, shown):
     x = torch.zeros(1, *SHAPE)
     x[0, 0, 0, 0] = value
-    with pytest.raises(DataError, match=shown):
-        kind().check(x)
+    with pytest.raises(DataError, match=rf"loss={kind.name}: .*{shown}.* loss=gaussian_unbounded"):
+        check(kind(), x)
 
 
 @pytest.mark.parametrize("kind", ON_THE_LINE)
 def test_on_the_line_only_what_is_not_finite_is_refused(kind):
-    kind().check(torch.full((1, *SHAPE), 7.0))
-    with pytest.raises(DataError, match="not finite"):
-        kind().check(torch.full((1, *SHAPE), math.inf))
+    check(kind(), torch.full((1, *SHAPE), 7.0))
+    with pytest.raises(DataError, match=f"loss={kind.name}: .* not finite"):
+        check(kind(), torch.full((1, *SHAPE), math.inf))
+
+
+class Own(Likelihood):
+    """A likelihood of one's own: no name, no link, its own mean."""
+
+    support = "unit interval"
+
+    def log_px_z(self, x, params):
+        return (x - params.squeeze(-4)).square().flatten(-3).sum(-1)
+
+    def mean(self, params):
+        return params.squeeze(-4)
+
+    def sample(self, params, generator):
+        return self.mean(params)
+
+
+def test_a_likelihood_of_ones_own_is_called_by_its_class():
+    with pytest.raises(DataError, match=r"loss=Own: the batch ranges over \[7, 7\]"):
+        check(Own(), torch.full((1, *SHAPE), 7.0))
+
+
+# --- what a likelihood says of itself ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", OF_GROUP["loss"])
+def test_every_option_is_the_name_of_its_class_which_says_what_it_is(option):
+    kind = located(OmegaConf.load(CONF / "loss" / f"{option}.yaml")["_target_"])
+    assert kind.name == option
+    assert kind.title
+    assert kind.link in LINKS
+    assert kind.support == ("unit interval" if kind in ON_THE_UNIT_INTERVAL else "real line")
+    measures = {Bernoulli: "Bernoulli", BernoulliLogits: "Bernoulli", DiscretizedLogistic: "mass of bytes"}
+    assert kind.measure == measures.get(kind, "density")
+    assert kind.levels == (256 if kind is DiscretizedLogistic else None)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_mean_is_the_link_of_the_first_parameter(kind):
+    params = params_of(kind)
+    assert type(kind()).mean is Likelihood.mean
+    assert torch.equal(kind().mean(params), LINKS[kind.link](params[:, :, 0]))
+
+
+def test_no_method_is_written_twice():
+    """The source of every method in loss/ is another one."""
+    found = [
+        inspect.getsource(method)
+        for kind in (*ALL, Likelihood, gaussian.Normal)
+        for name, method in vars(kind).items()
+        if inspect.isfunction(method) and not name.startswith("__")
+    ]
+    bodies = [source.partition("->")[2] for source in found]
+    assert len(set(bodies)) == len(bodies) - 1  # the one line in which both Bernoullis draw black and white pixels
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])

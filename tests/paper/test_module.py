@@ -2,25 +2,30 @@
 
 import csv
 import json
+from dataclasses import dataclass
+from functools import partial
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning import VAE
-from vae_lightning.bound import Elbo, Model
+from vae_lightning.bound import Bound, Elbo, Terms
 from vae_lightning.callbacks import CurveLog
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
-from vae_lightning.loss import Bernoulli, BernoulliLogits, SquaredError, reduce
+from vae_lightning.loss import Bernoulli, BernoulliLogits, FixedGaussian, Likelihood, SquaredError
+from vae_lightning.model import Model
+from vae_lightning.module import REDUCE
 from vae_lightning.network import MLP
 from vae_lightning.optimizer import Adam
 
 
 def small(loss=None, **options) -> VAE:
     torch.manual_seed(0)
-    return VAE(MLP([1, 4, 4], 2, hidden_dim=8), DiagonalGaussian(2), loss or Bernoulli(), Elbo(), **options)
+    return VAE(MLP([1, 4, 4], 2, hidden=8), DiagonalGaussian(2), loss or Bernoulli(), Elbo(), **options)
 
 
 def parts(module: VAE) -> Model:
@@ -65,7 +70,7 @@ def test_epoch_values_are_sums_over_observations_whatever_the_batches(tmp_path, 
     fit = trainer(tmp_path)
     fit.validate(module, loader(batch_size=batch_size), verbose=False)
     whole = next(iter(loader(batch_size=10)))[0]
-    terms = module.bound(parts(module), whole, torch.zeros(1, 10, 2), 1.0)
+    terms = module.bound(parts(module).draw(whole, torch.zeros(1, 10, 2)), 1.0)
     assert fit.callback_metrics["val/recon"].item() == pytest.approx(terms.recon.mean().item(), rel=1e-5)
     assert fit.callback_metrics["val/elbo"].item() == pytest.approx(terms.bound.mean().item(), rel=1e-5)
 
@@ -75,12 +80,12 @@ def test_sum_adds_up_what_mean_averages_and_logs_the_same(tmp_path):
     logged = {}
     gradients = {}
     for reduction in ("mean", "sum"):
-        module = small(Bernoulli(reduction), optimizer=Adam(0.0))
+        module = small(reduction=reduction, optimizer=Adam(0.0))
         fit = trainer(tmp_path)
         fit.fit(module, loader())
         logged[reduction] = fit.callback_metrics["train/loss"].item()
-        terms = module.bound(parts(module), batch[0], torch.zeros(1, 4, 2), 1.0)
-        gradients[reduction] = reduce(terms.recon, reduction).item()
+        terms = module.bound(parts(module).draw(batch[0], torch.zeros(1, 4, 2)), 1.0)
+        gradients[reduction] = REDUCE[reduction](terms.recon).item()
     assert logged["mean"] == pytest.approx(logged["sum"])
     assert gradients["sum"] == pytest.approx(4 * gradients["mean"])
 
@@ -161,7 +166,7 @@ def test_what_a_trained_module_can_do():
     torch.testing.assert_close(module(x), module.decode(module.encode(x).mean))
 
 
-@pytest.mark.parametrize("loss", [Bernoulli("sum"), BernoulliLogits(), SquaredError()])
+@pytest.mark.parametrize("loss", [Bernoulli(), BernoulliLogits(), SquaredError()])
 def test_a_checkpoint_holds_plain_values_and_loads_with_weights_only(tmp_path, loss):
     module = small(loss, optimizer=Adam(0.01), beta=2.0)
     fit = trainer(tmp_path)
@@ -176,10 +181,15 @@ def test_a_checkpoint_holds_plain_values_and_loads_with_weights_only(tmp_path, l
 
 
 class OwnNetwork(torch.nn.Module):
-    def __init__(self) -> None:
+    """Keeps no constructor argument, and has a length of 0: Python takes it for false."""
+
+    def __init__(self, size: int, *sizes: int, **more: object) -> None:
         super().__init__()
-        self.layers = torch.nn.Linear(16, 4), torch.nn.Linear(2, 16)
+        self.layers = torch.nn.Linear(size, 4), torch.nn.Linear(2, size)
         self.both = torch.nn.ModuleList(self.layers)
+
+    def __len__(self) -> int:
+        return 0
 
     def encode(self, x):
         return self.layers[0](x.flatten(1))
@@ -188,16 +198,88 @@ class OwnNetwork(torch.nn.Module):
         return self.layers[1](z).unflatten(-1, (1, 1, 4, 4))
 
 
-def test_a_network_of_ones_own_is_handed_over_when_loading(tmp_path):
-    module = VAE(OwnNetwork(), DiagonalGaussian(2))
+class OwnLatent(DiagonalGaussian):
+    pass
+
+
+class OwnLoss(Likelihood):
+    """The mean is the decoder's output."""
+
+    def __init__(self, scale: float) -> None:
+        self._scale = scale
+
+    def log_px_z(self, x, params):
+        return -self._scale * (x - self.mean(params)).square().flatten(-3).sum(-1)
+
+    def mean(self, params):
+        return params.squeeze(-4)
+
+    def sample(self, params, generator):
+        return self.mean(params)
+
+
+@dataclass
+class OwnBound(Bound):
+    weights: tuple[float, ...] = (1.0, 2.0)
+
+    def __call__(self, draw, beta):
+        return Terms(draw.recon, draw.kl, -(draw.recon + draw.kl), self.weights[0] * draw.recon + beta * draw.kl)
+
+
+OWN = {
+    "network": OwnNetwork(16),
+    "latent": OwnLatent(2),
+    "loss": OwnLoss(2.0),
+    "bound": OwnBound(2),
+    "optimizer": partial(torch.optim.SGD, lr=1e-3),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_part_of_ones_own_is_handed_over_when_loading(tmp_path, name):
+    module = VAE(**{"network": MLP([1, 4, 4], 2, hidden=8), "latent": DiagonalGaussian(2), name: OWN[name]})
+    fit = trainer(tmp_path)
+    fit.fit(module, loader(), loader())
+    assert fit.callback_metrics["val/elbo"].isfinite()
+    fit.save_checkpoint(tmp_path / "a.ckpt")
+    kind = type(OWN[name]).__name__
+    with pytest.raises(ConfigError, match=rf"is not a part of vae_lightning.*{name}={kind}\(\.\.\.\)"):
+        VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    again = VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True, **{name: OWN[name]})
+    x = torch.rand(3, 1, 4, 4)
+    assert torch.equal(again(x), module(x))
+
+
+def test_numbers_of_numpy_are_no_part_of_a_checkpoint(tmp_path):
+    module = VAE(MLP([1, 4, 4], 2, hidden=8), DiagonalGaussian(2), FixedGaussian(np.float64(0.3)), beta=np.float64(2))
     fit = trainer(tmp_path)
     fit.fit(module, loader())
     fit.save_checkpoint(tmp_path / "a.ckpt")
-    with pytest.raises(ConfigError, match="pass the object itself"):
-        VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
-    again = VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True, network=OwnNetwork())
+    assert VAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True).loss == FixedGaussian(0.3)
+
+
+def test_a_checkpoint_of_version_0_1_still_loads(tmp_path):
+    """Its words are those of commit 756e4e9; its weights have the names of today."""
+    module = small(BernoulliLogits(), reduction="sum")
+    fit = trainer(tmp_path)
+    fit.fit(module, loader())
+    fit.save_checkpoint(tmp_path / "a.ckpt")
+    content = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    network = {"class": "network.MLP", "image_shape": [1, 4, 4], "latent_dim": 2, "num_parameters": 1, "hidden_dim": 8}
+    content["hyper_parameters"]["network"] = network
+    content["hyper_parameters"]["loss"] = {"class": "loss.BernoulliLogits", "reduction": "sum"}
+    del content["hyper_parameters"]["reduction"]
+    torch.save(content, tmp_path / "old.ckpt")
+    again = VAE.load_from_checkpoint(tmp_path / "old.ckpt", weights_only=True)
+    assert (again.loss, again.reduction) == (BernoulliLogits(), "sum")
     x = torch.rand(3, 1, 4, 4)
     assert torch.equal(again(x), module(x))
+
+
+@pytest.mark.parametrize("wrong", ["pixel", "none", None, 1])
+def test_averaging_over_pixels_is_refused_with_what_it_would_do(wrong):
+    with pytest.raises(ConfigError, match=rf"reduction={wrong}.*784 times"):
+        small(reduction=wrong)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -37,7 +37,7 @@ def test_a_run_ends_at_the_final_learning_rate(tmp_path, final_lr):
             seen.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     seen: list[float] = []
-    module = VAE(MLP([1, 2, 2], 2, hidden_dim=4), DiagonalGaussian(2), optimizer=Adam(1e-3, final_lr))
+    module = VAE(MLP([1, 2, 2], 2, hidden=4), DiagonalGaussian(2), optimizer=Adam(1e-3, final_lr))
     loader = DataLoader(TensorDataset(torch.rand(40, 1, 2, 2)), batch_size=4)
     trainer = pl.Trainer(
         max_epochs=10, accelerator="cpu", logger=False, default_root_dir=tmp_path, callbacks=[Watch()],

@@ -12,9 +12,10 @@ from functools import partial
 import pytest
 from conftest import NO_NETWORK, QUICK, ROOT, command
 
-from vae_lightning import arguments, train
-from vae_lightning.config import CONF
-from vae_lightning.data.files import NAMES
+from vae_lightning import train
+from vae_lightning.app import arguments
+from vae_lightning.app.config import CONF
+from vae_lightning.data.idx import NAMES
 from vae_lightning.errors import ConfigError
 
 STATUSES = (0, 2, 3, 4, 6)  # of the table; nothing is trained here, so nothing can diverge or be interrupted
@@ -31,7 +32,7 @@ def ask(answer, monkeypatch, tmp_path):
 def random_overrides(words: random.Random) -> list[str]:
     """A command line nobody would type: true and false keys, options and values, in Hydra's grammar and out of it."""
     keys = ["loss", "schedule", "latent", "network", "bound", "callbacks", "logger", "trainer", "data", "experiment"]
-    keys += ["beta", "epochs", "lr", "seed", "batch_size", "name", "group", "save_dir", "latent.dim", "loss.reduction"]
+    keys += ["beta", "epochs", "lr", "seed", "batch_size", "name", "group", "save_dir", "latent.dim", "reduction"]
     keys += ["schedule.length", "schedule.unit", "data.protocol", "data.val_size", "trainer.precision", "bta", "resume"]
     keys += ["callbacks.progress", "callbacks.x", "hydra.run.dir", "hydra/launcher", "hydra.job.name", "a.b.c", "", "é"]
     values = ["bce", "cyclic", "0", "-1", "1", "2.5", "nan", "inf", "1e400", "null", "true", "", "[]", "{}", "[1,2]"]
@@ -177,7 +178,9 @@ sys.addaudithook(forbid)
 def test_a_default_run_without_a_network(tmp_path):
     """Every connection is refused; the bundled digits remain, and the run is whole."""
     (tmp_path / "sitecustomize.py").write_text(OFFLINE)
-    done = command("vae_lightning.train", "epochs=1", "hidden_dim=16", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    done = command(
+        "vae_lightning.train", "epochs=1", "network.hidden=[16]", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no network") >= 2
     assert "BUNDLED SUBSET" in done.stderr

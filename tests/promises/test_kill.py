@@ -23,7 +23,7 @@ from PIL import Image
 from vae_lightning import checkpoint
 from vae_lightning.errors import CheckpointError
 
-WORDS = ["hidden_dim=16", "latent.dim=3", "loss=bce_logits", "data.protocol=dynamic", "optimizer.final_lr=1e-4"]
+WORDS = ["network.hidden=[16]", "latent.dim=3", "loss=bce_logits", "data.protocol=dynamic", "optimizer.final_lr=1e-4"]
 WORDS += ["callbacks.latent_traversal.rows=2", "callbacks.sample_grid.num_images=4", "project_dir=o", *NO_NETWORK]
 STEPS = 36  # of an epoch: 4,500 images in batches of 128
 slow = pytest.mark.slow
@@ -321,7 +321,7 @@ def test_a_folder_that_is_gone_in_the_middle_of_a_run(answer, monkeypatch, tmp_p
 
 def test_a_fetch_that_is_killed_leaves_nothing_that_is_found_later(nursery, tmp_path):
     """SIGKILL at calls of storing the four files: each is absent or whole, and the next fetch succeeds."""
-    from vae_lightning.data.files import NAMES
+    from vae_lightning.data.idx import NAMES
     from vae_lightning.data.sources import Folder, shipped_files
 
     total = nursery(tmp_path, job="fetch", kill_at=0)["calls"]

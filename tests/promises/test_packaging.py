@@ -42,7 +42,7 @@ def test_the_wheel_trains_in_an_empty_environment_from_another_folder(built, tmp
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(python.with_name("vae-train")), "epochs=1", "hidden_dim=16", *NO_NETWORK, "data.dir=nothing"]
+    command = [str(python.with_name("vae-train")), "epochs=1", "network.hidden=[16]", *NO_NETWORK, "data.dir=nothing"]
     done = subprocess.run(command, cwd=elsewhere, env=clean, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (record,) = elsewhere.rglob("run_meta.json")

@@ -8,7 +8,7 @@ import pytest
 from conftest import config
 from hydra import compose, initialize_config_dir
 
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
 
 pytestmark = pytest.mark.slow
 AS_THE_EXAMPLE = ["epochs=10", "latent=z20", "data.val_size=0", "~callbacks.sample_grid", "~callbacks.latent_traversal"]

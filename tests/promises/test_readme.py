@@ -1,5 +1,6 @@
-"""The READMEs: the same commands in both languages, and everything in them works."""
+"""The documents: both READMEs show the same, and everything in README.md, CONTRIBUTING.md and docs/ works."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -7,48 +8,142 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import QUICK, ROOT, ForeignVAE, config
-from documents import COMMANDS, ENGLISH, EVALUATE, FENCE, JAPANESE, PREDECESSOR, TRAIN, blocks, code, rows
+from conftest import NO_NETWORK, QUICK, ROOT, ForeignVAE, config
+from documents import (
+    COMMANDS,
+    DOCS,
+    DOCUMENTS,
+    ENGLISH,
+    EVALUATE,
+    FENCE,
+    JAPANESE,
+    PREDECESSOR,
+    SNIPPETS,
+    TRAIN,
+    anchors,
+    blocks,
+    code,
+    commands,
+    kinds,
+    links,
+    page,
+    read,
+    rows,
+    transcripts,
+)
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader, TensorDataset
 
+from vae_lightning.app.config import CONF
+
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
-SNIPPETS = [text for text in blocks(ENGLISH, "python") if "vae_lightning.callbacks" in text]
+OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()}
+
+
+def quick(overrides: list[str]) -> list[str]:
+    """The words that make a run of these overrides short. A network keeps its depth, and PPCA has no mirrors."""
+    words = [*SMALL]
+    if {"experiment=ppca", "data=ppca"} & {*overrides}:
+        words = [word for word in words if word not in NO_NETWORK]
+    if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
+        words = [word for word in words if not word.startswith("network.hidden")]
+    if {"experiment=iwae", "network=mlp_iwae"} & {*overrides}:
+        words = [word.replace("network.hidden=[16]", "network.hidden=[16,16]") for word in words]
+    return words
 
 
 @pytest.fixture
 def run_quickly(tmp_path, monkeypatch):
-    """The main job in this process, in a folder of the test's own, with the overrides of a README line."""
+    """The main job in this process, in a folder of the test, with the overrides of a documented command."""
 
     def run(overrides: list[str]) -> Path:
         from vae_lightning.train import train
 
         monkeypatch.chdir(tmp_path)
-        sources = "experiment=ppca" not in overrides
-        cfg = config(*overrides, *(each for each in SMALL if sources or not each.startswith("~data.sources")))
+        cfg = config(*overrides, *quick(overrides))
         train(cfg)
         return tmp_path / cfg.run_dir
 
     return run
 
 
+# --- the documents as texts ----------------------------------------------------------------------------------------
+
+
 def test_both_languages_show_the_same_blocks():
-    assert FENCE.findall(ENGLISH.read_text(encoding="utf-8")) == FENCE.findall(JAPANESE.read_text(encoding="utf-8"))
+    assert FENCE.findall(read(ENGLISH)) == FENCE.findall(read(JAPANESE))
 
 
 def test_both_languages_have_the_same_tables():
-    english, japanese = (
-        re.findall(r"^\|.*", path.read_text(encoding="utf-8"), re.MULTILINE) for path in (ENGLISH, JAPANESE)
-    )
+    english, japanese = (re.findall(r"^\|.*", read(path), re.MULTILINE) for path in (ENGLISH, JAPANESE))
     assert [re.findall(r"`[^`]+`", line) for line in english] == [re.findall(r"`[^`]+`", line) for line in japanese]
 
 
+def test_both_languages_have_the_same_links():
+    other = {JAPANESE.name, ENGLISH.name}
+    assert [link for link in links(ENGLISH) if link not in other] == [
+        link for link in links(JAPANESE) if link not in other
+    ]
+
+
+@pytest.mark.parametrize("path", [ENGLISH, JAPANESE], ids=lambda path: path.name)
+def test_a_readme_is_short(path):
+    assert len(read(path).splitlines()) <= 260
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path):
+    """Links between documents are relative, stay in the repository, and name a file and a heading that exist."""
+    for link in links(path):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.is_relative_to(ROOT), link
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("readme", [ENGLISH, JAPANESE], ids=lambda path: path.name)
+def test_a_readme_leads_to_every_page(readme):
+    assert {f"docs/{path.name}" for path in DOCS} <= {*links(readme)}
+
+
+def test_every_picture_is_shown():
+    shown = {(path.parent / link).resolve() for path in DOCUMENTS for link in links(path)}
+    assert {path for path in (ROOT / "docs").iterdir() if path.suffix != ".md"} <= shown
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_path_of_one_machine(path):
+    assert not re.search(r"(?<![\w.])/(home|root|work|tmp|mnt|Users)/", read(path))
+
+
+# --- the commands ---------------------------------------------------------------------------------------------------
+
+
 def test_there_is_something_to_run():
-    assert len(TRAIN) >= 12
+    assert len(TRAIN) >= 25
     assert len(PREDECESSOR) >= 30
     assert len(SNIPPETS) == 13
     assert len(EVALUATE) >= 6
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_is_of_one_kind(line):
+    """So that one of the tests below, or a check of its name here, covers it."""
+    (kind,) = kinds(line)
+    if kind == "make":
+        assert f"\n{line.split()[1]}:" in (ROOT / "Makefile").read_text()
+    if kind == "benchmark":
+        assert (ROOT / "benchmarks" / f"{line.rpartition('.')[2]}.py").is_file()
+    if kind == "pytest":
+        assert (ROOT / line.split()[3]).is_file()
+    if kind == "install":
+        assert line == "pip install -e '.[dev]'"
+        assert "\ndev = [" in (ROOT / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize("line", TRAIN)
@@ -58,14 +153,40 @@ def test_every_training_command_runs(run_quickly, monkeypatch, line):
     assert (run / "run_meta.json").is_file()
 
 
+@pytest.mark.parametrize("line", commands("sweep"))
+def test_every_sweep_composes(line):
+    words = [word for word in shlex.split(line)[4:] if not word.startswith("hydra")]
+    jobs = [*itertools.product(*([f"{key}={value}" for value in values.split(",")] for key, _, values in split(words)))]
+    groups = {config(*job).group for job in (jobs[0], jobs[-1])}
+    if "experiment=mnist_grid" in words:
+        assert groups == {"mnist-grid"}
+    else:
+        assert len(jobs) == {"schedule": 12, "group": 24}.get(words[1].partition("=")[0], len(jobs))
+        assert len(jobs) > 1
+
+
+def split(words: list[str]) -> list[tuple[str, str, str]]:
+    return [word.partition("=") for word in words]
+
+
+@pytest.mark.parametrize(("line", "error"), transcripts(ENGLISH, *DOCS))
+def test_every_shown_mistake_gets_the_shown_answer(answer, monkeypatch, tmp_path, line, error):
+    from vae_lightning.train import main
+
+    monkeypatch.chdir(tmp_path)
+    status, _, err = answer(main, *shlex.split(line)[3:], *NO_NETWORK)
+    assert (status, err.splitlines()[-1]) == (2, error)  # a warning of the bundled digits may stand above
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_fashion_mnist_composes():
     assert config("data=fashion_mnist").data._target_.endswith("FashionMNISTDataModule")
 
 
 @pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
 def test_every_old_flag_has_a_new_form_that_builds(old, new):
-    from vae_lightning.config import check
-    from vae_lightning.train import build, vae
+    from vae_lightning.app.build import build
+    from vae_lightning.app.config import check
 
     cfg = config(*shlex.split(new))
     cfg.run_dir = "."
@@ -118,7 +239,7 @@ def test_the_grid_and_the_montage_of_the_predecessor(run_quickly, monkeypatch, t
     assert (run.parent / "M.png").is_file()
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if "vae_lightning.montage" in line])
+@pytest.mark.parametrize("line", commands("montage"))
 def test_every_montage_command_runs(run_quickly, monkeypatch, line):
     from vae_lightning.montage import main
 
@@ -132,21 +253,22 @@ def test_every_report_command_runs(run_quickly, monkeypatch):
     from vae_lightning import report
 
     run = run_quickly([])
-    lines = [line for line in COMMANDS if "vae_lightning.report" in line]
-    assert len(lines) == 2
-    for line, page in zip(lines, (run / "report.html", run.parent / "sweep.html"), strict=True):
-        folder = run.parent / "latest" if line.endswith("latest") else run.parent
+    lines = commands("report")
+    assert [line.endswith("/latest") for line in lines] == [True, False]
+    for line, written in zip(lines, (run / "report.html", run.parent / "sweep.html"), strict=True):
+        folder = run.parent / "latest" if line.endswith("/latest") else run.parent
         monkeypatch.setattr("sys.argv", [*shlex.split(line)[2:-1], str(folder)])
         report.main()
-        assert page.stat().st_size > 10_000
+        assert written.stat().st_size > 10_000
 
 
 def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
     from vae_lightning import status, train
 
     run_quickly([])
-    (resume,) = [line for line in COMMANDS if "resume=outputs" in line]
-    (listing,) = [line for line in COMMANDS if "vae_lightning.status" in line]
+    resume, auto = commands("resume")
+    assert (resume.split("=")[0], auto.split("=")[1]) == ("python -m vae_lightning.train resume", "auto")
+    (listing,) = commands("status")
     for line, main, shown in ((resume, train.main, "nothing to do"), (listing, status.main, "completed")):
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
@@ -190,13 +312,13 @@ def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch,
 
 
 def test_the_snippet_for_after_training_runs(run_quickly):
-    (snippet,) = [text for text in blocks(ENGLISH, "python") if "load_from_checkpoint" in text]
+    (snippet,) = blocks(ENGLISH, "python")
     run_quickly([])
     names: dict = {}
     exec(snippet, names)
     assert names["again"].shape == (16, 1, 28, 28)
     assert names["posterior"].kl().shape == (16, 20)
-    (snippet,) = [text for text in blocks(ENGLISH, "python") if "evaluation import" in text]
+    (snippet,) = blocks(page("evaluate"), "python")
     exec(snippet, names)
     assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
@@ -218,30 +340,63 @@ def test_the_paper_and_code_table_is_true(paper, function, test):
 
 
 def test_the_options_table_is_complete():
-    from vae_lightning.config import CONF
-
-    text = ENGLISH.read_text(encoding="utf-8").split("| group | options |")[1].split("\n\n")[0]
-    documented = {
-        code(row.split("|")[1].strip()): set(re.findall(r"`(\w+)`", row.split("|")[2])) for row in text.splitlines()[2:]
-    }
-    groups = {path.name: {option.stem for option in path.glob("*.yaml")} for path in CONF.iterdir() if path.is_dir()}
-    groups["callbacks"] = {"default"}
-    assert documented == groups
+    documented = {code(group): {*re.findall(r"`(\w+)`", options)} for group, options, _ in rows(ENGLISH, "Choose")}
+    assert documented == {**OPTIONS, "callbacks": {"default"}}
 
 
-def test_the_pictures_are_there():
-    for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", ENGLISH.read_text(encoding="utf-8")):
-        assert (ROOT / path).is_file()
+def test_the_root_keys_are_complete():
+    listed = re.search(r"^Root keys: `([^`]+)`", read(ENGLISH), re.MULTILINE)[1].split()
+    declared = {*OmegaConf.load(CONF / "train.yaml")} - {"defaults", "hydra", "run_dir"}
+    assert {*listed} == declared
+    assert len(listed) == len(declared)
+
+
+@pytest.mark.parametrize(
+    ("heading", "group"),
+    [("Likelihoods", "loss"), ("Bounds", "bound"), ("Schedules", "schedule"), ("Networks", "network")],
+)
+def test_the_page_of_options_describes_every_option(heading, group):
+    assert {code(cells[0]) for cells in rows(page("choose"), heading)} == OPTIONS[group]
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "command"),
+    [
+        ("choose", "Files and names", "train"),
+        ("data", "Keys", "train"),
+        ("evaluate", "The numbers of an evaluation", "evaluate"),
+        ("pages", "A sheet of pictures", "montage"),
+    ],
+)
+def test_every_key_of_a_table_exists(name, heading, command):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(command)
+    for key in (key for cells in rows(page(name), heading) for key in re.findall(r"`([\w.]+)", cells[0])):
+        parent, _, last = key.rpartition(".")
+        assert last in (OmegaConf.select(cfg, parent) if parent else {*cfg, *OPTIONS}), key
+
+
+def test_the_page_of_data_describes_every_protocol():
+    from vae_lightning.data.protocol import OF_BYTES
+
+    assert [code(cells[0]) for cells in rows(page("data"), "Protocols")] == [*OF_BYTES]
+
+
+def test_the_layout_page_names_what_exists():
+    (layout,) = blocks(page("design"), "text")
+    names = re.findall(r"(?<![\w.])[a-z_]+(?:\.py|/)", layout.partition("\n")[2])
+    assert len(names) > 15
+    package = ROOT / "vae_lightning"
+    for name in names:
+        assert [path for path in package.rglob(name.rstrip("/")) if path.is_dir() == name.endswith("/")], name
 
 
 def test_every_promise_names_tests_that_exist():
-    """The contract's lines R1 to R9, each with the tests that hold it."""
-    tests = {
-        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
-    }
-    lines = [line for line in ENGLISH.read_text(encoding="utf-8").splitlines() if re.match(r"\| R\d \|", line)]
-    assert [line[2:4] for line in lines] == [f"R{k}" for k in range(1, 10)]
-    for line in lines:
-        named = re.findall(r"`(test_\w+)`", line)
+    """The promises R1 to R9, each with the tests that hold it."""
+    tests = {name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", read(path))}
+    promises = rows(page("reliability"), "Promises")
+    assert [cells[0] for cells in promises] == [f"R{k}" for k in range(1, 10)]
+    for _, _, cell in promises:
+        named = re.findall(r"`(test_\w+)`", cell)
         assert named
-        assert set(named) <= tests, set(named) - tests
+        assert {*named} <= tests, {*named} - tests

@@ -1,34 +1,96 @@
-"""The READMEs taken apart: code blocks, tables, commands."""
+"""The documents taken apart: code blocks, tables, links, and each command line with its kind."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from conftest import ROOT
 
-ENGLISH, JAPANESE = (ROOT / name for name in ("README.md", "README.ja.md"))
+ENGLISH, JAPANESE = ROOT / "README.md", ROOT / "README.ja.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *DOCS]
+PAGES = [ENGLISH, ROOT / "CONTRIBUTING.md", *DOCS]  # README.ja.md repeats the blocks of README.md
+EXTENDING = ROOT / "docs" / "extending.md"  # test_extending.py runs its blocks
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def page(name: str) -> Path:
+    return ROOT / "docs" / f"{name}.md"
+
+
 def blocks(path: Path, language: str = "") -> list[str]:
-    return [text for kind, text in FENCE.findall(path.read_text(encoding="utf-8")) if not language or kind == language]
+    """The code blocks of a document, in order; all languages unless one is given."""
+    return [text for kind, text in FENCE.findall(read(path)) if not language or kind == language]
 
 
-def rows(path: Path, heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading."""
-    text = path.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+def prose(path: Path) -> str:
+    """A document without its code blocks."""
+    return FENCE.sub("", read(path))
+
+
+def rows(path: Path, heading: str = "") -> list[list[str]]:
+    """The cells of the first table below a heading; of the first table of the document without one."""
+    text = read(path).split(f"\n## {heading}\n")[1] if heading else read(path)
+    table = re.search(r"^\|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert table, f"{path.name}: no table below {heading}"
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table[1].splitlines()]
 
 
 def code(cell: str) -> str:
     return cell.strip("`")
 
 
-COMMANDS = [line for text in blocks(ENGLISH, "bash") for line in text.splitlines()]
-TRAIN = [line for line in COMMANDS if re.match(r"python -m vae_lightning\.train (?!-m|resume)", f"{line} ")]
-EVALUATE = [
-    line
-    for line in COMMANDS
-    if line.startswith(("python -m vae_lightning.evaluate", "python -m vae_lightning.compare"))
-]
-PREDECESSOR = [(code(old), code(new)) for old, new in rows(ENGLISH, "Coming from the predecessor")]
+def links(path: Path) -> list[str]:
+    """The targets of all links and pictures of a document."""
+    return re.findall(r"\]\(([^)\s]+)\)", prose(path))
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of the headings of a document, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def transcripts(*paths: Path) -> Iterator[tuple[str, str]]:
+    """(command, answer) of each `$ command` in the blocks of output whose answer is an error."""
+    for path in paths:
+        for text in blocks(path, "text"):
+            yield from re.findall(r"^\$ (.+)\n(error: .+)$", text, re.MULTILINE)
+
+
+COMMANDS = list(
+    dict.fromkeys(
+        line for path in PAGES if path != EXTENDING for text in blocks(path, "bash") for line in text.splitlines()
+    )
+)
+KINDS = {
+    "sweep": r"python -m vae_lightning\.train -m ",
+    "resume": r"python -m vae_lightning\.train resume=",
+    "train": r"python -m vae_lightning\.train(?! -m| resume=)",
+    "evaluate": r"python -m vae_lightning\.(evaluate|compare) ",
+    "montage": r"python -m vae_lightning\.montage ",
+    "report": r"python -m vae_lightning\.report ",
+    "status": r"python -m vae_lightning\.status ",
+    "make": r"make [\w-]+$",
+    "benchmark": r"python -m benchmarks\.\w+$",
+    "pytest": r"\.venv/bin/python -m pytest ",
+    "install": r"pip install ",
+}
+
+
+def kinds(line: str) -> list[str]:
+    return [kind for kind, pattern in KINDS.items() if re.match(pattern, line)]
+
+
+def commands(kind: str) -> list[str]:
+    """The command lines of one kind, each once."""
+    return [line for line in COMMANDS if kind in kinds(line)]
+
+
+TRAIN, EVALUATE = commands("train"), commands("evaluate")
+SNIPPETS = blocks(page("callbacks"), "python")
+PREDECESSOR = [(code(old), code(new)) for old, new in rows(page("predecessor"))]

@@ -19,8 +19,8 @@ import torch
 
 torch.set_num_threads(1)
 # all of them before the first fork, also those that only the children's runs use
-from vae_lightning import callbacks, checkpoint, evaluate, module, resume, train  # noqa: E402, F401
-from vae_lightning.app import facts, restore  # noqa: E402, F401
+from vae_lightning import callbacks, checkpoint, evaluate, module, train  # noqa: E402, F401
+from vae_lightning.app import fit, prepare, resume  # noqa: E402, F401
 from vae_lightning.pages.run import page  # noqa: E402, F401
 from vae_lightning.runs import atomic  # noqa: E402
 
@@ -87,8 +87,9 @@ def save_for_ever(order: dict[str, Any]) -> None:
 
 def fetch(order: dict[str, Any]) -> None:
     """The four files, stored as a source stores what it has downloaded."""
-    from vae_lightning.data.files import NAMES, unpack
-    from vae_lightning.data.sources import SUBSET, shipped_files, store
+    from vae_lightning.data.idx import NAMES, unpack
+    from vae_lightning.data.mirrors import store
+    from vae_lightning.data.sources import SUBSET, shipped_files
 
     for part, name in NAMES.items():
         store(unpack(SUBSET / f"{name}.gz"), shipped_files().checksum(part), Path("data/MNIST/raw") / name)

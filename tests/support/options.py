@@ -1,6 +1,6 @@
 """The options of conf/, by group: a new option is tested by existing."""
 
-from vae_lightning.config import CONF
+from vae_lightning.app.config import CONF
 
 GROUPS = ("loss", "schedule", "latent", "network", "bound", "optimizer")
 OF_GROUP = {group: sorted(path.stem for path in CONF.glob(f"{group}/*.yaml")) for group in GROUPS}

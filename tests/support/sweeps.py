@@ -13,11 +13,11 @@ import torch
 from conftest import config
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from vae_lightning.targets import located
 
 from vae_lightning.app.facts import PARTS, facts_of
 from vae_lightning.callbacks import pictures
 from vae_lightning.callbacks.curve_log import COLUMNS
-from vae_lightning.targets import located
 
 SUBSET = {"train_images": "36cb", "train_labels": "6bf0", "test_images": "b97c", "test_labels": "41cf"}
 

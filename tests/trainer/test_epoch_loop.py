@@ -1,14 +1,15 @@
-"""A plain step of our loop is a step of Lightning's: the same calls in the same order, numbers and counts."""
+"""A plain step of EpochLoop is a step of Lightning's loop: the same calls in the same order, numbers and counts."""
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import NO_NETWORK, ForeignVAE, config
+from conftest import NO_NETWORK, ForeignVAE, config, vae
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
-from vae_lightning import VAE, epoch_loop, train
-from vae_lightning.trainer import Trainer
+from vae_lightning import VAE
+from vae_lightning.app import build
+from vae_lightning.trainer import FastTrainer, epoch_loop
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
 PLAIN = {
@@ -27,7 +28,7 @@ NOT_PLAIN = {
 
 
 def witness(seen: list) -> pl.Callback:
-    """A callback that notes each hook of a step, and where Lightning's counts stand in it."""
+    """A callback that notes each hook of a step, and Lightning's counts at that time."""
 
     def note(hook):
         def noted(trainer, module, *arguments):
@@ -41,7 +42,7 @@ def witness(seen: list) -> pl.Callback:
 
 
 class Noted(VAE):
-    """A module with the hooks that ours does not have."""
+    """A module with hooks that the VAE does not have."""
 
     def on_before_zero_grad(self, optimizer):
         self.seen.append("before zero_grad")
@@ -62,20 +63,21 @@ class Noted(VAE):
 
 
 def fitted(kind: type[pl.Trainer], tmp_path, module_class: type[Noted] = Noted, **options) -> tuple[pl.Trainer, list]:
-    """Two epochs of the bundled digits with one trainer or the other, and all that was seen on the way."""
+    """Two epochs of the bundled digits with one of the trainers, not compiled, and all that was seen on the way."""
     asked = [f"optimizer.final_lr={options.pop('optimizer.final_lr')}"] if "optimizer.final_lr" in options else []
-    cfg = config("hidden_dim=16", "latent.dim=3", "data.val_size=200", *NO_NETWORK, *asked)
+    cfg = config("network.hidden=[16]", "latent.dim=3", "data.val_size=200", *NO_NETWORK, *asked)
     pl.seed_everything(0, verbose=False)
-    data, module, seen = train.data_module(cfg), train.vae(cfg), []
+    data, module, seen = build.data_module(cfg.data), vae(cfg), []
     module.__class__, module.seen = module_class, seen
-    options = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, **QUIET, **options}
+    options = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, "precision": "32-true", **QUIET, **options}
+    options |= {"compile_mode": None} if kind is FastTrainer else {}
     made = kind(callbacks=[witness(seen)], default_root_dir=tmp_path, **options)
     made.fit(module, data)
     return made, seen
 
 
 class Plateau(Noted):
-    """A module whose scheduler looks at a metric after every second step."""
+    """A module with a scheduler that reads a metric after every second step."""
 
     def configure_optimizers(self):
         optimizer = super().configure_optimizers()
@@ -86,7 +88,7 @@ class Plateau(Noted):
 
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_our_loop_does_what_lightnings_does(tmp_path, options):
-    ours, our_seen = fitted(Trainer, tmp_path, **options)
+    ours, our_seen = fitted(FastTrainer, tmp_path, **options)
     theirs, their_seen = fitted(pl.Trainer, tmp_path, **options)
     assert len(our_seen) > 100
     assert our_seen == their_seen
@@ -102,7 +104,9 @@ def test_our_loop_does_what_lightnings_does(tmp_path, options):
 
 
 def test_a_scheduler_that_looks_at_a_metric_within_the_epoch_is_asked(tmp_path):
-    rates = [fitted(kind, tmp_path, Plateau)[0].optimizers[0].param_groups[0]["lr"] for kind in (Trainer, pl.Trainer)]
+    rates = [
+        fitted(kind, tmp_path, Plateau)[0].optimizers[0].param_groups[0]["lr"] for kind in (FastTrainer, pl.Trainer)
+    ]
     assert rates[0] == rates[1] < 1e-6
 
 
@@ -111,15 +115,15 @@ def test_a_plain_step_does_not_go_through_lightnings_layers(tmp_path, monkeypatc
         raise AssertionError("a step of Lightning's")
 
     monkeypatch.setattr(_TrainingEpochLoop, "advance", not_asked)
-    made, _ = fitted(Trainer, tmp_path)
+    made, _ = fitted(FastTrainer, tmp_path)
     assert made.global_step == 2 * made.num_training_batches
     with pytest.raises(AssertionError, match="a step of Lightning's"):
-        fitted(Trainer, tmp_path, gradient_clip_val=0.5)
+        fitted(FastTrainer, tmp_path, gradient_clip_val=0.5)
 
 
 @pytest.fixture
 def decided(monkeypatch) -> list[bool]:
-    """What `is_plain` says, epoch by epoch."""
+    """The answers of `is_plain`, epoch by epoch."""
     real, found = epoch_loop.is_plain, []
     monkeypatch.setattr(epoch_loop, "is_plain", lambda *given: found.append(real(*given)) or found[-1])
     return found
@@ -127,7 +131,7 @@ def decided(monkeypatch) -> list[bool]:
 
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_what_is_plain(tmp_path, decided, options):
-    fitted(Trainer, tmp_path, **{"max_epochs": 1, **options, "limit_train_batches": 10})
+    fitted(FastTrainer, tmp_path, **{"max_epochs": 1, **options, "limit_train_batches": 10})
     assert decided == [options in PLAIN.values()]
 
 
@@ -138,18 +142,18 @@ def test_a_module_with_a_step_of_its_own_has_lightnings_loop(tmp_path, decided, 
 
     calls = []
     setattr(Own, hook, lambda self, *args, **more: calls.append(hook) or getattr(super(Own, self), hook)(*args, **more))
-    fitted(Trainer, tmp_path, Own, max_epochs=1, limit_train_batches=2)
+    fitted(FastTrainer, tmp_path, Own, max_epochs=1, limit_train_batches=2)
     assert decided == [False]
     assert len(calls) >= 2
 
 
 def test_another_module_trains_with_our_trainer_as_with_lightnings(tmp_path):
-    def trained(kind):
+    def trained(kind, **options):
         pl.seed_everything(0, verbose=False)
         module = ForeignVAE()
         images = torch.utils.data.TensorDataset(torch.rand(20, 1, 4, 4))
-        made = kind(max_epochs=2, accelerator="cpu", default_root_dir=tmp_path, **QUIET)
+        made = kind(max_epochs=2, accelerator="cpu", default_root_dir=tmp_path, **QUIET, **options)
         made.fit(module, torch.utils.data.DataLoader(images, batch_size=4))
         return torch.cat([each.flatten() for each in module.parameters()])
 
-    assert torch.equal(trained(Trainer), trained(pl.Trainer))
+    assert torch.equal(trained(FastTrainer, compile_mode=None, precision="32-true"), trained(pl.Trainer))

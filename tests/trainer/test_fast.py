@@ -1,4 +1,4 @@
-"""What makes training fast changes neither checkpoints nor numbers, and never stops an accelerator."""
+"""trainer=fast has the checkpoints and numbers of trainer=default, and a step never stops an accelerator."""
 
 import json
 import shutil
@@ -9,21 +9,31 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import NO_NETWORK, ForeignVAE, command, config
+from conftest import NO_NETWORK, ForeignVAE, command, config, vae
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from omegaconf import OmegaConf
 from options import OF_GROUP
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vae_lightning import VAE, train, trainer
+from vae_lightning import VAE
+from vae_lightning.app import build
+from vae_lightning.app.config import CONF
 from vae_lightning.callbacks import CompileStep, DivergenceGuard
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, IndexTensors, loader
+from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, IndexTensors, loader
 from vae_lightning.errors import ConfigError
+from vae_lightning.trainer import FastTrainer, fast
 
 compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which torch.compile needs")
-FAST = ["trainer=fast", "hidden_dim=16", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
+FAST = ["trainer=fast", "network.hidden=[16]", "latent.dim=3", "callbacks.latent_traversal.rows=2", *NO_NETWORK]
 
 
 def words_of(run: Path) -> dict:
     return json.loads((run / "run_meta.json").read_text())
+
+
+def test_the_default_trainer_is_lightnings_own():
+    assert OmegaConf.load(CONF / "trainer" / "default.yaml")._target_ == "lightning.pytorch.Trainer"
+    assert type(pl.Trainer(accelerator="cpu", logger=False).fit_loop.epoch_loop) is _TrainingEpochLoop
 
 
 # --- trainer=fast ----------------------------------------------------------------------------------------------------
@@ -31,18 +41,18 @@ def words_of(run: Path) -> dict:
 
 @compiler
 def test_a_fast_run_has_the_checkpoints_of_any_other(tmp_path):
-    """In a process of its own, since jaxtyping's checks in this one are not for compilers. Annealed, and resumed."""
+    """Annealed and resumed, in another process: jaxtyping's checks in this process cannot be compiled."""
     words = [*FAST, "epochs=2", "schedule=linear", "save_dir=fast", "report=false"]
     done = command("vae_lightning.train", *words, cwd=tmp_path, TORCH_LOGS="recompiles")
     assert done.returncode == 0, done.stderr
     assert "not compiled" not in done.stderr
     assert "Recompiling" not in done.stderr
     saved = torch.load(tmp_path / "fast" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert list(saved["state_dict"]) == list(train.vae(config(*FAST)).state_dict())
+    assert list(saved["state_dict"]) == list(vae(config(*FAST)).state_dict())
     again = VAE.load_from_checkpoint(tmp_path / "fast" / "checkpoints" / "best.ckpt", weights_only=True)
     assert again.sample(2, seed=0).isfinite().all()
     meta = words_of(tmp_path / "fast")
-    assert meta["device"]["precision"] == ("bf16-mixed" if trainer.has_bfloat16("cpu") else "32-true")
+    assert meta["device"]["precision"] == ("bf16-mixed" if fast.has_bfloat16("cpu") else "32-true")
     words = ["resume=fast", "trainer=default", "epochs=3", "allow_drift=[epochs,trainer]"]
     done = command("vae_lightning.train", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -77,12 +87,12 @@ def test_every_bound_trains_fast_to_the_same_numbers(tmp_path, bound, precision)
 def test_precision_is_bfloat16_only_where_the_machine_has_it(monkeypatch, tmp_path, capsys):
     quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "max_epochs": 1}
     for there, precision in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr(trainer, "has_bfloat16", lambda accelerator, there=there: there)
-        made = trainer.FastTrainer(accelerator="cpu", default_root_dir=tmp_path, **quiet)
+        monkeypatch.setattr(fast, "has_bfloat16", lambda accelerator, there=there: there)
+        made = FastTrainer(accelerator="cpu", default_root_dir=tmp_path, **quiet)
         assert made.precision == precision
         assert ("no bfloat16" in capsys.readouterr().err) != there
     assert any(isinstance(each, CompileStep) for each in made.callbacks)
-    bare = trainer.FastTrainer(accelerator="cpu", compile_mode=None, precision="32-true", **quiet)
+    bare = FastTrainer(accelerator="cpu", compile_mode=None, precision="32-true", **quiet)
     assert not any(isinstance(each, CompileStep) for each in bare.callbacks)
 
 
@@ -94,7 +104,7 @@ def test_what_cannot_be_compiled_is_named(foreign_fit):
 
 
 def test_only_the_step_is_compiled_and_the_module_is_left_as_it_was(foreign_fit, monkeypatch):
-    """Whole batches with gradients; a ragged one, and what is asked without gradients, run as they are."""
+    """Only whole batches with gradients are compiled: no smaller last batch, and no call without gradients."""
     calls = []
 
     class Counted(ForeignVAE):
@@ -118,7 +128,7 @@ def test_only_the_step_is_compiled_and_the_module_is_left_as_it_was(foreign_fit,
 
 
 class NoScalars(TorchDispatchMode):
-    """Raises where a tensor becomes a Python number, which on an accelerator waits for all that was asked of it."""
+    """Raises if a tensor becomes a Python number: an accelerator would have to finish all its work first."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         assert "_local_scalar_dense" not in str(function), "the step reads a tensor"
@@ -126,7 +136,7 @@ class NoScalars(TorchDispatchMode):
 
 
 class Traced(pl.Callback):
-    """Watches every step but the first (which looks at the data) and the last (after which the epoch is logged)."""
+    """Watches every step except the first, which looks at the data, and the last, after which the epoch is logged."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.patch, self.steps = patch, 0
@@ -155,17 +165,22 @@ class Traced(pl.Callback):
         self.manager.__exit__(None, None, None)
 
 
+UNCOMPILED = ["trainer=fast", "trainer.compile_mode=null", "trainer.precision=32-true"]
+
+
+@pytest.mark.parametrize("trainer", [["trainer=default"], UNCOMPILED], ids=["default", "fast"])
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
-def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound):
-    """With the guard as on an accelerator, and data that stay there."""
+def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound, trainer):
+    """The guard and the data are as on an accelerator."""
     cfg = config(
-        *FAST[1:], f"bound={bound}", "data.on_device=true", "callbacks.divergence_guard.every_n_steps=50", "epochs=1",
-        "schedule=linear", "optimizer.final_lr=1e-4", "~callbacks.progress", "+trainer.enable_progress_bar=false",
+        *FAST[1:], *trainer, f"bound={bound}", "data.on_device=true", "callbacks.divergence_guard.every_n_steps=50",
+        "epochs=1", "schedule=linear", "optimizer.final_lr=1e-4", "~callbacks.progress",
+        "+trainer.enable_progress_bar=false",
     )  # fmt: skip
     cfg.run_dir = str(tmp_path)
     traced = Traced(monkeypatch)
-    data, module = train.data_module(cfg), train.vae(cfg)
-    made = train.make_trainer(cfg, data)
+    data, module = build.data_module(cfg.data), vae(cfg)
+    made = build.make_trainer(cfg, data)
     made.callbacks.insert(0, traced)
     made.limit_val_batches = 0
     made.fit(module, data)
@@ -173,7 +188,7 @@ def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound):
 
 
 def test_the_trace_would_notice(monkeypatch, foreign_fit):
-    """Its negative control: the guard that waits at every step, and a loss that is read."""
+    """The negative control: a guard that waits at every step, and a step that reads its loss."""
 
     class Reads(ForeignVAE):
         def training_step(self, batch, batch_idx):
@@ -212,13 +227,13 @@ def test_data_on_the_device_are_the_same_data(train):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_raw_files_are_mapped_not_read(tmp_path):
-    """Processes that open one data set share its memory: the pages are those of the file."""
-    from vae_lightning.data.files import mapped, parse_idx
+    """Processes that open one data set share the pages of the file."""
+    from vae_lightning.data.idx import mapped, parse_idx
 
     path = tmp_path / "images"
     path.write_bytes(bytes([0, 0, 8, 1, 0, 16, 0, 0]) + bytes(2**20))
     tensor = parse_idx(mapped(path), path)
     assert tensor.shape == (2**20,)
     assert str(path) in Path("/proc/self/maps").read_text()
-    tensor[0] = 7  # ours alone
+    tensor[0] = 7  # a write is private
     assert path.read_bytes()[8] == 0

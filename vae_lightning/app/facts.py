@@ -1,7 +1,6 @@
 """The facts of a run for its record, so that no page reads conf/: options, changed keys, and facts of the parts."""
 
 import inspect
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,19 +10,17 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_lightning.config import CONF
+from vae_lightning.app import older
+from vae_lightning.app.config import CONF
+from vae_lightning.app.trust import located
 from vae_lightning.pages.run.facts import yaml_text
+from vae_lightning.parts import facts
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences
 from vae_lightning.runs.readings import mapping
-from vae_lightning.targets import located
 
 PARTS = ("network", "latent", "loss", "bound", "schedule", "optimizer")
 GROUPS = (*PARTS, "data", "trainer", "callbacks", "logger", "experiment")
-NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.files", "data.sources")
-CITED = re.compile(
-    r"(?:Implements|Follows|Inspired by) "
-    r"(Eqs?\. \(\d+\)|Algorithm \d+|Appendix [A-F]|Sec\. [\d.]*\d|(?:[A-Z][\w'-]+(?: & | et al\.)? ?)+\(\d{4}\))"
-)
+NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.mirrors")
 
 
 def facts_of(config: Mapping[str, Any], choices: Mapping[str, Any], parts: Mapping[str, object]) -> dict[str, Any]:
@@ -41,25 +38,16 @@ def facts_of(config: Mapping[str, Any], choices: Mapping[str, Any], parts: Mappi
 
 def facts_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The same facts for a run whose record has none, as far as its configuration says them."""
+    config = older.upgraded(config)
     names = {part: str(at(config, f"{part}._target_")) for part in PARTS}
-    classes = {part: located(name) for part, name in names.items() if name.startswith("vae_lightning.")}
+    classes = {part: located(name, part) for part, name in names.items() if name.startswith("vae_lightning.")}
     return facts_of(config, {}, {part: kind for part, kind in classes.items() if inspect.isclass(kind)})
 
 
 def facts_of_part(part: object) -> dict[str, str]:
-    """Class, title, citation and first paragraph of a part or its class; the measure too, of a likelihood.
-
-    The title may have {braces} for values of the part's configuration. The citation is "" if there is none.
-    """
-    kind = part if inspect.isclass(part) else type(part)
-    package, *rest = kind.__module__.split(".")
-    home = f"{package}.{rest[0]}" if package == "vae_lightning" and rest else kind.__module__
-    says = " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
-    cited = CITED.match(says)
-    facts = {"class": f"{home}.{kind.__qualname__}", "title": getattr(kind, "title", kind.__name__)}
-    facts |= {"cited": cited[1] if cited else "", "says": says}
-    measure = getattr(kind, "measure", None)
-    return facts if measure is None else {**facts, "measure": str(measure)}
+    """Class, title, citation and first paragraph of a part or its class; of a likelihood the measure, too."""
+    measure = getattr(part, "measure", None)
+    return facts(part) if measure is None else {**facts(part), "measure": str(measure)}
 
 
 def changed(config: dict[str, Any]) -> list[list[str]]:

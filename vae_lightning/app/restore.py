@@ -1,118 +1,125 @@
-"""From a run folder back to its model and its data, for a page. Everything is a copy: a living run stays as it is."""
+"""From a run folder back to its model and its data."""
 
-import contextlib
-import copy
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from hydra.utils import get_class
 from lightning.pytorch.utilities.seed import isolate_rng
-from omegaconf import OmegaConf
-from torch import nn
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from vae_lightning import checkpoint
-from vae_lightning.bound import Model
-from vae_lightning.errors import DataError, UserError
-from vae_lightning.pages.explorer.explorer import all_finite, images_of
-from vae_lightning.pages.run.page import Shown
-from vae_lightning.runs.readings import mapping
+from vae_lightning.app import build, older
+from vae_lightning.app.trust import ALLOWED, check_targets
+from vae_lightning.errors import ConfigError
+from vae_lightning.evaluation.result import Source
+from vae_lightning.module import VAE
+from vae_lightning.runs.digest import sha256
+from vae_lightning.runs.readings import sequence
 from vae_lightning.runs.run import Run
-from vae_lightning.targets import ALLOWED, check_targets
 
-PARTS = ("network", "latent", "loss", "bound", "optimizer")
-LOCAL = (".Folder", ".Subset")  # sources that need no network
+PARTS = ("network", "latent", "loss", "bound", "optimizer", "data")
 
 
-def shown(
-    run: Run, module: Any = None, data: Any = None, data_dir: str | None = None, allow_targets: Sequence[str] = ()
-) -> tuple[Shown, UserError | None]:
-    """What the page shows of a run, and the error that kept the model away from it, if there is one.
+def trusted_config(run: Run, allow_targets: Sequence[str]) -> DictConfig:
+    """The run's configuration in today's words. Raises ConfigError for a class of a package that is not allowed."""
+    config = older.upgraded(run.config)
+    check_targets({part: config.get(part) for part in PARTS}, [*ALLOWED, *allow_targets])
+    made: DictConfig = OmegaConf.create(config)
+    return made
 
-    The living `module` and `data` of a run that has just ended serve as they are. Without them, model and data are
-    built from the run folder; a part or data set of one's own needs its package in `allow_targets`.
+
+def load(run: Run, path: Path, device: str, allow_targets: Sequence[str] = ()) -> VAE:
+    """The run's module with the weights of a checkpoint, in evaluation mode on the device.
+
+    The parts are built from the run's configuration: a part of the user's own is as good as one of this package.
+    Raises CheckpointError where the file is damaged or of another model, ConfigError where there is no such device.
     """
-    if module is None and run.newest_weights is None:
-        return Shown(missing=(("no_checkpoint", {}),)), None
+    content, config = checkpoint.load(path), trusted_config(run, allow_targets)
+    place = torch_device(device)
+    with isolate_rng():  # new parts draw random weights
+        module = build.vae(config, image_shape(run, config))
+    checkpoint.check_fits(content, module, path)
+    module.load_state_dict(content["state_dict"])
+    return module.to(place).eval()
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the accelerator, else the CPU. Raises ConfigError where there is none."""
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        name = accelerator.type if accelerator else "cpu"
     try:
-        model, weights = living(run, module) if module is not None else restored(run, allow_targets)
-    except UserError as error:
-        return Shown(missing=(("bad_checkpoint", {"error": str(error)}),)), error
-    if not all_finite(model):
-        return Shown(missing=(("not_finite", {}),)), None
-    try:
-        images = images_of(data if data is not None else data_of(run, data_dir, allow_targets))
-    except (UserError, OSError) as error:
-        return Shown(model, weights, missing=(("no_data", {"error": str(error)}),)), None
-    return Shown(model, weights, images), None
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name}: {checkpoint.first_line(error)}; use device=auto") from None
+    return device
 
 
-def living(run: Run, module: Any) -> tuple[Model, str | None]:
-    """A copy of a module's model on the CPU, with the weights of the run's checkpoint if it has one, and its name.
+def image_shape(run: Run, config: DictConfig) -> list[int]:
+    """[C, H, W] of the images that the run was trained on: from its record, else from the class of its data."""
+    shape = sequence(run.record.get("image_shape")) or getattr(get_class(config.data._target_), "image_shape", None)
+    if not shape:
+        raise ConfigError(f"run={run.path}: its record does not say the shape of its images; train it again")
+    return list(shape)
 
-    Raises CheckpointError if the file is damaged or belongs to another model.
+
+def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[str] = ()) -> Any:
+    """The run's data module, or the one of the configuration `asked`; from `data_dir` where it is given.
+
+    Raises ConfigError where the images are not of the run's shape.
     """
-    parts = nn.ModuleDict({"network": copy.deepcopy(module.network).cpu().float()})
-    loss = copy.deepcopy(module.loss)
-    if isinstance(loss, nn.Module):
-        parts["loss"] = loss.cpu()
-    path = run.newest_weights
-    if path is not None:
-        load_weights(parts, path)
-    parts.eval()
-    return Model(parts["network"], module.latent, loss), path.name if path else None  # type: ignore[arg-type]
-
-
-def restored(run: Run, allow_targets: Sequence[str]) -> tuple[Model, str]:
-    """The model of the run's newest weights, and the name of their file. The random numbers stay as they are."""
-    path = run.checkpoint()
-    with isolate_rng():  # the weights of new parts are random at first
-        return model_of(run, path, allow_targets), path.name
-
-
-def model_of(run: Run, path: Path, allow_targets: Sequence[str] = ()) -> Model:
-    """The model of a run with the weights of a checkpoint, on the CPU.
-
-    It is built from the run's configuration. Raises ConfigError for a class outside the allowed packages,
-    CheckpointError for a file that is damaged or belongs to another model.
-    """
-    from vae_lightning.evaluate import load
-    from vae_lightning.train import vae
-
-    parts = {part: run.config.get(part) for part in PARTS}
-    check_targets(parts, [*ALLOWED, *allow_targets])
-    if all(str(mapping(part).get("_target_")).startswith("vae_lightning.") for part in parts.values()):
-        return load(path, "cpu").model
-    module = vae(OmegaConf.create(run.config))
-    load_weights(module, path)
-    return module.eval().model
-
-
-def load_weights(parts: nn.Module, path: Path) -> None:
-    """Loads the weights of those parts of a checkpoint that `parts` has. Raises CheckpointError if they do not fit."""
-    names = dict(parts.named_children())
-    state = {key: value for key, value in checkpoint.load(path)["state_dict"].items() if key.split(".")[0] in names}
-    checkpoint.check_fits({"state_dict": state}, parts, path)
-    parts.load_state_dict(state)
-
-
-def data_of(run: Run, data_dir: str | None = None, allow_targets: Sequence[str] = ()) -> Any:
-    """The run's data, from their old place or from `data_dir`, never from the network.
-
-    Raises ConfigError for a class outside the allowed packages, DataError if the data are gone or have changed.
-    """
-    from vae_lightning.train import data_module
-
-    node = copy.deepcopy(dict(mapping(run.config.get("data"))))
-    check_targets({"data": node}, ["vae_lightning.data.", *allow_targets])
+    config = trusted_config(run, allow_targets)
+    node = OmegaConf.create(OmegaConf.to_container(asked, resolve=True)) if asked else config.data
     if data_dir is not None:
-        node["dir"] = data_dir
-    if "sources" in node:
-        node["sources"] = {k: v for k, v in node["sources"].items() if str(v["_target_"]).endswith(LOCAL)}
-    if "allow_subset" in node:
-        node["allow_subset"] = bool(run.data.get("subset"))
-    with contextlib.redirect_stderr(io.StringIO()):  # the run has said that it is the subset
-        data = data_module(OmegaConf.create({"data": node}))
-    if run.data.get("sha256") != data.describe().get("sha256"):  # type: ignore[attr-defined]
-        raise DataError(f"{node.get('dir')}: the data there are not those of the run, their checksums differ")
+        node.dir = data_dir  # type: ignore[union-attr]
+    data = build.data_module(node)
+    shape, found = image_shape(run, config), build.image_shape(data, node._target_)  # type: ignore[union-attr]
+    if found != shape:
+        raise ConfigError(
+            f"data={build.described(data)['name']}: its images are {found}, but the model of {run.path} takes {shape}; "
+            "evaluate it on data of that shape"
+        )
     return data
+
+
+def check_protocol(run: Run, data: Any, protocol: str | None) -> None:
+    """Raises ConfigError where the protocol of the data, or the one asked for, is not the run's."""
+    own = getattr(data, "protocol", None)
+    trained = run.config.get("data", {}).get("protocol", own)
+    for key, name in (("protocol", protocol), ("data.protocol", own)):
+        if name not in (None, trained):
+            raise ConfigError(
+                f"{key}={name}: {run.path} was trained on {trained}, and numbers of two protocols are never compared; "
+                f"evaluate it on {trained}, or train a run with data.protocol={name}"
+            )
+
+
+def images(run: Run, data: Any, split: str, num_images: int | None) -> Tensor:
+    """The first x of a split. Raises ConfigError where there are not as many, or none."""
+    if not hasattr(data, "images"):
+        raise ConfigError(f"data={type(data).__name__}: it has no method images(split), which evaluate needs")
+    x = data.images(split)
+    if num_images is not None and num_images > len(x):
+        raise ConfigError(f"num_images={num_images}: the {split} split has {len(x)}")
+    if not len(x):
+        raise ConfigError(f"split={split}: it is empty in {run.path}; choose another")
+    return x[:num_images]
+
+
+def source(run: Run, path: Path, data: Any, split: str, seed: int) -> Source:
+    """What every result says of itself."""
+    facts = build.described(data)
+    return Source(
+        data=facts["name"],
+        protocol=facts["protocol"],
+        subset=facts["subset"],
+        split=split,
+        seed=seed,
+        likelihood=str(run.config["loss"]["_target_"]).rpartition(".")[2],
+        checkpoint=path.name,
+        checkpoint_sha256=sha256(path),
+    )

@@ -1,6 +1,7 @@
-"""Callbacks for anyone's Lightning project. <-> conf/callbacks/
+"""Callbacks for any Lightning project. <-> conf/callbacks/
 
-None of them imports Hydra, or this package's module or data: they ask the trainer, and the module by attribute name.
+They import neither Hydra nor the module or the data of this package. They ask the trainer, and ask the module by the
+name of a method or an attribute.
 """
 
 from vae_lightning.callbacks.beta_annealing import BetaAnnealing

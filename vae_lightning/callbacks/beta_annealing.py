@@ -1,4 +1,4 @@
-"""Annealing of a weight, by name, in any LightningModule."""
+"""Annealing of a weight of any LightningModule, by its name."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import Tensor
 
+from vae_lightning.callbacks.foreign import follow
 from vae_lightning.errors import ConfigError
 from vae_lightning.schedule import in_fractions
 
@@ -14,9 +15,9 @@ from vae_lightning.schedule import in_fractions
 class BetaAnnealing(pl.Callback):
     """Sets `attribute` of the module to `schedule(t)` before every training step, t = global step / steps of the run.
 
-    `attribute` may be dotted (`"loss.kl_weight"`) and is a number or a tensor of one element. `schedule` is one of
-    `vae_lightning.schedule` or any function of t in [0, 1). Raises ConfigError where the module has no such number, and
-    where the schedule would end after the run.
+    `attribute` is the name of a number or of a tensor of one element, and may be dotted (`"loss.kl_weight"`).
+    `schedule` is one of `vae_lightning.schedule` or any function of t in [0, 1). Raises ConfigError if the module has
+    no such number, or if the schedule ends after the run.
     """
 
     def __init__(self, schedule: Callable[[float], float], attribute: str = "beta") -> None:
@@ -54,15 +55,8 @@ class BetaAnnealing(pl.Callback):
             setattr(holder, name, value)
 
 
-def follow(root: Any, path: str) -> Any:
-    """The object at a dotted path; the root for an empty one."""
-    for name in path.split(".") if path else ():
-        root = getattr(root, name)
-    return root
-
-
 def numbers(root: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, Any]]:
-    """The numbers an object holds by dotted name, down to `depth` objects deep."""
+    """(dotted name, value) of the numbers that an object holds, down to `depth` objects deep."""
     members = {**vars(root), **vars(root).get("_buffers", {}), **vars(root).get("_modules", {})}
     for name, value in members.items():
         if name.startswith("_"):
@@ -74,6 +68,6 @@ def numbers(root: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, 
 
 
 def is_number(value: Any) -> bool:
-    """A plain number, or a tensor of one element."""
+    """Whether a value is a plain number or a tensor of one element."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return plain or (isinstance(value, Tensor) and value.numel() == 1)

@@ -9,9 +9,10 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks.metrics import NewMetrics
-from vae_lightning.callbacks.pictures import caption, run_dir
+from vae_lightning.callbacks.foreign import NewMetrics, run_dir
+from vae_lightning.callbacks.pictures import caption
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.files import CURVES, LOG, LOSSES
 from vae_lightning.runs.table import EpochRows
 
 COLUMNS = {
@@ -25,16 +26,14 @@ COLUMNS = {
     "val_total": "val/loss",
     "val_elbo": "val/elbo",
 }
-
-
-SHARE = 0.01  # of the run's time, which drawing may take
+SHARE = 0.01  # the share of the run's time that drawing may take
 
 
 class CurveLog(pl.Callback):
     """Writes `curves/train_log.csv`, one whole row per epoch, and redraws `curves/losses.png` from it.
 
-    Where epochs are short, not after each: drawing takes a hundredth of the time at most, and the last epoch is drawn
-    however the run ends. `columns` maps each column to the logged metric it holds; `epoch` always stands first and
+    Drawing takes a hundredth of the run's time at most, so not every short epoch is drawn. The last epoch is always
+    drawn, also if the run fails. `columns` maps each column to a logged metric; the first column is `epoch`, which
     counts from 1. A metric that was not logged in an epoch leaves its cell empty. Nats per datapoint. A resumed run
     keeps its earlier rows.
     """
@@ -42,11 +41,11 @@ class CurveLog(pl.Callback):
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
         self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
         self._metrics = NewMetrics()
-        self._draw_at, self._undrawn = 0.0, ""  # the clock, and the picture's title
+        self._draw_at, self._undrawn = 0.0, ""  # the time of the next drawing, and its title
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        path = run_dir(trainer, self.dirpath) / "curves" / "train_log.csv"
+        path = run_dir(trainer, self.dirpath) / CURVES / LOG
         self._log = EpochRows(path, list(self.columns), trainer.current_epoch)
 
     @rank_zero_only
@@ -63,13 +62,13 @@ class CurveLog(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        with suppress(OSError):  # what ended the run is told, not that its folder cannot be written any more
+        with suppress(OSError):  # the error that ended the run is told, not that its folder cannot be written
             self._draw()
 
     def _draw(self) -> None:
         if self._undrawn:
             title, self._undrawn, begun = self._undrawn, "", time.monotonic()
-            draw(self._log.rows, title, self._log.path.with_name("losses.png"))
+            draw(self._log.rows, title, self._log.path.with_name(LOSSES))
             self._draw_at = begun + (time.monotonic() - begun) / SHARE
 
 
@@ -82,11 +81,8 @@ COLOURS = {"elbo": "C0", "recon": "C1", "kl": "C2", "beta": "C3"}
 
 
 def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
-    """Panels by epoch: what is maximised (ELBO), its two terms, and beta; of other columns, one panel with all.
-
-    Validation is dashed.
-    """
-    from matplotlib.figure import Figure  # not pyplot: no global state, no window
+    """Three panels by epoch: the ELBO, its two terms, and beta. Other columns share one panel. Validation is dashed."""
+    from matplotlib.figure import Figure  # pyplot would keep global state and open windows
 
     filled = {name for row in rows for name, value in row.items() if value and name != "epoch"}
     panels = {name: columns for name, columns in PANELS.items() if filled & set(columns)}

@@ -1,12 +1,12 @@
-"""The weights of every epoch, for those who want to look back."""
+"""The weights after every epoch, each in a file."""
 
 from os import PathLike
 
 import lightning.pytorch as pl
 import torch
 
-from vae_lightning.callbacks.pictures import run_dir
-from vae_lightning.errors import check_whole
+from vae_lightning.callbacks.foreign import run_dir
+from vae_lightning.rules import Count, check
 from vae_lightning.runs.atomic import atomically
 
 
@@ -17,11 +17,15 @@ class EpochWeights(pl.Callback):
     """
 
     def __init__(
-        self, every_n_epochs: int = 1, enabled: bool = True, prefix: str = "vae", dirpath: str | PathLike | None = None
+        self,
+        every_n_epochs: Count = 1,
+        enabled: bool = True,
+        prefix: str = "vae",
+        dirpath: str | PathLike | None = None,
     ) -> None:
-        check_whole(type(self).__name__, every_n_epochs=every_n_epochs)
         self.every_n_epochs, self.enabled = every_n_epochs, enabled
         self.prefix, self.dirpath = prefix, dirpath
+        check(self, type(self).__name__)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch == 0:

@@ -1,4 +1,4 @@
-"""Ctrl-C, kill and a scheduler's time limit: finish the batch, save, and say so with the exit status."""
+"""Ctrl-C, kill and the time limit of a scheduler: finish the batch, save, and end with a status of its own."""
 
 import os
 import signal
@@ -10,20 +10,22 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from vae_lightning.callbacks.pictures import run_dir
+from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.errors import Interrupted
+from vae_lightning.runs.files import CHECKPOINTS, LAST
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class GracefulStop(pl.Callback):
-    """On SIGTERM or SIGINT the running batch is finished, `checkpoints/last.ckpt` written, and Interrupted raised.
+    """On SIGTERM or SIGINT, finishes the running batch, writes `checkpoints/last.ckpt` and raises Interrupted.
 
-    A second signal ends the process at once; the checkpoint is then the one of the last whole epoch. Only the main
-    thread can do this; in any other the callback does nothing. In the last batch of an epoch the epoch is finished.
+    In the last batch of an epoch it finishes the epoch. A second signal ends the process at once; the checkpoint is
+    then that of the last whole epoch. Only the main thread receives signals; in other threads the callback does
+    nothing.
     """
 
-    def __init__(self, filename: str = "last.ckpt", dirpath: str | PathLike | None = None) -> None:
+    def __init__(self, filename: str = LAST, dirpath: str | PathLike | None = None) -> None:
         self.filename, self.dirpath = filename, dirpath
         self._received: int | None = None
         self._before: dict[int, Any] = {}
@@ -37,12 +39,12 @@ class GracefulStop(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._received is not None and not trainer.is_last_batch:
-            folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / "checkpoints"
+            folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / CHECKPOINTS
             trainer.save_checkpoint(folder / self.filename)
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._received is not None:  # the last batch is behind us, and the epoch's checkpoint written
+        if self._received is not None:  # the last batch is done, and the checkpoint of the epoch is written
             self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

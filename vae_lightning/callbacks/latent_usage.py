@@ -1,4 +1,4 @@
-"""Which latent units a model uses, and one sentence when it stops using some."""
+"""The latent units that a model uses, and a sentence when it stops using a unit."""
 
 import sys
 import textwrap
@@ -9,34 +9,36 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks import pictures
+from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_log_var, method, run_dir
 from vae_lightning.equations import kl_standard_normal
-from vae_lightning.errors import check_whole
-from vae_lightning.evaluation.latent_space import active_units
+from vae_lightning.latent import active_units
+from vae_lightning.rules import Count, check
+from vae_lightning.runs.files import CURVES, USAGE
 from vae_lightning.runs.table import EpochRows
 
 ADVICE = "raise beta slowly (annealing), lower it, or give each unit free bits"
 
 
 class LatentUsage(pl.Callback):
-    """Writes `curves/latent_usage.csv`: after every epoch how many units are active, and the KL of each in nats.
+    """Writes `curves/latent_usage.csv`: after every epoch, the number of active units and the KL of each unit in nats.
 
-    A unit is active where the mean of q(z_j|x) varies over the first `num_images` held-out images by more than 0.01
-    (Burda et al. 2016). Logs `active_units`, and prints one sentence when units die and one at the end: which, since
-    when, what to try. `encode` maps x to (mean, log_var) or to an object with these attributes; a name or a function.
+    Follows Burda et al. (2016): a unit is active if the mean of q(z_j|x) has a variance above 0.01 over the first
+    `num_images` held-out images. Logs `active_units`. Prints a sentence when units die and a sentence at the end: the
+    units, since when, and what to try. `encode` is the name of a method or a function; it maps x to (mean, log_var) or
+    to an object with these attributes.
     """
 
     def __init__(
         self,
         encode: str | Callable[[Any], Any] = "encode",
-        num_images: int = 1000,
-        every_n_epochs: int = 1,
+        num_images: Count = 1000,
+        every_n_epochs: Count = 1,
         dirpath: str | PathLike | None = None,
     ) -> None:
         self.encode, self.num_images, self.every_n_epochs, self.dirpath = encode, num_images, every_n_epochs, dirpath
-        check_whole(type(self).__name__, num_images=num_images, every_n_epochs=every_n_epochs)
+        check(self, type(self).__name__)
         self._advised = False
-        self._last_active: list[int] = []  # of each unit the last epoch in which it was active; 0: in none
+        self._last_active: list[int] = []  # for each unit the last epoch in which it was active; 0: never
 
     def state_dict(self) -> dict[str, Any]:
         return {"last_active": self._last_active}
@@ -46,13 +48,13 @@ class LatentUsage(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._encode = pictures.method(pl_module, self, "encode", self.encode)
-        with pictures.looking(trainer, pl_module, seed=0):
-            self._images = pictures.held_out_images(trainer, self.num_images)
-            mean, _ = pictures.mean_and_log_var(self._encode(self._images))
+        self._encode = method(pl_module, self, "encode", self.encode)
+        with looking(trainer, pl_module, seed=0):
+            self._images = held_out_images(trainer, self.num_images)
+            mean, _ = mean_and_log_var(self._encode(self._images))
         self._last_active = self._last_active or [0] * mean.shape[1]
         columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
-        path = pictures.run_dir(trainer, self.dirpath) / "curves" / "latent_usage.csv"
+        path = run_dir(trainer, self.dirpath) / CURVES / USAGE
         self._rows = EpochRows(path, columns, trainer.current_epoch)
 
     @rank_zero_only
@@ -60,8 +62,8 @@ class LatentUsage(pl.Callback):
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs:
             return
-        with pictures.looking(trainer, pl_module, seed=0):
-            mean, log_var = pictures.mean_and_log_var(self._encode(self._images))
+        with looking(trainer, pl_module, seed=0):
+            mean, log_var = mean_and_log_var(self._encode(self._images))
             kl, active = kl_standard_normal(mean, log_var).mean(0).tolist(), active_units(mean).tolist()
         pl_module.log("active_units", float(sum(active)), rank_zero_only=True)
         self._rows.add(epoch, dict(zip(self._rows.columns[1:], [sum(active), *kl], strict=True)))
@@ -83,19 +85,19 @@ class LatentUsage(pl.Callback):
             say(f"{len(dead)} of {total} latent units are not in use ({which}); {ADVICE}")
 
     def _advice(self) -> str:
-        """What to try, said once in a run and once more at its end."""
+        """What to try. It is said with the first sentence of a run, and once more at the end."""
         advised, self._advised = self._advised, True
         return "" if advised else f"; {ADVICE}"
 
 
 def say(sentence: str) -> None:
-    """Prints it in a line of its own, over a progress bar that may stand there."""
+    """Prints a sentence on lines of its own, over a progress bar."""
     text = textwrap.fill(sentence, 79, subsequent_indent="  ")
     print(f"\r{text:<78}" if sys.stdout.isatty() else text, flush=True)
 
 
 def listed(units: Sequence[int]) -> str:
-    """z1, z2 and z5; of many the first few."""
+    """z1, z2 and z5. Of more than eight units, the first six."""
     names = [f"z{unit + 1}" for unit in units]
     if len(names) > 8:
         return f"{', '.join(names[:6])} and {len(names) - 6} more"

@@ -1,88 +1,78 @@
-"""What the picture callbacks share: held-out images, looking without touching, a grid, a PNG, the loggers.
+"""Pictures: a grid of images, a caption, a PNG for the run folder and the loggers, and the callback that draws them.
 
 N images, C channels, H W pixels; values in [0, 1].
 """
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import chain
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
-from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vae_lightning.errors import ConfigError
+from vae_lightning.callbacks.foreign import description, looking, run_dir
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.files import epoch_picture
 
 
-@contextmanager
-def looking(trainer: pl.Trainer, pl_module: pl.LightningModule, seed: int) -> Iterator[None]:
-    """Evaluation mode, no gradients, the random numbers of `seed`; afterwards mode and RNG state are as before."""
-    modes = [(part, part.training) for part in pl_module.modules()]
-    mps_state = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None  # isolate_rng knows CPU, CUDA
-    with isolate_rng(), torch.no_grad(), trainer.precision_plugin.forward_context():
-        torch.manual_seed(seed)
-        pl_module.eval()
-        try:
-            yield
-        finally:
-            for part, training in modes:
-                part.training = training
-            if mps_state is not None:
-                torch.mps.set_rng_state(mps_state)
+@dataclass(frozen=True)
+class Picture:
+    """`canvas` [H, W, 3] in bytes, a text that says what it shows, and a label for each of its rows."""
+
+    canvas: np.ndarray
+    what: str
+    row_labels: Sequence[str] = ()
 
 
-def method(pl_module: pl.LightningModule, owner: object, argument: str, function: str | Callable) -> Callable[..., Any]:
-    """`function` itself, or the module's method of that name. Raises ConfigError where there is none."""
-    found = function if callable(function) else getattr(pl_module, function, None)
-    if not callable(found):
-        raise ConfigError(
-            f"{type(owner).__name__}({argument}={function!r}): {type(pl_module).__name__} has no such method; "
-            "name one, or pass a function"
-        )
-    return found
+class PictureCallback(pl.Callback, ABC):
+    """The base of callbacks that draw a picture before the first step and after every `every_n_epochs`-th epoch.
 
+    The picture is `folder/epoch_XXXX.png` below `dirpath` (default: the trainer's `default_root_dir`), and `key` in
+    every logger that takes images. XXXX counts the epochs of training; 0000 is the untrained model.
+    """
 
-def held_out_images(trainer: pl.Trainer, n: int) -> Tensor:
-    """The first `n` images of the test set, else of the validation set, else of the training set, on the device."""
-    for loader in (test_loader(trainer), trainer.val_dataloaders, trainer.train_dataloader):
-        images: list[Tensor] = []
-        for batch in chain.from_iterable(loader if isinstance(loader, list | tuple) else [loader or []]):
-            images.extend(first_tensor(trainer.strategy.batch_to_device(batch)))
-            if len(images) >= n:
-                break
-        if images:
-            return torch.stack(images[:n])
-    raise ConfigError("no images to show: pass some to the callback, or give the trainer a data loader")
+    folder: ClassVar[str]
+    key: ClassVar[str]
+    seed = 0
 
+    def __init__(self, every_n_epochs: int, dirpath: str | PathLike | None) -> None:
+        self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
 
-def test_loader(trainer: pl.Trainer) -> Any:
-    """The data module's test loader, where it has one that is ready during a fit."""
-    with suppress(Exception):  # a data module of somebody else's may not be set up for its test stage yet
-        return trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
-    return None
+    @abstractmethod
+    def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks up what the picture needs, once in a fit. Raises ConfigError if the module does not have it."""
 
+    @abstractmethod
+    def picture(self, pl_module: pl.LightningModule) -> Picture:
+        """Draws the picture, in evaluation mode and with the random numbers of `seed`."""
 
-def first_tensor(batch: Any) -> Tensor:
-    """The images of a batch: the batch itself, or what comes first in it."""
-    while not isinstance(batch, Tensor):
-        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
-    return batch
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.prepare(trainer, pl_module)
+        if trainer.current_epoch == 0:
+            self._publish(trainer, pl_module, epoch=0)
 
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every_n_epochs == 0:
+            self._publish(trainer, pl_module, epoch)
 
-def mean_and_log_var(posterior: Any) -> tuple[Tensor, Tensor]:
-    """What an encoder returned: an object with these attributes, or the two themselves."""
-    return (posterior.mean, posterior.log_var) if hasattr(posterior, "log_var") else posterior
+    def _publish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
+        with looking(trainer, pl_module, self.seed):
+            picture = self.picture(pl_module)
+        image = captioned(picture.canvas, caption(trainer, picture.what, epoch), picture.row_labels)
+        publish(trainer, image, self.key, run_dir(trainer, self.dirpath) / self.folder, epoch)
 
 
 def grid(images: Tensor, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
-    """[N, C, H, W] in [0, 1] -> one [rows * H', columns * W', 3] picture of bytes, row by row on white."""
+    """[N, C, H, W] in [0, 1] -> one [rows * H', columns * W', 3] picture in bytes, row by row on white."""
     pixels = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu().numpy()
     n, channels, height, width = pixels.shape
     pixels = pixels.repeat(3 // channels if channels in (1, 3) else 1, axis=1)[:, :3]
@@ -95,8 +85,8 @@ def grid(images: Tensor, columns: int, scale: int = 2, gap: int = 2) -> np.ndarr
     return canvas
 
 
-def captioned(canvas: np.ndarray, text: str, row_labels: list[str] | None = None, size: int = 13) -> Image.Image:
-    """The picture with a line of text below it and, on its left, a label for each of its equally high rows."""
+def captioned(canvas: np.ndarray, text: str, row_labels: Sequence[str] | None = None, size: int = 13) -> Image.Image:
+    """The picture with a line of text below it and a label on the left of each of its equally high rows."""
     font = ImageFont.load_default(size)
     margin = int(max(font.getlength(label) for label in row_labels)) + 10 if row_labels else 0
     height, width = canvas.shape[:2]
@@ -111,9 +101,9 @@ def captioned(canvas: np.ndarray, text: str, row_labels: list[str] | None = None
 
 
 def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epoch: int) -> None:
-    """`folder/epoch_XXXX.png`, whole or not at all, and the same picture to every logger that takes images."""
+    """Writes `folder/epoch_XXXX.png` atomically, and gives the picture to every logger that takes images."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"epoch_{epoch:04d}.png"
+    path = folder / epoch_picture(epoch)
     with atomically(path) as temporary:
         image.save(temporary, format="PNG", compress_level=1)  # a tenth larger, in less than half the time
     for logger in trainer.loggers:
@@ -126,11 +116,5 @@ def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epo
 
 
 def caption(trainer: pl.Trainer, what: str, epoch: int) -> str:
-    """`what`, the number of epochs of training behind it, and the data, where the data module says what it is."""
-    data = getattr(getattr(trainer, "datamodule", None), "description", "")
-    return " · ".join(part for part in (what, f"epoch {epoch}", data) if part)
-
-
-def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
-    """`dirpath`, or the trainer's `default_root_dir`."""
-    return Path(trainer.default_root_dir if dirpath is None else dirpath)
+    """`what`, the number of epochs of training, and the data if the data module describes them."""
+    return " · ".join(part for part in (what, f"epoch {epoch}", description(trainer)) if part)

@@ -1,4 +1,4 @@
-"""Progress in the field's words: one line per epoch, 80 columns, readable in a log file too."""
+"""Progress of a run: one line per epoch, 80 columns, readable in a log file too."""
 
 import math
 import sys
@@ -8,7 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
-from vae_lightning.callbacks.metrics import NewMetrics
+from vae_lightning.callbacks.foreign import NewMetrics, description
+from vae_lightning.runs.words import duration
 
 HEADER = "  epoch   train ELBO = -( recon +     KL )    val ELBO     beta   time left"
 
@@ -16,8 +17,8 @@ HEADER = "  epoch   train ELBO = -( recon +     KL )    val ELBO     beta   time
 class Progress(ProgressBar):
     """Prints epoch, ELBO = -(recon + KL) in nats per datapoint, beta and the time left.
 
-    On a terminal the running epoch shows how far it is; elsewhere nothing is printed but the lines. The metrics are
-    `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`; one that is not logged is shown as a dash.
+    On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed. The metrics are
+    `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`; a metric that is not logged is shown as a dash.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class Progress(ProgressBar):
         self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
         self._best, self._metrics = (-math.inf, 0), NewMetrics()
         if self._enabled:
-            print(f"{data(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}", flush=True)
+            print(f"{headline(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}", flush=True)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -76,7 +77,7 @@ class Progress(ProgressBar):
         if self._enabled and "test/elbo" in logged:
             recon, kl = (float(logged[f"test/{term}"]) for term in ("recon", "kl"))
             print(f"test ELBO {float(logged['test/elbo']):.2f} nats = -({recon:.2f} + {kl:.2f})")
-            print(f"{data(trainer)}run folder: {trainer.default_root_dir}", flush=True)
+            print(f"{headline(trainer)}run folder: {trainer.default_root_dir}", flush=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._enabled and isinstance(exception, KeyboardInterrupt):
@@ -95,19 +96,10 @@ class Progress(ProgressBar):
         if not trainer.max_epochs or trainer.max_epochs < 0:
             return "?"
         done = trainer.current_epoch - self._first_epoch + done_of_epoch
-        return duration((time.monotonic() - self._started) / done * (trainer.max_epochs - self._first_epoch - done))
+        left = (time.monotonic() - self._started) / done * (trainer.max_epochs - self._first_epoch - done)
+        return duration(math.ceil(max(0.0, left)))
 
 
-def data(trainer: pl.Trainer) -> str:
-    """Which data, where the data module says it."""
-    description = getattr(getattr(trainer, "datamodule", None), "description", "")
-    return f"{description}\n" if description else ""
-
-
-def duration(seconds: float) -> str:
-    """1h 02m, 3m 04s or 5s."""
-    minutes, seconds = divmod(math.ceil(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {seconds:02d}s" if minutes else f"{seconds}s"
+def headline(trainer: pl.Trainer) -> str:
+    """A line that describes the data, if the data module has a description."""
+    return f"{text}\n" if (text := description(trainer)) else ""

@@ -1,4 +1,4 @@
-"""What a run was and how it ended, in one JSON file."""
+"""The record of a run: what it was and how it ended, in one JSON file."""
 
 import importlib.metadata
 import json
@@ -16,9 +16,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks.pictures import run_dir
+from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.errors import Diverged, Interrupted
-from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.files import RECORD
 
 PACKAGES = (
     "vae-lightning",
@@ -36,8 +37,8 @@ PACKAGES = (
 class RunRecord(pl.Callback):
     """Writes `run_meta.json`: status, times, device, versions, git revision, seed, data, final metrics.
 
-    The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. Data comes from the data module's
-    `describe()`, where it has one. `add` puts in whatever else belongs to the record, such as the configuration.
+    The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. The entry `data` is the result of the
+    data module's `describe()`, if it has that method. `add` adds other entries, such as the configuration.
     """
 
     def __init__(self, dirpath: str | PathLike | None = None) -> None:
@@ -45,7 +46,7 @@ class RunRecord(pl.Callback):
         self.record: dict[str, Any] = {}
 
     def add(self, **facts: Any) -> None:
-        """More entries: plain values only. They are on disk after the next write."""
+        """Adds entries with plain values. They are on disk after the next write."""
         self.record.update(facts)
 
     @rank_zero_only
@@ -92,11 +93,9 @@ class RunRecord(pl.Callback):
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        path = run_dir(trainer, self.dirpath) / "run_meta.json"
+        path = run_dir(trainer, self.dirpath) / RECORD
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.record, indent=2, ensure_ascii=False, default=str)
-        with atomically(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.record, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def now() -> str:
@@ -105,13 +104,13 @@ def now() -> str:
 
 
 def metrics(trainer: pl.Trainer) -> dict[str, float | None]:
-    """What was logged last, as plain numbers; None where it is not finite, which JSON cannot say."""
+    """The newest value of each metric as a plain number; None if it is not finite, since JSON has no such number."""
     logged = {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
     return {key: round(value, 6) if math.isfinite(value) else None for key, value in logged.items()}
 
 
 def device(trainer: pl.Trainer) -> dict[str, Any]:
-    """What the run really used, which is not always what was asked for."""
+    """The device that the run uses, which may differ from the one in the configuration."""
     root = trainer.strategy.root_device
     name = torch.cuda.get_device_name(root) if root.type == "cuda" else platform.processor() or platform.machine()
     facts = {"accelerator": root.type, "name": name, "devices": trainer.num_devices, "nodes": trainer.num_nodes}
@@ -119,7 +118,7 @@ def device(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python's, the system's, and those of the packages that are installed."""
+    """The versions of Python, of the system, and of the packages that are installed."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
@@ -130,7 +129,7 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> dict[str, Any] | None:
-    """The commit of the program that runs, and whether it was changed since; None outside a checkout."""
+    """The commit of the running program, and whether its files differ from it; None outside a checkout."""
     program = getattr(sys.modules["__main__"], "__file__", None)
     folder = Path(program).resolve().parent if program else Path.cwd()
 

@@ -1,6 +1,6 @@
-"""Makes the bundled subset from the checked original files: `python -m vae_lightning.data.make_subset FOLDER`.
+"""Makes the bundled subset from the original files: `python -m vae_lightning.data.make_subset FOLDER`.
 
-The first 500 training and the first 100 test digits of each class, in the order of the original files.
+The subset has the first 500 training and the first 100 test digits of each class, in the order of the original files.
 """
 
 import gzip
@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vae_lightning.data.files import NAMES
-from vae_lightning.data.sources import SUBSET, Folder, declared_files
+from vae_lightning.data.idx import MNIST, NAMES
+from vae_lightning.data.sources import SUBSET, Folder
 
 PER_CLASS = {"train": 500, "test": 100}
 
@@ -25,7 +25,7 @@ def idx_bytes(tensor: Tensor) -> bytes:
 
 
 def main(folder: str) -> None:
-    found = Folder().find(declared_files("mnist"), Path(folder), "mnist")
+    found = Folder().find(MNIST, Path(folder), "mnist")
     sums = []
     for split, count in PER_CLASS.items():
         labels = found.tensors[f"{split}_labels"]

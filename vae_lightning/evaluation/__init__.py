@@ -1,12 +1,13 @@
-"""Estimators of log p(x) and of what z carries, and results that say what they are. Used by `vae_lightning.evaluate`.
+"""Estimators of log p(x) and of the information in z. The command `vae_lightning.evaluate` uses them.
 
-Every estimator takes a `bound.Model` and images and returns one value per image, in nats.
+Every estimator takes a `model.Model` and images and returns one value per image, in nats.
 """
 
 from vae_lightning.evaluation.annealed import ais_log_px
 from vae_lightning.evaluation.appendix_d import appendix_d_log_px
 from vae_lightning.evaluation.importance import ImportanceWeighted, importance_weighted
-from vae_lightning.evaluation.latent_space import Surgery, active_units, posterior_of, surgery
+from vae_lightning.evaluation.latent_space import Surgery, posterior_of, surgery
+from vae_lightning.latent import active_units
 
 __all__ = [
     "ImportanceWeighted",

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_lightning.bound import Model
 from vae_lightning.evaluation import hmc
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 
 TARGET = 0.65  # the acceptance at which HMC travels farthest for its cost (Neal 2011)
@@ -31,7 +31,7 @@ def ais_log_px(
     """Follows Wu et al. (2017): from the prior to the posterior through p(z) p(x|z)^t; log of the chains' mean weight.
 
     A lower bound of log p(x) in expectation, tighter with more temperatures and chains. A trial run finds the step size
-    of every temperature; the chains that count then use them unchanged, so that no chain steers its own steps.
+    of every temperature. The chains that count use these steps unchanged, so no chain steers its own steps.
     """
     temperatures = schedule(num_temperatures)
     estimates = []
@@ -58,7 +58,7 @@ def run(
     num_leapfrog: int,
     key: tuple,
 ) -> tuple[Float[Tensor, "L B"], list[Float[Tensor, " B"]]]:
-    """The log weights of the chains and the step sizes used; where none are given they are tuned on the way."""
+    """The log weights of the chains and the step sizes used. With `steps` None the step sizes are tuned on the way."""
     numbers = generator(x.device, *key)
     z = model.latent.noise(num_chains, len(x), numbers)
     log_w = torch.zeros(num_chains, len(x), device=x.device)

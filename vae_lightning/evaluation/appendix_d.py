@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 from tqdm import tqdm
 
-from vae_lightning.bound import Model
 from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation import hmc
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 
 MOST_DIMS = 4
@@ -33,8 +33,8 @@ def appendix_d_log_px(
     """Implements Appendix D: p(x) ~ ( 1/L sum_l q(z_l) / ( p(z_l) p(x|z_l) ) )^-1 with z_l from p(z|x) by HMC.
 
     q is a Gaussian fitted to as many samples of other chains. An upper bound of log p(x) in expectation. The chains
-    start at draws of the encoder; their steps are tuned to an acceptance of 90 % first, and stay. Raises ConfigError
-    for 5 or more latent dimensions, where the estimate is known to be unreliable.
+    start at draws of the encoder. A warm-up tunes their steps to an acceptance of 90 %; the steps then stay. Raises
+    ConfigError for 5 or more latent dimensions: the estimate is unreliable there.
     """
     check_dims(model.latent.dim)
     draws = math.ceil(num_samples / num_chains)
@@ -51,7 +51,7 @@ def appendix_d_log_px(
 
 
 def check_dims(dim: int) -> None:
-    """Raises ConfigError where the latent space is too large for this estimator."""
+    """Raises ConfigError when the latent space is too large for this estimator."""
     if dim > MOST_DIMS:
         raise ConfigError(f"latent.dim={dim}: Appendix D needs {MOST_DIMS} or fewer; use annealed importance sampling")
 

@@ -15,7 +15,7 @@ LogDensity = Callable[[Float[Tensor, "L B J"]], Float[Tensor, "L B"]]
 
 @dataclass(frozen=True)
 class Move:
-    """Where the chains are after one step, and with what probability each proposal was accepted."""
+    """The chains after one step, and the probability with which each proposal was accepted."""
 
     z: Float[Tensor, "L B J"]
     acceptance: Float[Tensor, "L B"]
@@ -58,5 +58,5 @@ def value_and_gradient(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tens
 
 
 def tuned(step_size: Float[Tensor, " B"], acceptance: Float[Tensor, "L B"], target: float) -> Float[Tensor, " B"]:
-    """A longer step where more than `target` of the proposals were accepted, a shorter one where fewer were."""
+    """A longer step when more than `target` of the proposals were accepted, a shorter step when fewer were."""
     return step_size * (0.3 * (acceptance.mean(0) - target)).exp()

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_lightning.bound import Model
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 
 BLOCK = 1000  # pairs of image and sample whose noise is drawn at once
@@ -20,7 +20,7 @@ BLOCK = 1000  # pairs of image and sample whose noise is drawn at once
 
 @dataclass(frozen=True)
 class ImportanceWeighted:
-    """Of each image: the bound of K samples for several K, the reconstruction term, and the effective sample size."""
+    """For every image: the bound of K samples for several K, the reconstruction term, and the effective sample size."""
 
     bounds: dict[int, Float[Tensor, " N"]]
     recon: Float[Tensor, " N"]
@@ -55,7 +55,7 @@ class MeanOfBounds:
         self.groups += len(log_sums)
 
     def value(self) -> Float[Tensor, " B"]:
-        """The mean so far. A group that is not full yet is left out."""
+        """The mean over the groups that are full."""
         return self.total / self.groups
 
 
@@ -72,7 +72,7 @@ def importance_weighted(
     """Follows Burda et al. (2016), Eq. (8): log 1/K sum_k p(x, z_k) / q(z_k|x), K = `num_samples` and those of `curve`.
 
     `rows` is how many pairs of image and sample are decoded at a time. The noise of an image is a function of (seed,
-    its index): its value depends neither on the images beside it nor on `rows`.
+    its index), so its value depends neither on its neighbours nor on `rows`.
     """
     counts = sorted({*(k for k in curve if k < num_samples), num_samples})
     images = max(1, BLOCK // num_samples)
@@ -112,7 +112,7 @@ def one_pass(
 def noise(
     model: Model, index: Sequence[int], num_samples: int, seed: int, device: torch.device
 ) -> Iterator[Float[Tensor, "k B J"]]:
-    """eps in blocks, each image's from generators of its own."""
+    """eps in blocks; every image has generators of its own."""
     for start in range(0, num_samples, BLOCK):
         size = min(BLOCK, num_samples - start)
         draws = [model.latent.noise(size, 1, generator(device, "importance", seed, i, start)) for i in index]

@@ -1,4 +1,4 @@
-"""What the latent variables carry: active units, and the KL taken apart into information and mismatch.
+"""What the latent variables carry: the KL taken apart into information and mismatch.
 
 N images, J latent dims. Nats.
 """
@@ -11,11 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning import equations
-from vae_lightning.bound import Model
 from vae_lightning.latent import Posterior
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
-
-ACTIVE = 0.01  # variance of the posterior mean over the data, above which a unit counts as active (Burda et al.)
 
 
 @torch.no_grad()
@@ -25,21 +23,16 @@ def posterior_of(model: Model, x: Float[Tensor, "N C H W"], batch: int = 1000) -
     return Posterior(torch.cat([part.mean for part in parts]), torch.cat([part.log_var for part in parts]))
 
 
-def active_units(mean: Float[Tensor, "N J"]) -> torch.Tensor:
-    """Follows Burda et al. (2016): which units have Var_x( E_q[z_j] ) > 0.01, [J]."""
-    return mean.var(0, correction=0) > ACTIVE
-
-
 @dataclass(frozen=True)
 class Surgery:
-    """Of each image its share of I(x; z) and of KL( q(z) || p(z) ); the means over images are the two."""
+    """The share of every image in I(x; z) and in KL( q(z) || p(z) ). The mean over images is the quantity itself."""
 
     information: Float[Tensor, " N"]
     marginal_kl: Float[Tensor, " N"]
 
     @property
     def most(self) -> float:
-        """What I(x; z) cannot exceed with so many images, log N."""
+        """The largest value that I(x; z) of N images can have, log N."""
         return math.log(len(self.information))
 
 
@@ -48,7 +41,7 @@ def surgery(posterior: Posterior, seed: int = 0, rows: int = 500) -> Surgery:
     """Follows Hoffman & Johnson (2016): the mean KL( q(z|x) || p(z) ) is I(x; z) + KL( q(z) || p(z) ).
 
     q(z) is the mixture of the posteriors of these N images, exactly; one z is drawn from each. I(x; z) of N images
-    cannot exceed log N: where it comes near, it says how many images there were rather than what z carries. float64.
+    is at most log N; a value near log N says more about N than about z. float64.
     """
     mean, log_var = posterior.mean.double(), posterior.log_var.double()
     eps = torch.randn(1, *mean.shape, generator=generator("cpu", "surgery", seed)).to(mean)

@@ -1,6 +1,6 @@
 """All the numbers of one model on one set of images, each as a `Result`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,18 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning import linear_gaussian
-from vae_lightning.bound import Model
+from vae_lightning.evaluation.annealed import ais_log_px
+from vae_lightning.evaluation.appendix_d import appendix_d_log_px, check_dims
 from vae_lightning.evaluation.importance import ImportanceWeighted, importance_weighted
-from vae_lightning.evaluation.latent_space import Surgery, active_units, posterior_of, surgery
+from vae_lightning.evaluation.latent_space import Surgery, posterior_of, surgery
 from vae_lightning.evaluation.result import Result, Source, bootstrap, sha256
+from vae_lightning.latent import active_units
 from vae_lightning.loss import bits_per_dimension
-
-Estimator = Callable[[Model, Tensor], Tensor]
+from vae_lightning.model import Model
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The results, and the values of every image and unit that figures are drawn from."""
+    """The results, and the values per image and per unit for the figures."""
 
     results: list[Result]
     importance: ImportanceWeighted
@@ -45,7 +46,7 @@ def measure(
     curve: Sequence[int] = (1, 10, 100, 1000),
     rows: int = 512,
 ) -> Measured:
-    """ELBO, its terms, the importance-weighted bounds, active units, information: what every model has."""
+    """The numbers that every model has: ELBO, its terms, importance-weighted bounds, active units, information."""
     checksum, images, seed = sha256(x), len(x), source.seed
     posterior = posterior_of(model, x)
     weighted = importance_weighted(model, x, num_samples, curve, seed, rows, progress=True)
@@ -71,7 +72,7 @@ def measure(
         mean("marginal_kl", parts.marginal_kl, 1),
     ]
     levels, dims = getattr(model.loss, "levels", None), x[0].numel()
-    if levels:  # a mass function on so many levels; a density has no bits
+    if levels:  # a mass function; a density has no bits
         bits, error = (bits_per_dimension(each, dims) for each in (nll.value, nll.standard_error or 0.0))
         results.append(result("bits_per_dimension", bits, error, "bits per dimension", num_samples))
     truth = linear_gaussian.of(model.network, model.loss)
@@ -80,11 +81,33 @@ def measure(
     return Measured(results, weighted, kl.mean(0), active, parts, source)
 
 
-def estimated(
-    name: str, estimator: Estimator, model: Model, x: Float[Tensor, "N C H W"], source: Source, settings: dict[str, int]
-) -> Result:
-    """One more estimate of log p(x) of these images, with the settings of its Markov chains."""
-    values = estimator(model, x)
+@dataclass(frozen=True)
+class Estimate:
+    """A slower estimate of log p(x): the first `num_images` images, and the settings of its Markov chains."""
+
+    name: str
+    estimator: Callable[..., Tensor]
+    num_images: int
+    settings: dict[str, int]
+
+
+def chosen(ais: Mapping[str, int], appendix_d: Mapping[str, int], latent_dim: int) -> list[Estimate]:
+    """The slower estimates with `num_images` > 0. Raises ConfigError where the latent space is too large for one."""
+    asked = (("ais", ais_log_px, ais), ("appendix_d", appendix_d_log_px, appendix_d))
+    estimates = [
+        Estimate(name, estimator, settings["num_images"], {k: v for k, v in settings.items() if k != "num_images"})
+        for name, estimator, settings in asked
+        if settings["num_images"]
+    ]
+    if any(estimate.name == "appendix_d" for estimate in estimates):
+        check_dims(latent_dim)
+    return estimates
+
+
+def estimated(estimate: Estimate, model: Model, x: Float[Tensor, "N C H W"], source: Source) -> Result:
+    """The result of one slower estimate."""
+    x, settings = x[: estimate.num_images], estimate.settings
+    values = estimate.estimator(model, x, **settings, seed=source.seed, progress=True)
     value, error = float(values.double().mean()), bootstrap(values, source.seed)
     samples = settings.get("num_samples", settings["num_chains"])
-    return Result(name, value, error, "nats", samples, len(x), sha256(x), source, settings)
+    return Result(estimate.name, value, error, "nats", samples, len(x), sha256(x), source, settings)

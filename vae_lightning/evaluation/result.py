@@ -1,4 +1,4 @@
-"""Results that say what they are: no number without its protocol, its sample size and the checksums behind it."""
+"""Results: a number together with its protocol, its sample size and its checksums."""
 
 import hashlib
 import json
@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,15 +14,18 @@ from torch import Tensor
 
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
+from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.files import EVALUATION
+from vae_lightning.runs.readings import json_of, mapping
+from vae_lightning.runs.run import Run
 
 SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit")
 SAME += ("settings",)
-FILE = "evaluation.json"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a number was measured on, and with what."""
+    """The data and the checkpoint behind a number."""
 
     data: str
     protocol: str
@@ -37,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Result:
-    """A number, or one of each latent unit; its standard error over images where it is a mean; what it depends on."""
+    """A number (or one per latent unit), its standard error over images when it is a mean, and what it depends on."""
 
     name: str
     value: Any
@@ -64,36 +66,39 @@ def bootstrap(values: Float[Tensor, " N"], seed: int = 0, resamples: int = 1000)
 
 
 def sha256(values: Tensor) -> str:
-    """Of a tensor's bytes."""
+    """The SHA-256 of the bytes of a tensor."""
     return hashlib.sha256(values.contiguous().cpu().numpy().tobytes()).hexdigest()
 
 
 def merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The new rows after those old ones that say something else: nothing measured is lost, nothing stands twice."""
+    """The old rows that no new row replaces, then the new rows."""
     measured = {identity(row) for row in new}
     return [*(row for row in old if identity(row) not in measured), *new]
 
 
 def identity(row: Mapping[str, Any]) -> tuple:
-    """What a row is a value of."""
+    """The key of a row: two rows with the same key are the same measurement."""
     return tuple(str(row.get(key)) for key in ("name", *SAME, "seed", "checkpoint_sha256"))
 
 
-def read(run: Path) -> list[dict[str, Any]]:
-    """The rows of a run's evaluation.json; none where there is no such file. Raises ConfigError where it is damaged."""
-    path = run / FILE
-    if not path.is_file():
-        return []
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["results"]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path}: not an evaluation's results; move it away and evaluate again") from None
+def read(run: Run) -> list[Mapping[str, Any]]:
+    """The rows of a run's evaluation.json, or none. Raises ConfigError where the file is damaged."""
+    path = run.path / EVALUATION
+    if path.is_file() and "results" not in mapping(json_of(path)):
+        raise ConfigError(f"{path}: not an evaluation's results; move it away and evaluate again")
+    return run.evaluation
+
+
+def write(run: Run, old: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> None:
+    """Writes evaluation.json atomically: the new results, after those old rows that are about something else."""
+    rows = merged(old, [result.row() for result in results])
+    write_text(run.path / EVALUATION, json.dumps({"results": rows}, indent=1) + "\n")
 
 
 def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:
     """Mean and standard error over runs of one number, {run: row}; the error is nan for a single run.
 
-    Raises ConfigError where the rows do not say the same thing: another protocol, K, number of images, split or data.
+    Raises ConfigError when two rows differ in protocol, K, number of images, split or data.
     """
     (first, reference), *others = rows.items()
     for run, row in others:

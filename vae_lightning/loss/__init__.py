@@ -1,12 +1,11 @@
 """The reconstruction term: which distribution p(x|z) is. <-> conf/loss/
 
 B batch, L samples, P parameters per pixel, C H W image. The decoder's output is [L, B, P, C, H, W]; every class turns
-it into log p(x|z), into the mean of p(x|z) (the reconstruction) and into a draw. Values are nats per datapoint, [L, B];
-`reduction` only says how the objective is put together over the batch.
+it into log p(x|z), into the mean of p(x|z) (the reconstruction) and into a draw. Values are nats per datapoint, [L, B].
 """
 
 from vae_lightning.loss.bernoulli import Bernoulli, BernoulliLogits, ContinuousBernoulli
-from vae_lightning.loss.common import Likelihood, bits_per_dimension, reduce
+from vae_lightning.loss.common import Likelihood, bits_per_dimension
 from vae_lightning.loss.discrete import DiscretizedLogistic
 from vae_lightning.loss.gaussian import (
     FixedGaussian,
@@ -32,5 +31,4 @@ __all__ = [
     "SquaredError",
     "UnboundedGaussian",
     "bits_per_dimension",
-    "reduce",
 ]

@@ -1,73 +1,81 @@
-"""What the likelihoods share: reductions, ranges, bounded log scales, units."""
+"""What the likelihoods share: their facts, the mean of p(x|z), bounded log scales, units."""
 
 import math
-from typing import ClassVar, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_lightning.errors import ConfigError, DataError, did_you_mean
+from vae_lightning.rules import check
+from vae_lightning.shapes import Image, Params, PerSample, Picture
 
-REDUCTIONS = {"mean": torch.mean, "sum": torch.sum}
+UNIT_INTERVAL, REAL_LINE = "unit interval", "real line"
+BERNOULLI, BYTES, DENSITY = "Bernoulli", "mass of bytes", "density"
 LOG_LIMIT = 12.0
 
 
-@runtime_checkable
-class Likelihood(Protocol):
-    """What the bound and the module ask of p(x|z)."""
-
-    num_parameters: ClassVar[int]
-
-    @property
-    def reduction(self) -> str: ...
-    def check(self, x: Tensor) -> None: ...
-    def log_px_z(self, x: Tensor, params: Tensor) -> Tensor: ...
-    def mean(self, params: Tensor) -> Tensor: ...
-    def sample(self, params: Tensor, generator: torch.Generator) -> Tensor: ...
+def continuous_bernoulli_mean(a: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Follows Loaiza-Ganem & Cunningham (2019): 1 / (1 - exp(-a)) - 1/a; near a = 0 its series."""
+    small = a.abs() < 0.1
+    safe = torch.where(small, torch.ones_like(a), a)
+    return torch.where(small, 0.5 + a / 12 - a**3 / 720, -1 / torch.expm1(-safe) - 1 / safe)
 
 
-def reduce(objective: Float[Tensor, " B"], reduction: str) -> Float[Tensor, ""]:
-    """The batch's objective: `mean` or `sum` over B. Neither touches the balance of recon and kl."""
-    return REDUCTIONS[reduction](objective)
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "identity": lambda a: a,
+    "continuous_bernoulli": continuous_bernoulli_mean,
+}
 
 
-def sigmoid_mean(params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-    """The decoder's one number per pixel (P = 1) as a mean in (0, 1); float32 whatever the precision."""
-    return params.squeeze(-4).float().sigmoid()
+class Likelihood(ABC):
+    """p(x|z): its mathematics and its facts.
+
+    A likelihood of one's own defines `log_px_z` and `sample`, and says what it is: `name`, its option in conf/loss;
+    `title`, what it is called in words; `num_parameters`, P; `link`, a key of LINKS that turns the first parameter of
+    every pixel into E[x|z]; `support`, where x lies; `measure`, what log p(x|z) is the log of; `levels`, how many
+    values a pixel has under a mass function. With another mean it has no `link` and defines `mean` itself.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str]
+    num_parameters: ClassVar[int] = 1
+    link: ClassVar[str] = ""
+    support: ClassVar[str] = REAL_LINE
+    measure: ClassVar[str] = DENSITY
+    levels: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check(self, "loss")
+
+    @abstractmethod
+    def log_px_z(self, x: Image, params: Params) -> PerSample:
+        """log p(x|z), nats."""
+
+    @abstractmethod
+    def sample(self, params: Params, generator: torch.Generator) -> Picture:
+        """x ~ p(x|z)."""
+
+    def mean(self, params: Params) -> Picture:
+        """E[x|z], by the link; float32 under every precision."""
+        return linked(params, self.link)
 
 
-def check_reduction(reduction: str) -> None:
-    """Raises ConfigError unless the batch is averaged or added up."""
-    if reduction not in REDUCTIONS:
-        raise ConfigError(
-            f"loss.reduction={reduction}: {did_you_mean(reduction, REDUCTIONS)}; averaging over pixels is not offered: "
-            "on 784 pixels it would make beta 784 times as large"
-        )
-
-
-def check_unit_interval(x: Float[Tensor, "B C H W"], loss: str) -> None:
-    """Raises DataError where x leaves [0, 1], on which Eq. (11) is defined. NaN leaves it too."""
-    low, high = x.min().item(), x.max().item()
-    if not (low >= 0 and high <= 1):
-        raise DataError(
-            f"loss={loss}: the batch ranges over [{low:.4g}, {high:.4g}], but a Bernoulli needs values in [0, 1]; "
-            "divide by 255, take the normalisation away, or use loss=mse"
-        )
-
-
-def check_finite(x: Float[Tensor, "B C H W"], loss: str) -> None:
-    """Raises DataError where x is not finite."""
-    if not x.isfinite().all():
-        raise DataError(f"loss={loss}: the batch holds values that are not finite; clean the data")
+def linked(params: Params, link: str) -> Picture:
+    """The mean that a link makes of the first parameter of every pixel."""
+    first = params.squeeze(-4) if params.shape[-4] == 1 else params.select(-4, 0)
+    return LINKS[link](first.float())
 
 
 def bounded_log(params: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """A log variance or log scale in (-12, 12), in float32: near the identity, and `exp` of it never overflows."""
+    """A log variance or log scale in (-12, 12), in float32: near the identity, and its `exp` never overflows."""
     return LOG_LIMIT * torch.tanh(params.float() / LOG_LIMIT)
 
 
-def mean_and_log(params: Float[Tensor, "... P C H W"]) -> tuple[Float[Tensor, "... C H W"], Float[Tensor, "... C H W"]]:
+def mean_and_log(params: Params) -> tuple[Picture, Picture]:
     """Two numbers per pixel (P = 2): a mean in (0, 1), and a bounded log variance or log scale."""
     mean, log_scale = params.float().unbind(-4)
     return mean.sigmoid(), bounded_log(log_scale)
@@ -76,7 +84,7 @@ def mean_and_log(params: Float[Tensor, "... P C H W"]) -> tuple[Float[Tensor, ".
 def bits_per_dimension(nll: float, dims: int, levels: int | None = None) -> float:
     """Nats per datapoint -> bits per dimension, for a mass function (`discretized_logistic`).
 
-    For a density on [0, 1] say how many `levels` the data was quantised to: a level has the volume 1/levels, which adds
-    log2(levels). Without that statement a density has no bits.
+    For a density on [0, 1] give the number of `levels` that the data was quantised to: a level has the volume 1/levels,
+    which adds log2(levels). Without `levels` a density has no bits.
     """
     return nll / (dims * math.log(2)) + (math.log2(levels) if levels else 0.0)

@@ -5,256 +5,147 @@ Shapes and units: `vae_lightning.loss`. All are densities with their constants, 
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from vae_lightning import equations
-from vae_lightning.errors import ConfigError
-from vae_lightning.loss.common import bounded_log, check_finite, check_reduction, mean_and_log, sigmoid_mean
+from vae_lightning.loss.common import Likelihood, bounded_log, linked, mean_and_log
+from vae_lightning.rules import Positive, check, number
+from vae_lightning.shapes import Image, Params, PerSample, Picture
+
+
+class Normal:
+    """Implements Eq. (12), which all Gaussians share: log p(x|z) = log N(x; mean, exp(log_var) I), and its draws."""
+
+    link: ClassVar[str]
+    variance: Any  # one for all pixels: a number, or a tensor without dimensions
+
+    def mean_and_log_var(self, params: Params, x: Image | None = None) -> tuple[Picture, Tensor]:
+        """The mean, and log sigma^2 of every pixel or one for all. `x` is given for a density, not for a draw."""
+        mean = linked(params, self.link)
+        return mean, mean.new_tensor(math.log(self.variance))
+
+    def log_px_z(self, x: Image, params: Params) -> PerSample:
+        mean, log_var = self.mean_and_log_var(params, x)
+        log_var = log_var.flatten(-3) if log_var.ndim else log_var
+        return equations.gaussian_log_px_z(x.flatten(-3), mean.flatten(-3), log_var)
+
+    def sample(self, params: Params, generator: torch.Generator) -> Picture:
+        """x ~ p(x|z), mean + sigma * eps: it may leave [0, 1]."""
+        mean, log_var = self.mean_and_log_var(params)
+        eps = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + (0.5 * log_var).exp() * eps
 
 
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Normal, Likelihood):
     """Implements Eq. (12) with variance 1/2: -log p(x|z) is the squared error plus D/2 log pi (`mse`).
 
     The mean passes through a sigmoid, as the paper's does for Frey Face. The constant changes no gradient; it makes the
     value a log density. Not an average over pixels: that would be another beta.
     """
 
-    reduction: str = "mean"
-    num_parameters: ClassVar[int] = 1
-    log_var: ClassVar[float] = math.log(0.5)
-
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
-
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "mse")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
-        """log p(x|z), nats."""
-        mean = sigmoid_mean(params).flatten(-3)
-        return equations.gaussian_log_px_z(x.flatten(-3), mean, mean.new_tensor(self.log_var))
-
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]."""
-        return sigmoid_mean(params)
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
-        """x ~ p(x|z): the mean and noise of variance 1/2, so it may leave [0, 1]."""
-        return normal_draw(sigmoid_mean(params), self.log_var, generator)
+    name, link, variance = "mse", "sigmoid", 0.5
+    title = "Gaussian of variance 1/2 (squared error)"
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Normal, Likelihood):
     """Implements Eq. (12): mean and log variance of every pixel from z; the mean passes through a sigmoid.
 
     The log variance is held in (-12, 12), in the density and in the draws alike.
     """
 
-    reduction: str = "mean"
-    num_parameters: ClassVar[int] = 2
+    name, num_parameters, link = "gaussian", 2, "sigmoid"
+    title = "Gaussian, mean and variance from z"
 
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
-
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "gaussian")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
-        """log p(x|z), nats."""
-        mean, log_var = mean_and_log(params)
-        return equations.gaussian_log_px_z(x.flatten(-3), mean.flatten(-3), log_var.flatten(-3))
-
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]."""
-        return mean_and_log(params)[0]
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
-        """x ~ p(x|z)."""
-        return normal_draw(*mean_and_log(params), generator)
+    def mean_and_log_var(self, params: Params, x: Image | None = None) -> tuple[Picture, Tensor]:
+        return mean_and_log(params)
 
 
 @dataclass(frozen=True)
-class FixedGaussian:
-    """Implements Eq. (12) with one given `variance`: small ones weigh the reconstruction, as a small beta does.
+class FixedGaussian(Normal, Likelihood):
+    """Implements Eq. (12) with one given `variance`: a small one weighs the reconstruction, as a small beta does.
 
-    Raises ConfigError where `variance` is not a finite number > 0.
+    Raises ConfigError when `variance` is not a finite number > 0.
     """
 
-    variance: float = 0.1
-    reduction: str = "mean"
-    num_parameters: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
-        check_variance(self.variance)
-
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "gaussian_fixed")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
-        """log p(x|z), nats."""
-        mean = sigmoid_mean(params).flatten(-3)
-        return equations.gaussian_log_px_z(x.flatten(-3), mean, mean.new_tensor(math.log(self.variance)))
-
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]."""
-        return sigmoid_mean(params)
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
-        """x ~ p(x|z)."""
-        return normal_draw(sigmoid_mean(params), math.log(self.variance), generator)
+    variance: Positive = 0.1
+    name, link = "gaussian_fixed", "sigmoid"
+    title = "Gaussian, of one given variance"
 
 
 @dataclass(frozen=True)
-class UnboundedGaussian:
-    """Implements Eq. (12) with one given `variance` and a mean that may be any number: for data that are no images.
+class UnboundedGaussian(Normal, Likelihood):
+    """Implements Eq. (12) with one given `variance` and the decoder's output as the mean: for data that are no images.
 
-    Raises ConfigError where `variance` is not a finite number > 0.
+    Raises ConfigError when `variance` is not a finite number > 0.
     """
 
-    variance: float = 1.0
-    reduction: str = "mean"
-    num_parameters: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
-        check_variance(self.variance)
-
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "gaussian_unbounded")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
-        """log p(x|z), nats."""
-        mean = self.mean(params).flatten(-3)
-        return equations.gaussian_log_px_z(x.flatten(-3), mean, mean.new_tensor(math.log(self.variance)))
-
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]: the decoder's output itself."""
-        return params.float().squeeze(-4)
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
-        """x ~ p(x|z)."""
-        return normal_draw(self.mean(params), math.log(self.variance), generator)
+    variance: Positive = 1.0
+    name, link = "gaussian_unbounded", "identity"
+    title = "Gaussian with an unbounded mean"
 
 
-class SharedGaussian(nn.Module):
+class SharedGaussian(Normal, Likelihood, nn.Module):
     """Implements Eq. (12) with one variance for all pixels, which does not depend on z and is learned with the weights.
 
     Its log is held in (-12, 12).
     """
 
-    num_parameters: ClassVar[int] = 1
+    name, link = "gaussian_shared", "sigmoid"
+    title = "Gaussian, of one learned variance"
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        check_reduction(reduction)
-        self.reduction = reduction
         self.log_var = nn.Parameter(torch.zeros(()))
 
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "gaussian_shared")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
-        """log p(x|z), nats."""
-        mean = sigmoid_mean(params).flatten(-3)
-        return equations.gaussian_log_px_z(x.flatten(-3), mean, bounded_log(self.log_var))
-
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]."""
-        return sigmoid_mean(params)
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
-        """x ~ p(x|z)."""
-        return normal_draw(sigmoid_mean(params), bounded_log(self.log_var), generator)
+    def mean_and_log_var(self, params: Params, x: Image | None = None) -> tuple[Picture, Tensor]:
+        return linked(params, self.link), bounded_log(self.log_var)
 
 
-class OptimalGaussian(nn.Module):
+class OptimalGaussian(Normal, Likelihood, nn.Module):
     """Follows Rybkin et al. (2021), the sigma-VAE: one variance for all pixels, in closed form the mean squared error.
 
-    In training that of the batch; its running mean (over about the last 1/`momentum` batches) is kept and used in
+    In training it is that of the batch. Its running mean (over about the last 1/`momentum` batches) is kept and used in
     evaluation, so that the value of an image does not depend on its neighbours.
+    Raises ConfigError when `momentum` is not in (0, 1].
     """
 
-    num_parameters: ClassVar[int] = 1
+    name, link = "sigma", "sigmoid"
+    title = "Gaussian, of the optimal shared variance"
     variance: Tensor
 
-    def __init__(self, reduction: str = "mean", momentum: float = 0.01) -> None:
+    def __init__(self, momentum: Annotated[float, number(above=0, most=1)] = 0.01) -> None:
         super().__init__()
-        check_reduction(reduction)
-        self.reduction, self.momentum = reduction, momentum
+        self.momentum = momentum
+        check(self, "loss")
         self.register_buffer("variance", torch.ones(()))
 
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "sigma")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
-        """log p(x|z), nats."""
-        mean = sigmoid_mean(params).flatten(-3)
-        variance = self.variance
-        if self.training:
-            variance = (x.flatten(-3) - mean).square().mean().clamp(min=1e-5)
+    def mean_and_log_var(self, params: Params, x: Image | None = None) -> tuple[Picture, Tensor]:
+        mean, variance = linked(params, self.link), self.variance
+        if self.training and x is not None:
+            variance = (x.flatten(-3) - mean.flatten(-3)).square().mean().clamp(min=1e-5)
             self.variance.lerp_(variance.detach(), self.momentum)
-        return equations.gaussian_log_px_z(x.flatten(-3), mean, variance.log())
-
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]."""
-        return sigmoid_mean(params)
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
-        """x ~ p(x|z)."""
-        return normal_draw(sigmoid_mean(params), self.variance.log(), generator)
+        return mean, variance.log()
 
 
 @dataclass(frozen=True)
-class Laplace:
-    """The Laplace density, mean and log scale of every pixel from z: absolute in place of squared errors."""
+class Laplace(Likelihood):
+    """The Laplace density, mean and log scale of every pixel from z: absolute errors in place of squared ones."""
 
-    reduction: str = "mean"
-    num_parameters: ClassVar[int] = 2
+    name, num_parameters, link = "laplace", 2, "sigmoid"
+    title = "Laplace, mean and scale from z"
 
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
-
-    def check(self, x: Float[Tensor, "B C H W"]) -> None:
-        """Raises DataError where x is not finite."""
-        check_finite(x, "laplace")
-
-    def log_px_z(self, x: Float[Tensor, "B C H W"], params: Float[Tensor, "L B P C H W"]) -> Float[Tensor, "L B"]:
+    def log_px_z(self, x: Image, params: Params) -> PerSample:
         """log p(x|z) = sum_i -log 2 - log b_i - |x_i - mean_i| / b_i, nats."""
         mean, log_b = mean_and_log(params)
         return (-math.log(2) - log_b - (x - mean).abs() * (-log_b).exp()).flatten(-3).sum(-1)
 
-    def mean(self, params: Float[Tensor, "... P C H W"]) -> Float[Tensor, "... C H W"]:
-        """E[x|z]."""
-        return mean_and_log(params)[0]
-
-    def sample(self, params: Float[Tensor, "... P C H W"], generator: torch.Generator) -> Float[Tensor, "... C H W"]:
+    def sample(self, params: Params, generator: torch.Generator) -> Picture:
         """x ~ p(x|z), by the inverse of its distribution function."""
         mean, log_b = mean_and_log(params)
         u = torch.rand(mean.shape, generator=generator, device=mean.device) - 0.5
         return mean - log_b.exp() * u.sign() * torch.log1p(-2 * u.abs())
-
-
-def check_variance(variance: float) -> None:
-    """Raises ConfigError unless it is a finite number > 0."""
-    if not 0 < variance < math.inf:
-        raise ConfigError(f"loss.variance={variance}: must be a finite number > 0")
-
-
-def normal_draw(
-    mean: Float[Tensor, "..."], log_var: Float[Tensor, "..."] | float, generator: torch.Generator
-) -> Float[Tensor, "..."]:
-    """mean + sigma * eps."""
-    eps = torch.randn(mean.shape, generator=generator, device=mean.device)
-    return mean + torch.as_tensor(0.5 * log_var).exp() * eps

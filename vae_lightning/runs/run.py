@@ -106,10 +106,15 @@ class Run:
         return whole(self.record.get("epochs_done")) or 0
 
     @property
+    def attempts(self) -> list[Mapping[str, Any]]:
+        """The attempts before the last one: when each started and ended, and how."""
+        return [attempt for attempt in sequence(self.record.get("attempts")) if isinstance(attempt, dict)]
+
+    @property
     def seconds(self) -> float | None:
         """The training time of all attempts."""
-        attempts = (mapping(attempt).get("seconds") for attempt in sequence(self.record.get("attempts")))
-        known = [number for number in map(finite, [*attempts, self.record.get("seconds")]) if number is not None]
+        parts = (attempt.get("seconds") for attempt in (*self.attempts, self.record))
+        known = [number for number in map(finite, parts) if number is not None]
         return sum(known) if known else None
 
     @property

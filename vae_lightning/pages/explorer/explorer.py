@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_lightning.bound import Model
 from vae_lightning.callbacks.pictures import grid
 from vae_lightning.errors import DataError
-from vae_lightning.evaluation.latent_space import active_units, posterior_of
-from vae_lightning.latent import Posterior
+from vae_lightning.evaluation.latent_space import posterior_of
+from vae_lightning.latent import Posterior, active_units
+from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.explorer import export

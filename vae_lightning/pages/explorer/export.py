@@ -17,10 +17,6 @@ MOST_PARAMETERS = 1_800_000  # 4.8 MB of base64
 MOST_OPERATIONS = 20_000_000  # multiplications of one pass: about 40 ms in a browser
 PIXEL_TOLERANCE = 5e-4  # half of the page's promise
 CODE_TOLERANCE = 0.01  # of a mean or log variance; the prior's sigma is 1
-BEFORE: dict[str, str] = {"UnboundedGaussian": "identity", "ContinuousBernoulli": "continuous_bernoulli"}
-SIGMOIDS = ("Bernoulli", "BernoulliLogits", "DiscretizedLogistic", "FixedGaussian", "Gaussian", "Laplace")
-SIGMOIDS += ("OptimalGaussian", "SharedGaussian", "SquaredError")
-BEFORE |= dict.fromkeys(SIGMOIDS, "sigmoid")
 LINKS = ("sigmoid", "identity", "continuous_bernoulli")  # the means that the page's script can compute
 
 
@@ -36,7 +32,7 @@ class Exported:
 
 def link_of(loss: Any) -> str:
     """The name of the function that turns the decoder's first C H W numbers into E[x|z]. Raises Inexpressible."""
-    link = getattr(loss, "link", None) or BEFORE.get(type(loss).__name__)
+    link = getattr(loss, "link", "")
     if link not in LINKS:
         raise Inexpressible("why_likelihood", name=type(loss).__name__)
     return link

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vae_lightning import __version__
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.pages.base import numbers
 from vae_lightning.pages.base.render import render
@@ -17,6 +16,7 @@ from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.atomic import atomically
 from vae_lightning.runs.files import SWEEP_CSV, SWEEP_PAGE, SWEEP_TABLE
 from vae_lightning.runs.lock import Lock
+from vae_lightning.version import __version__
 
 LOCK, ASKED = ".sweep.lock", ".sweep.asked"
 PATIENCE = 10.0  # seconds

@@ -1,0 +1,187 @@
+"""Parts of a user's own package, outside the checkout: as good as ours in every command, from the run folder alone."""
+
+import json
+import textwrap
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from vae_lightning import compare, evaluate, report, status, train
+
+PACKAGE = '''
+from dataclasses import dataclass
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from vae_lightning.bound import Bound, Terms
+from vae_lightning.data import ImageDataModule
+from vae_lightning.data.splits import Splits
+from vae_lightning.latent import DiagonalGaussian
+from vae_lightning.loss import Likelihood
+
+
+class Net(nn.Module):
+    """Keeps none of its arguments."""
+
+    def __init__(self, image_shape, latent_dim, num_parameters, width=8):
+        super().__init__()
+        size = image_shape[0] * image_shape[1] * image_shape[2]
+        self.down = nn.Sequential(nn.Linear(size, width), nn.Tanh(), nn.Linear(width, 2 * latent_dim))
+        self.up = nn.Linear(latent_dim, num_parameters * size)
+        self.picture = (num_parameters, *image_shape)
+
+    def encode(self, x):
+        return self.down(x.flatten(1))
+
+    def decode(self, z):
+        return self.up(z).unflatten(-1, self.picture)
+
+
+class Latent(DiagonalGaussian):
+    pass
+
+
+class Cauchy(Likelihood):
+    def log_px_z(self, x, params):
+        return torch.distributions.Cauchy(self.mean(params), 0.1).log_prob(x).flatten(-3).sum(-1)
+
+    def mean(self, params):
+        return params.float().squeeze(-4)
+
+    def sample(self, params, generator):
+        return self.mean(params)
+
+
+@dataclass(frozen=True)
+class Half(Bound):
+    def __call__(self, draw, beta):
+        recon, kl = -draw.log_px_z.mean(0), draw.posterior.kl().sum(-1)
+        return Terms(recon, kl, -(recon + kl), recon + 0.5 * beta * kl)
+
+
+@dataclass(frozen=True)
+class Power:
+    power: float = 2.0
+
+    def __call__(self, t):
+        return t**self.power
+
+
+class Descent:
+    def __init__(self, rate=0.001):
+        self.step = rate
+
+    def __call__(self, parameters):
+        return torch.optim.SGD(parameters, lr=self.step)
+
+
+class Noise(ImageDataModule):
+    name, title = "noise", "Noise"
+
+    def read(self):
+        make = torch.Generator().manual_seed(0)
+        sizes = {"train": 400, "val": 100, "test": 100}
+        shapes = {split: (n, 1, 6, 6) for split, n in sizes.items()}
+        images = {k: torch.randint(256, shape, generator=make, dtype=torch.uint8) for k, shape in shapes.items()}
+        return Splits(images, source="drawn")
+
+
+class Witness(pl.Callback):
+    pass
+'''
+SLOTS = {
+    "network": ["network._target_=my_pkg.Net", "+network.width=5"],
+    "latent": ["latent._target_=my_pkg.Latent"],
+    "loss": ["loss._target_=my_pkg.Cauchy"],
+    "bound": ["bound._target_=my_pkg.Half"],
+    "schedule": ["schedule._target_=my_pkg.Power"],
+    "optimizer": ["optimizer._target_=my_pkg.Descent", "+optimizer.rate=1e-4"],
+    "data": ["data=mine"],
+    "callbacks": ["+callbacks.witness._target_=my_pkg.Witness"],
+}
+OPTIONS = {
+    "network/mine": "_target_: my_pkg.Net\nwidth: 6\n",
+    "optimizer/mine": "_target_: my_pkg.Descent\nrate: 0.0001\n",
+    "data/mine": "_target_: my_pkg.Noise\nbatch_size: ${batch_size}\nseed: ${seed}\n",
+}
+SMALL = ["epochs=1", "batch_size=50", "latent.dim=2", "callbacks.latent_traversal.size=3", "data.mirrors=[]"]
+FEW = ["num_images=20", "num_samples=10", "curve=[1]"]
+ALLOWED = "allow_targets=[my_pkg.]"
+
+
+@pytest.fixture
+def ask(answer, monkeypatch, tmp_path):
+    """A command in this process, with my_pkg beside the working folder: (main, words) -> (status, out, err)."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "my_pkg.py").write_text(textwrap.dedent(PACKAGE))
+    for name, text in OPTIONS.items():
+        path = tmp_path / "my_conf" / f"{name}.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"# An option of one's own.\n{text}")
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    return answer
+
+
+def said(words: list[str]) -> list[str]:
+    """The words with those of SMALL that fit them."""
+    small = [word for word in SMALL if not (word.startswith("data.") and "data=mine" in words)]
+    return ["--config-dir", "my_conf", *small, *words, ALLOWED, "save_dir=run"]
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
+    run = tmp_path / "run"
+    ended, _, err = ask(train.main, *said(SLOTS[slot]))
+    assert (ended, err.replace("!", "").count("error")) == (0, 0), err
+    record = json.loads((run / "run_meta.json").read_text())
+    assert record["status"] == "completed"
+    evaluated = ask(evaluate.main, "run=run", *FEW, ALLOWED)
+    assert evaluated[0] == 0, evaluated[2]
+    elbo = next(row["value"] for row in json.loads((run / "evaluation.json").read_text())["results"])
+    assert elbo < 0
+    assert ask(compare.main, "runs=[run]")[0] == 0
+    (run / "report.html").unlink()
+    assert ask(report.main, "run", ALLOWED)[0] == 0
+    assert "no latent explorer" not in (run / "report.html").read_text().lower().partition("<script")[0]
+
+
+def test_all_parts_at_once_are_resumed(ask, tmp_path):
+    words = [word for name, slot in SLOTS.items() if name != "network" for word in slot]
+    words.append("network=mine")
+    whole = said([*words, "epochs=2"])
+    assert ask(train.main, *whole)[0] == 0
+    (tmp_path / "run").rename(tmp_path / "whole")
+    assert ask(train.main, *said(words))[0] == 0
+    ended, _, err = ask(
+        train.main, "--config-dir", "my_conf", "resume=run", "epochs=2", "allow_drift=[epochs]", ALLOWED
+    )
+    assert ended == 0, err
+    last = [(tmp_path / name / "curves" / "train_log.csv").read_text() for name in ("run", "whole")]
+    assert last[0].count("\n") == last[1].count("\n") == 3
+    assert "completed" in ask(status.main, "run")[1]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "resume"])
+def test_where_the_package_is_not_allowed_one_line_says_which_words_to_add(ask, tmp_path, command):
+    assert ask(train.main, *said(SLOTS["network"]))[0] == 0
+    calls = {
+        "evaluate": partial(ask, evaluate.main, "run=run", *FEW),
+        "report": partial(ask, report.main, "run"),
+        "resume": partial(ask, train.main, "resume=run", "epochs=2", "allow_drift=[epochs]"),
+    }
+    page = (tmp_path / "run" / "report.html").read_bytes()
+    ended, _, err = calls[command]()
+    assert (ended, err.count("\n")) == (2, 1), err
+    assert "allow_targets=[my_pkg.]" in err
+    assert (tmp_path / "run" / "report.html").read_bytes() == page
+
+
+def test_a_package_that_fails_to_import_is_told_so(ask, tmp_path):
+    Path("elsewhere/broken.py").write_text("import nothing_of_this_name\n\nclass Net: ...\n")
+    ended, _, err = ask(train.main, *SMALL, "network._target_=broken.Net", "allow_targets=[broken.]")
+    assert (ended, err.count("\n")) == (2, 1)
+    assert "broken cannot be imported (No module named 'nothing_of_this_name')" in err

@@ -1,0 +1,82 @@
+"""The command line before Hydra reads it: flags of the predecessor, folders, letters, untrusted YAML."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vae_lightning.app.trust import check_yaml
+from vae_lightning.errors import ConfigError, shown
+
+FLAGS = {
+    "--epochs": "epochs=VALUE",
+    "--batch-size": "batch_size=VALUE",
+    "--latent-dim": "latent.dim=VALUE",
+    "--loss": "loss=VALUE",
+    "--reduction": "reduction=VALUE",
+    "--beta": "beta=VALUE",
+    "--beta-schedule": "schedule=VALUE (its cyclic is schedule=triangle)",
+    "--lr": "lr=VALUE",
+    "--device": "trainer.accelerator=VALUE",
+    "--seed": "seed=VALUE",
+    "--project-dir": "project_dir=VALUE",
+    "--group": "group=VALUE",
+    "--name": "name=VALUE",
+    "--no-date-prefix": "date_prefix=false",
+    "--save-dir": "save_dir=VALUE",
+    "--save-weights": "save_weights=true",
+    "--wandb": "logger=wandb",
+    "--wandb-mode": "logger.mode=VALUE",
+    "--wandb-project": "logger.project=VALUE",
+    "--wandb-entity": "logger.entity=VALUE",
+    "--wandb-run-name": "logger.name=VALUE",
+    "--wandb-tags": "logger.tags=[VALUE]",
+}  # of the script repository that this package succeeds
+RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raises ConfigError for flags of the predecessor, for folders of Hydra's, and for YAML that must not be read."""
+    if (answer := predecessor(arguments)) is not None:
+        raise ConfigError(answer)
+    for argument in arguments:
+        key, equals, value = argument.lstrip("+~").partition("=")
+        if key in RENAMED:
+            raise ConfigError(f"{shown(argument)}: this key has a new name; here it is {renamed(key, shown(value))}")
+        if equals and not key:
+            raise ConfigError(f"{shown(argument)}: no key before '='; the command line is key=value and group=option")
+        if re.match(r"hydra$|hydra\.(run|sweep|output_subdir)\b|hydra\.job\.chdir\b", key):
+            raise ConfigError(
+                f"{shown(argument)}: Hydra makes no folders here; a run goes to project_dir/group/name, or to save_dir"
+            )
+        if key == "hydra.searchpath":
+            for folder in re.findall(r"file://([^,\]'\"]+)", value):
+                check_yaml(Path(folder))
+    for flag, value in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, _, within = flag.partition("=")
+        if name in ("--config-dir", "-cd", "--config-path", "-cp"):
+            check_yaml(Path(within or value))
+
+
+def quoted(argument: str) -> str:
+    """name=名 -> name='名': Hydra reads letters outside ASCII only between quotes."""
+    key, equals, value = argument.partition("=")
+    if not equals or argument.startswith("-") or value.isascii() or re.search(r"""['"\[\]{}()$\\]""", value):
+        return argument
+    parts = (part if part.isascii() else f"'{part}'" for part in value.split(","))
+    return f"{key}={','.join(parts)}"
+
+
+def renamed(key: str, value: str) -> str:
+    """hidden_dim, 16 -> network.hidden=16."""
+    return RENAMED[key].replace("VALUE", value or "VALUE")
+
+
+def predecessor(arguments: Sequence[str]) -> str | None:
+    """The answer to flags of the script repository: `--latent-dim 2` is `latent.dim=2` here. None without flags."""
+    old, new = [], []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        flag, _, value = argument.partition("=")
+        if flag in FLAGS:
+            old.append(flag)
+            new.append(FLAGS[flag].replace("VALUE", value or following))
+    return f"{' '.join(old)}: flags became key=value; here it is {' '.join(new)}" if old else None

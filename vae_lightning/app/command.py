@@ -1,0 +1,122 @@
+"""How a command starts and how it ends: Hydra before the task, one line and an exit status after a mistake.
+
+Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_FULL_ERROR=1 shows every traceback.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vae_lightning.app.arguments import check_arguments, quoted
+from vae_lightning.app.config import CONF
+from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.errors import Interrupted, UserError
+from vae_lightning.runs.lock import is_first_process
+
+
+def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
+    """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
+    asked = os.environ.get("HYDRA_FULL_ERROR", "0")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and exiting with 1
+    try:
+        with answered(tracebacks=asked == "1"):
+            if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
+                check_arguments(sys.argv[1:])
+            sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task))()
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = asked
+
+
+@contextmanager
+def answered(tracebacks: bool = False) -> Iterator[None]:
+    """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error."""
+    try:
+        yield
+    except KeyboardInterrupt:  # before or after training; during training GracefulStop answers
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        mistake = as_user_error(error, sys.argv[1:])
+        if mistake is None or tracebacks:
+            traceback.print_exc()
+        elif not getattr(mistake, "was_told", False):
+            tell(mistake)
+        sys.exit(mistake.status if mistake else 1)
+
+
+def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """`task` with an immediate answer to a user's mistake: a single run ends, a sweep goes on and ends badly."""
+
+    def told(cfg: DictConfig) -> Any:
+        hydra_cfg = HydraConfig.get()
+        if hydra_cfg.mode == RunMode.MULTIRUN:
+            print(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}", flush=True)
+        try:
+            return task(cfg)
+        except Exception as error:
+            mistake = as_user_error(error, [])
+            if mistake is None:
+                raise
+            tell(mistake)
+            if hydra_cfg.mode == RunMode.RUN:
+                sys.exit(mistake.status)
+            if isinstance(mistake, Interrupted):  # a signal to one job ends the sweep
+                print(not_started(hydra_cfg.job.num), file=sys.stderr, flush=True)
+                sys.exit(mistake.status)
+            mistake.was_told = True  # type: ignore[attr-defined]
+            raise mistake from None
+
+    return told
+
+
+def tell(mistake: UserError) -> None:
+    """Prints one line on stderr. A character that cannot be printed becomes a space."""
+    line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
+    print(f"error: {line}", file=sys.stderr, flush=True)
+
+
+def not_started(job: int) -> str:
+    """The jobs of this sweep that never began, as far as the command line tells their number."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    params = HydraConfig.get().sweeper.get("params") or {}
+    said = OverridesParser.create().parse_overrides([word for word in sys.argv[1:] if "=" in word])
+    swept = [override for override in said if override.is_sweep_override()]
+    named = {override.key_or_group for override in swept}
+    declared = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items() if k not in named])
+    total = 1
+    for override in (*swept, *(other for other in declared if other.is_sweep_override())):
+        total *= len(list(override.sweep_string_iterator()))
+    left = range(job + 1, total)
+    return f"the sweep ends here; not started: {', '.join(f'job {k}' for k in left)}" if left else "the sweep ends here"
+
+
+def quiet() -> None:
+    """Silences Lightning's tips, the warnings that do not apply to data in memory, and the search for a GPU."""
+    import logging
+    import warnings
+
+    import torch
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # a compiler for the CPU needs no CUDA
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
+    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module itself sums over processes
+    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run stopped
+    warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    if not torch.cuda.is_available():  # Lightning has torch look for the driver's library; Adam would at every step
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"

@@ -1,0 +1,101 @@
+"""The configuration: where its YAML files are, what its root keys may be, and the names composed from it.
+
+Imports neither torch nor Lightning, so that a mistake is answered at once.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.errors import ConfigError, nearest, shown
+from vae_lightning.rules import FLAG, REDUCTION, Rule, number, one_of, optional, whole
+from vae_lightning.runs.configuration import leaves
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CONF = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if path.is_dir())
+
+TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
+FOLDER = Rule(TEXT.holds, "must be a folder")
+NAME_OR_NULL = Rule(lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
+WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
+FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
+RULES: dict[str, Rule] = {
+    "seed": whole(0, 2**32 - 1),
+    "epochs": whole(1),
+    "batch_size": whole(1),
+    "lr": number(above=0),
+    "beta": number(least=0),
+    "latent.dim": whole(1),
+    "reduction": REDUCTION,
+    "date_prefix": FLAG,
+    "save_weights": FLAG,
+    "report": FLAG,
+    "project_dir": FOLDER,
+    "save_dir": optional(FOLDER),
+    "group": NAME_OR_NULL,
+    "name": NAME_OR_NULL,
+    "resume": optional(FOLDER),
+    "allow_drift": WORDS,
+    "allow_targets": WORDS,
+    "trainer.max_epochs": whole(1),
+    "trainer.precision": Rule(lambda v: str(v) in PRECISIONS, one_of(PRECISIONS).must),
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Raises ConfigError for the first key that breaks its rule, or whose value reads the environment."""
+    for key, value in leaves(OmegaConf.to_container(cfg)):
+        if re.search(r"\$\{\s*oc\.env", str(value)) and key not in FOLDERS:
+            raise ConfigError(
+                f"{key}={shown(value)}: an environment variable may name a folder only ({', '.join(FOLDERS)}), since "
+                "values are kept in the run's record; say the value itself"
+            )
+    for key in RENAMED:  # an experiment of the user's may still name it
+        if (value := OmegaConf.select(cfg, key)) is not None:
+            raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
+    check_keys(cfg, RULES)
+
+
+def check_added(overrides: Sequence[str]) -> None:
+    """Raises ConfigError for a +key=value whose root key nothing reads."""
+    main = OmegaConf.load(CONF / "train.yaml")
+    known = {str(key) for key in main} | {path.name for path in CONF.iterdir() if path.is_dir()}
+    for override in overrides:
+        key = override.lstrip("+").partition("=")[0]
+        root = key.replace("@", "/").replace(".", "/").partition("/")[0]
+        if override.startswith("+") and root not in known:
+            raise ConfigError(f"{shown(override)}: nothing reads this key; {nearest(root, known)}--cfg job shows all")
+
+
+def check_keys(cfg: DictConfig, rules: Mapping[str, Rule]) -> None:
+    """Raises ConfigError for the first key that breaks its rule. An option without the dotted key is passed over."""
+    for key, rule in rules.items():
+        group, _, name = key.rpartition(".")
+        if not group or name in OmegaConf.select(cfg, group):
+            rule.check(key, OmegaConf.select(cfg, key))
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values."""
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    return values
+
+
+def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
+    """Group and name of the run, composed where they are null: mnist-lat20-bce-beta1-none-mean and seed42."""
+    protocol = cfg.data.get("protocol", "grey")  # results of two protocols are never compared
+    protocol = "" if protocol == "grey" else f"-{protocol}"
+    bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
+    latent = f"lat{cfg.latent.dim}" if "dim" in cfg.latent else choices["latent"]
+    composed = (
+        f"{choices['data']}{protocol}-{latent}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
+        f"-{cfg.reduction}{bound}"
+    )
+    group, name = cfg.group or composed, cfg.name or f"seed{cfg.seed}"
+    return unicodedata.normalize("NFC", str(group)), unicodedata.normalize("NFC", str(name))

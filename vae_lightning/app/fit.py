@@ -1,0 +1,74 @@
+"""Runs a `Job` in its folder: fit, test, record, report."""
+
+import sys
+from typing import Any
+
+import lightning.pytorch as pl
+
+from vae_lightning import logger
+from vae_lightning.app import resume
+from vae_lightning.app.facts import facts_of
+from vae_lightning.app.prepare import Job
+from vae_lightning.app.report import write_page
+from vae_lightning.callbacks import RunRecord
+from vae_lightning.errors import ConfigError, FolderError
+from vae_lightning.runs.folder import owned
+from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.run import open_run
+
+
+def fit(job: Job) -> float:
+    """Trains and tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
+    with owned(job.folder):
+        before = job.resumes
+        start = resume.sound_checkpoint(before, job.module, job.falls_back) if before else None
+        try:
+            record(job.trainer, config=job.config, overrides=list(job.overrides), image_shape=job.image_shape)
+            record(job.trainer, **facts_of(job.config, job.choices, job.parts))
+            record(job.trainer, **(resume.history(before) if before else {}))
+            for receiver in job.trainer.loggers:
+                receiver.log_hyperparams(job.config)
+            return fit_and_test(job, start)
+        finally:
+            logger.finish()
+            if job.config["report"] and not isinstance(sys.exc_info()[1], OSError | FolderError):  # else no disk
+                write_report(job)
+
+
+def fit_and_test(job: Job, start: Any) -> float:
+    """The training, from the start or from a checkpoint, then the test of the best weights."""
+    trainer = job.trainer
+    trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
+    metrics = trainer.callback_metrics
+    score = metrics.get("val/elbo", metrics.get("train/elbo"))
+    trainer.test(job.module, job.data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
+    return job.resumes.score if score is None and job.resumes else float(score or 0.0)
+
+
+def record(trainer: pl.Trainer, **facts: Any) -> None:
+    """Gives the run's record the facts that only the command line knows."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, RunRecord):
+            callback.add(**facts)
+
+
+def best_checkpoint(trainer: pl.Trainer) -> str | None:
+    """The checkpoint of the best validation ELBO; None (the weights as they are) where none was selected."""
+    for callback in trainer.checkpoint_callbacks:
+        if getattr(callback, "monitor", None) and getattr(callback, "best_model_path", ""):
+            return callback.best_model_path  # type: ignore[attr-defined]
+    return None
+
+
+def write_report(job: Job) -> None:
+    """Writes report.html, however the run ended. A report that cannot be written is one warning."""
+    if not is_first_process():
+        return
+    try:
+        path, _ = write_page(open_run(job.folder), job.module, job.data)
+        print(f"open {path}", flush=True)
+    except ConfigError:  # the run ended before its record began: there is nothing to show
+        pass
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"warning: {job.folder}: no report.html ({reason}); its results are whole", file=sys.stderr, flush=True)

@@ -1,0 +1,101 @@
+"""The mistake behind an exception, in one line: Hydra's and Lightning's words, a full disk, a killed worker."""
+
+import re
+from collections.abc import Iterator
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
+from vae_lightning.runs.configuration import key_of
+
+EXTRAS = {
+    "joblib": "'vae-lightning[sweep]'",
+    "optuna": "hydra-optuna-sweeper",
+    "ax": "hydra-ax-sweeper",
+    "nevergrad": "hydra-nevergrad-sweeper",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}  # the packages that bring the options of hydra/launcher and hydra/sweeper
+PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
+FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
+
+
+def as_user_error(error: BaseException, overrides: list[str]) -> UserError | None:
+    """The user's mistake behind an exception, in one line. None where the error is not the user's."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error.__cause__, UserError):
+        return error.__cause__
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return ConfigError(explain(error, overrides))
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's; importing it here would cost seconds
+        return ConfigError(" ".join(str(error).split()))
+    if isinstance(error, ValueError | TypeError | AssertionError) and raised_in(error) in PARSERS:
+        return ConfigError(f"{explain(error, overrides)}; the command line is made of key=value and group=option")
+    text = str(error)
+    if type(error).__module__.startswith("wandb."):
+        return UserError(f"W&B: {' '.join(text.split())}; logger.mode=offline needs no server")
+    if any(isinstance(link, RuntimeError) and "DataLoader worker" in str(link) for link in chain(error)):
+        return UserError(
+            "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
+            "batch_size, and go on with resume=auto"
+        )
+    if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
+        return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
+    for link in chain(error):
+        if isinstance(link, OSError) and link.errno in FOLDER_ERRORS:
+            place = link.filename or "the run folder"
+            return FolderError(f"{place}: {link.strerror}; make room, or choose another folder")
+    return None
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, its cause or context, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def raised_in(error: BaseException) -> str:
+    """The package whose code raised the exception."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0] if step else ""
+
+
+def explain(error: BaseException, overrides: list[str]) -> str:
+    """The messages of Hydra and OmegaConf in one line, with the nearest option where an option was not found."""
+    options = list(getattr(error, "options", None) or [])
+    missing = str(getattr(error, "missing_cfg_file", None) or "")
+    if options and "/" in missing:
+        group, _, option = missing.rpartition("/")
+        if group.startswith("hydra/") and option in EXTRAS:
+            return f"{group}={option}: not installed; pip install {EXTRAS[option]} (installed: {', '.join(options)})"
+        return f"{group}={shown(option)}: no such option; {did_you_mean(option, options)}"
+    if override := getattr(error, "override", None):  # it could not be parsed
+        key, _, value = str(override).partition("=")
+        if not value:
+            return f"{shown(override)}: neither key=value nor group=option; --cfg job shows all keys"
+        return f"{shown(override)}: cannot be read; quote the value for Hydra and the shell: \"{key}='VALUE'\""
+    if type(error).__name__ == "MissingMandatoryValue":
+        key = str(error).rpartition(": ")[2].split()[0]
+        folder = "outputs/GROUP/latest"
+        return f"{key}: it must be given, such as {key}={f'[{folder}]' if key.endswith('s') else folder}"
+    lines = [str(error), str(error.__cause__ or "")]
+    text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
+    if "is not in struct" in text:
+        key = text.partition("Key '")[2].partition("'")[0]
+        used = next((word for word in overrides if key_of(word).split(".")[-1] == key), key)
+        if key in RENAMED:
+            return f"{shown(used)}: this key has a new name; here it is {renamed(key, 'VALUE')}"
+        here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
+        near = nearest(key, [str(name) for name in here]) if here is not None else ""
+        return f"{shown(used)}: no such key; {near}--cfg job shows all, and +key=value adds one that its class takes"
+    return text.partition(" full_key:")[0] or type(error).__name__

@@ -1,0 +1,142 @@
+"""Going on with a run: which run, with which configuration, from which checkpoint.
+
+`python -m vae_lightning.train resume=DIR` takes the configuration that the run was started with. A word beside it must
+not change the run, unless `allow_drift` names its key.
+"""
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning import checkpoint
+from vae_lightning.app import older
+from vae_lightning.app.build import described, settle_targets
+from vae_lightning.app.config import check, plain
+from vae_lightning.app.trust import ALLOWED, check_targets
+from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
+from vae_lightning.runs.run import COMPLETED, Run, open_run
+
+AUTO = "auto"
+
+
+def find(cfg: DictConfig) -> Run | None:
+    """The run that `resume` names; with `auto` the newest run of the group that is not completed. None: a new run."""
+    if cfg.resume is None:
+        return None
+    if cfg.resume != AUTO:
+        try:
+            return open_run(cfg.resume, key="resume")
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from None
+    group = Path(cfg.project_dir) / cfg.group
+    folders = sorted((path for path in group.glob("*") if path.is_dir() and not path.is_symlink()), reverse=True)
+    runs = (Run(folder) for folder in folders)
+    return next((run for run in runs if run.config and run.status != COMPLETED and run.last.is_file()), None)
+
+
+def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfig:
+    """The run's own configuration, changed where the command line (`said`, composed: `asked`) says so and may.
+
+    Raises CheckpointError for a change that is not allowed by name and for a run of a newer version, ConfigError for
+    values that cannot work.
+    """
+    check_version(run)
+    saved = older.upgraded(run.config)
+    allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
+
+    def composed(words: Sequence[str]) -> DictConfig:
+        cfg = compose("train", overrides(run, words))
+        cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
+        check(cfg)
+        check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
+        settle_targets(cfg, overrides(run, words))
+        return cfg
+
+    cfg, may_be = composed(said), plain(composed(allowed))
+    changed = {key: (at(may_be, key), at(plain(cfg), key)) for key in differences(may_be, plain(cfg))}
+    if not allowed:  # then the program's own defaults must be those of the run, too
+        changed |= {key: (at(saved, key), at(may_be, key)) for key in differences(saved, may_be)}
+    changed = {key: values for key, values in changed.items() if not is_place(key, saved)}
+    if changed:
+        shown = ", ".join(f"{key}: {old} -> {new}" for key, (old, new) in list(changed.items())[:3])
+        named = ",".join(key_of(word) for word in said if word not in allowed) or ",".join(changed)
+        raise CheckpointError(
+            f"resume={run.path}: it would not be the same run ({shown}); leave that out, or allow it by name: "
+            f"allow_drift=[{named}]"
+        )
+    if cfg.epochs < run.epochs_done:
+        raise ConfigError(f"epochs={cfg.epochs}: {run.path} has already done {run.epochs_done}; ask for more")
+    return cfg
+
+
+def check_version(run: Run) -> None:
+    """Raises CheckpointError for a run of a newer version of this package."""
+    made_by = at(run.record, "versions.vae-lightning")
+    here = importlib.metadata.version("vae-lightning")
+    if made_by and version(str(made_by)) > version(here):
+        raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {here}; update first")
+
+
+def version(text: str) -> tuple[int, ...]:
+    """1.10.2 -> (1, 10, 2)."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def overrides(run: Run, said: Sequence[str]) -> list[str]:
+    """The words that the run was started with and the words said now, each once, where it was said last."""
+    return list(dict.fromkeys(reversed([*older.upgraded_words(run.overrides, run.config), *said])))[::-1]
+
+
+def is_place(key: str, saved: Any) -> bool:
+    """Whether a key says where the run and its data are: folders may move."""
+    return among(key, NOT_THE_RUN) or saved["run_dir"] in str(at(saved, key))
+
+
+def check_data(run: Run, data: Any) -> None:
+    """Raises CheckpointError where the data are not those of the run, such as the bundled subset in place of MNIST."""
+    before, now = run.data, described(data)
+    if before.get("sha256") != now.get("sha256"):
+        raise CheckpointError(
+            f"resume={run.path}: its data were {before.get('source')}, those found now are {now.get('source')}, with "
+            "other checksums; put the run's data where data.dir points"
+        )
+
+
+def finished(run: Run, cfg: DictConfig) -> bool:
+    """Whether nothing is left to do."""
+    return run.status == COMPLETED and run.epochs_done >= cfg.epochs
+
+
+def history(run: Run) -> dict[str, Any]:
+    """The facts of earlier attempts that the record of a resumed run keeps."""
+    attempt = {key: run.record.get(key) for key in ("started", "ended", "status", "epochs_done", "seconds")}
+    return {"attempts": [*run.attempts, attempt], "metrics": run.record.get("metrics", {})}
+
+
+def sound_checkpoint(run: Run, module: torch.nn.Module, fall_back: bool) -> Path:
+    """The last checkpoint once its SHA-256 is right; with `fall_back`, the one before it where the last is damaged.
+
+    Raises CheckpointError where there is no sound checkpoint, or where its tensors are not the module's.
+    """
+    last = run.last
+    if not last.is_file():
+        raise CheckpointError(f"resume={run.path}: it ended before its first checkpoint; start a new run")
+    try:
+        content = checkpoint.load(last)
+    except CheckpointError as error:
+        previous = checkpoint.previous_of(last)
+        if not previous.is_file():
+            raise
+        if not fall_back:
+            raise CheckpointError(f"{error}; resume=auto goes on from {previous.name}") from error
+        print(f"warning: {error}; going on from the checkpoint before it", file=sys.stderr, flush=True)
+        last, content = previous, checkpoint.load(previous)
+    checkpoint.check_fits(content, module, last)
+    return last

@@ -1,0 +1,146 @@
+"""The record of each job of a sweep, and the pages that are written anew when a job ends.
+
+Imports neither torch nor Lightning.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.errors import ConfigError, Interrupted
+from vae_lightning.runs.files import JOBS, SWEEP_PAGE
+from vae_lightning.runs.folder import check_name
+from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job
+from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.run import runs_below
+
+
+class Recorder:
+    """Records one job. `group` is the folder of its group, where the group was named or the run is in it."""
+
+    def __init__(self, job: Job | None, group: Path | None) -> None:
+        self.job, self.named, self.group = job, group, group
+
+    def becomes(self, run: Path, group: str) -> None:
+        """Notes the run folder of the job, which lies in its group's folder unless `save_dir` names another place."""
+        self.group = run.parent if run.parent.name == group else None
+        if self.job is not None:
+            where = relative(run, self.job.file.parent)
+            self.job = replace(self.job, run=where, group=group if self.group else None)
+            warned(self.job.write)
+
+    def ends(self, status: str, error: str | None) -> None:
+        """Writes the last record, then the pages of the sweep and of the run's group."""
+        if self.job is not None:
+            warned(replace(self.job, status=status, error=error).write)
+        warned(self.write_pages)
+
+    def write_pages(self) -> None:
+        """Writes the pages from what is on disk now."""
+        if self.job is not None:
+            warned(partial(rebuild, self.job.file.parent.parent))
+        if self.group is not None and self.has_page(self.group):
+            warned(partial(rebuild, self.group))
+
+    def has_page(self, group: Path) -> bool:
+        """Whether a group has a page, or is due one: a sweep named the group, or gave it a second run."""
+        if self.job is None or (group / SWEEP_PAGE).is_file():
+            return (group / SWEEP_PAGE).is_file()
+        return len(runs_below(group)) >= (1 if self.named else 2) if group.is_dir() else False
+
+
+@contextmanager
+def recorded(cfg: DictConfig) -> Iterator[Recorder]:
+    """Records a job of a sweep from its start to its end, and then writes the pages that show it.
+
+    A record or page that cannot be written is one warning; the job ends as it would have.
+    """
+    hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
+    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process():
+        number, overrides = int(hydra_cfg.job.num), tuple(hydra_cfg.overrides.task)
+        file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
+        job = Job(file, number, overrides, group.name if group else None)
+        warned(job.write)
+    recorder = Recorder(job, group)
+    try:
+        yield recorder
+    except BaseException as error:
+        mistake = as_user_error(error, []) if isinstance(error, Exception) else None
+        stopped = isinstance(mistake, Interrupted) or not isinstance(error, Exception)
+        said = str(mistake or f"{type(error).__name__}: {error}")
+        recorder.ends(STOPPED if stopped else FAILED, said)
+        raise
+    recorder.ends(COMPLETED, None)
+
+
+def named_group(cfg: DictConfig) -> Path | None:
+    """project_dir/group, where the command names a valid group."""
+    try:
+        if cfg.group is None or cfg.save_dir is not None:
+            return None
+        return Path(cfg.project_dir) / check_name("group", str(cfg.group))
+    except (ConfigError, OmegaConfBaseException, TypeError):
+        return None  # the checks that follow refuse it
+
+
+def warned(write: Callable[[], Any]) -> None:
+    """Calls `write`. An error is one warning on stderr."""
+    try:
+        write()
+    except Exception as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"warning: no sweep page ({line}); the run is not touched by this", file=sys.stderr, flush=True)
+
+
+def rebuild(folder: Path) -> None:
+    """Writes the page of a folder from what is on disk now."""
+    from vae_lightning.pages.sweep.page import write_sweep_page
+
+    if is_first_process():
+        write_sweep_page(folder)
+
+
+def relative(run: Path, folder: Path) -> str:
+    """The path of a run relative to a folder; its whole path where the two are on different drives."""
+    try:
+        return os.path.relpath(run.resolve(), folder.resolve())
+    except ValueError:
+        return str(run.resolve())
+
+
+class SweepPage(Callback):
+    """Hydra's callback in `conf/train.yaml`: writes the page of the sweep a last time when no job runs any more.
+
+    Hydra does not call `on_multirun_end` after a failed job, so the command calls `finish` as well.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        UNFINISHED.append(Path(str(config.hydra.sweep.dir)))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        finish()
+
+
+UNFINISHED: list[Path] = []  # the sweeps that this process started and did not finish
+
+
+def finish() -> None:
+    """Writes the last page of this process's sweep and prints its path. A sweep without a job has no page."""
+    while UNFINISHED:
+        folder = UNFINISHED.pop()
+        if (folder / JOBS).is_dir():
+            warned(partial(rebuild, folder))
+            if (folder / SWEEP_PAGE).is_file():
+                print(f"sweep page: {folder / SWEEP_PAGE}", flush=True)

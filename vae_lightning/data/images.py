@@ -1,0 +1,158 @@
+"""What every data set of images shares: splits in memory, protocol, loaders, transfer, facts. <-> conf/data/
+
+N images, B batch, C channels, H W pixels.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
+from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
+from vae_lightning.data.splits import Splits, apart, as_x
+from vae_lightning.errors import ConfigError
+from vae_lightning.noise import generator
+from vae_lightning.rules import FLAG, Count, Rule, one_of, rules_of, whole
+
+MOST_WORKERS = 8 * (os.cpu_count() or 1)
+WORKERS = Rule(
+    lambda v: type(v) is int and 0 <= v <= MOST_WORKERS,
+    f"must be a whole number >= 0 and at most {MOST_WORKERS}, 8 for each core",
+)
+
+
+class ImageDataModule(pl.LightningDataModule, ABC):
+    """The base of all data sets. A data set is a subclass with a `name`, a `title` and `read`.
+
+    A batch is x [B, C, H, W] and labels [B]. Bytes become numbers in [0, 1] on the device. Without validation images of
+    its own, the data set holds `val_size` training images out by `split_seed`: the same images in every run; 0 trains
+    on all images. The order of the training images is a function of `seed` and the epoch. `on_device` keeps all splits
+    in the accelerator's memory: a batch is indexed there, and only its indices are transferred. The default `protocol`
+    is the first of `protocols`. `image_shape` is known after `setup`; a class whose images have one size says it.
+    Raises ConfigError for values that cannot work, DataError for images or labels that do not fit each other.
+    """
+
+    title: ClassVar[str]
+    protocols: ClassVar[Collection[str]] = tuple(OF_BYTES)
+    class_names: ClassVar[tuple[str, ...]] = ()
+    image_shape: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        protocol: str | None = None,
+        val_size: Annotated[int, whole(0)] = 5000,
+        split_seed: int = 0,
+        batch_size: Count = 128,
+        num_workers: Annotated[int, WORKERS] = 0,
+        seed: int = 0,
+        on_device: Annotated[bool, FLAG] = False,
+    ) -> None:
+        super().__init__()
+        self.protocol = next(iter(self.protocols)) if protocol is None else protocol
+        self.val_size, self.split_seed = val_size, split_seed
+        self.batch_size, self.num_workers, self.seed, self.on_device = batch_size, num_workers, seed, on_device
+        one_of(self.protocols).check("data.protocol", self.protocol)
+        for argument, rule in rules_of(ImageDataModule):  # a subclass hands them on as **options
+            rule.check(f"data.{argument}", getattr(self, argument))
+        if on_device and num_workers:
+            raise ConfigError(f"data.num_workers={num_workers}: must be 0 with data.on_device=true, nothing is loaded")
+        self._splits: dict[str, ImagesInMemory] = {}
+        self._resident: dict[str, ImagesInMemory] = {}
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Reads the data set. `setup` calls it once. Raises DataError if the data set is not there."""
+
+    # --- what Lightning calls ----------------------------------------------------------------------------------------
+
+    def setup(self, stage: str | None = None) -> None:
+        """Loads the three splits, once."""
+        if self._splits:
+            return
+        read = self.read()
+        self.image_shape = read.check(str(self.name), self.image_shape, len(self.class_names), self.protocol)
+        self._splits, self._facts = self._prepared(read), replace(read, images={}, labels={})
+        if self.batch_size > (size := len(self._splits["train"])):
+            self._splits = {}
+            raise ConfigError(f"data.batch_size={self.batch_size}: more than the {size} training images")
+
+    def train_dataloader(self) -> DataLoader:
+        # the epoch is given here too, since workers start before Lightning calls set_epoch
+        epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
+        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch, seen))
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self._loader("val") if self.val_size else []
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader("test")
+
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Transfers bytes, without waiting. Lightning's own method searches the batch for tensors."""
+        images, labels = batch
+        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Turns bytes into x, and draws x for the dynamic protocol, on the device of the batch."""
+        images, labels = batch
+        x = as_x(images)
+        if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
+            step = self.trainer.fit_loop.total_batch_idx
+            x = torch.bernoulli(x, generator=generator(x.device, "x", self.seed, self.trainer.global_rank, step))
+        return x, labels
+
+    # --- what the rest of the package asks ----------------------------------------------------------------------------
+
+    def images(self, split: str) -> Tensor:
+        """All x of a split, [N, C, H, W]. Training images of the dynamic protocol are drawn once here."""
+        images, protocol = self._splits[split].images, PROTOCOLS[self.protocol]
+        if split == "train" and protocol.resample:
+            images = protocol.once(images, generator("cpu", "once", split))
+        return as_x(images)
+
+    def labels(self, split: str) -> Tensor:
+        """The class of each image of a split, [N]: its place in `class_names`."""
+        return self._splits[split].labels
+
+    @property
+    def description(self) -> str:
+        """The data set and its protocol in one line, for figures and results."""
+        return f"{self.title}, {self.protocol}"
+
+    def describe(self) -> dict[str, Any]:
+        """What a result must say of its data."""
+        self.setup()
+        facts = {"name": self.name, "title": self.title, "protocol": self.protocol}
+        facts |= {"source": self._facts.source, "subset": self._facts.subset}
+        sizes = {split: len(images) for split, images in self._splits.items()}
+        split_by = {"split_seed": self.split_seed} if self._split_by_seed else {}
+        return {**facts, "sizes": sizes, **split_by, "sha256": dict(self._facts.sha256)}
+
+    def _prepared(self, read: Splits) -> dict[str, ImagesInMemory]:
+        """The three splits under the protocol."""
+        protocol = PROTOCOLS[self.protocol]
+        once = {split: protocol.once(images, generator("cpu", "once", split)) for split, images in read.images.items()}
+        splits = {split: read.with_labels(split, images) for split, images in once.items()}
+        train = read.with_labels("train", read.images["train"]) if protocol.resample else splits["train"]
+        self._split_by_seed = "val" not in splits
+        if self._split_by_seed:
+            if self.val_size >= len(train):
+                raise ConfigError(f"data.val_size={self.val_size}: must be less than the {len(train)} images")
+            kept, held_out = apart(len(train), self.val_size, self.split_seed)
+            train, splits["val"] = train.only(kept), splits["train"].only(held_out)
+        return {"train": train, "val": splits["val"], "test": splits["test"]}
+
+    def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
+        images = self._splits[split]
+        if self.on_device and self.trainer is not None:
+            images = self._resident.setdefault(split, images.to(self.trainer.strategy.root_device))
+        return loader(images, self.batch_size, sampler, self.num_workers)

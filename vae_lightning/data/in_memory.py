@@ -1,0 +1,118 @@
+"""Images in memory as one tensor, on the processor or the accelerator: a batch is one index operation."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
+
+from vae_lightning.noise import generator
+
+
+class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
+    """The `rows` (None: all rows) of images [M, C, H, W] and labels [M].
+
+    Nothing is copied, so processes that map one file share its memory. `__getitems__` gives the DataLoader a whole
+    batch at once.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+        self._images, self._labels, self._rows = images, labels, rows
+
+    def __len__(self) -> int:
+        return len(self._images if self._rows is None else self._rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        row = index if self._rows is None else int(self._rows[index])
+        return self._images[row], self._labels[row]
+
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        chosen = torch.as_tensor(indices)
+        chosen = chosen if self._rows is None else self._rows.index_select(0, chosen)
+        chosen = chosen.to(self.device, non_blocking=True)
+        return self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the images."""
+        return self._images.device
+
+    @property
+    def images(self) -> Tensor:
+        """All images, [N, C, H, W]; a copy if there are `rows`."""
+        return self._images if self._rows is None else self._images[self._rows]
+
+    @property
+    def labels(self) -> Tensor:
+        """All labels, [N]; a copy if there are `rows`."""
+        return self._labels if self._rows is None else self._labels[self._rows]
+
+    def only(self, rows: Tensor) -> "ImagesInMemory":
+        """Some rows of all images; nothing is copied."""
+        return ImagesInMemory(self._images, self._labels, rows)
+
+    def to(self, device: torch.device) -> "ImagesInMemory":
+        """The same images on a device."""
+        return ImagesInMemory(self.images.to(device), self.labels.to(device))
+
+
+def loader(
+    dataset: ImagesInMemory, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0
+) -> DataLoader:
+    """torch's DataLoader over images in memory; in their order if there is no sampler."""
+    return DataLoader(
+        dataset,
+        batch_sampler=IndexTensors(sampler or SequentialSampler(dataset), batch_size, drop_last=False),
+        num_workers=num_workers,
+        collate_fn=identity,  # type: ignore[arg-type]
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available() and dataset.device.type == "cpu",
+    )
+
+
+def identity(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The collate function: `__getitems__` already made the batch."""
+    return batch
+
+
+class IndexTensors(BatchSampler):
+    """torch's BatchSampler with batches that are slices of one index tensor in place of lists of numbers."""
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        order = torch.tensor(list(self.sampler), dtype=torch.long)
+        batches = (order.pin_memory() if torch.cuda.is_available() else order).split(self.batch_size)
+        return iter(batches[:-1] if self.drop_last and batches and len(batches[-1]) < self.batch_size else batches)
+
+
+class EpochShuffle(Sampler[int]):
+    """A permutation that is a function of (seed, epoch) alone. Lightning calls `set_epoch`.
+
+    The first epoch leaves out the first `skip` images: a resumed run has seen them.
+    """
+
+    def __init__(self, size: int, seed: int, epoch: int = 0, skip: int = 0) -> None:
+        self.size, self.seed, self.epoch, self.skip = size, seed, epoch, skip
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        order = torch.randperm(self.size, generator=generator("cpu", "order", self.seed, self.epoch))
+        skip, self.skip = self.skip, 0
+        return iter(order.tolist()[skip:])
+
+
+def seen_of_epoch(trainer: pl.Trainer | None, batch_size: int) -> tuple[int, int]:
+    """The epoch, and the number of its images that a resumed run has seen; (0, 0) without a trainer or a resume."""
+    if trainer is None:
+        return 0, 0
+    loop = trainer.fit_loop
+    epochs: Any = loop.epoch_progress.current
+    batches: Any = loop.epoch_loop.batch_progress.current
+    within = loop.restarting and epochs.started != epochs.processed
+    return epochs.processed, batches.processed * batch_size if within else 0

