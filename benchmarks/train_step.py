@@ -70,7 +70,7 @@ class Ours:
 
 def without_pictures() -> list[str]:
     """The overrides that leave only the training and its metrics."""
-    return [*(f"~callbacks.{each}" for each in PICTURES), "+trainer.enable_checkpointing=false"]
+    return [*(f"~callbacks.{name}" for name in PICTURES), "+trainer.enable_checkpointing=false"]
 
 
 def contestants(images: int) -> dict[str, Callable[[], float]]:

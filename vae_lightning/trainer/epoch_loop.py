@@ -89,8 +89,8 @@ class EpochLoop(_TrainingEpochLoop):
 
     def _call(self, hook: str, *arguments: Any) -> None:
         self._running["_current_fx_name"] = hook
-        for each in self._hooks[hook]:
-            each(*arguments)
+        for method in self._hooks[hook]:
+            method(*arguments)
 
 
 def is_plain(trainer: pl.Trainer, data_fetcher: _DataFetcher) -> bool:
@@ -112,14 +112,14 @@ def is_plain(trainer: pl.Trainer, data_fetcher: _DataFetcher) -> bool:
 def only_steps(trainer: pl.Trainer) -> bool:
     """Whether nothing happens between two steps of an epoch: no validation, and no scheduler that reads a metric."""
     at_the_end = trainer.val_check_batch == trainer.num_training_batches and trainer.check_val_every_n_epoch is not None
-    return at_the_end and not any(each.reduce_on_plateau for each in trainer.lr_scheduler_configs)
+    return at_the_end and not any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs)
 
 
 def listeners(trainer: pl.Trainer, hook: str) -> list[Callable[..., Any]]:
     """The methods of that name: those of the callbacks in their order, then that of the module."""
     module = trainer.lightning_module
-    callbacks = [each for each in trainer.callbacks if has(each, hook, pl.Callback)]  # type: ignore[attr-defined]
-    found = [partial(getattr(each, hook), trainer, module) for each in callbacks]
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    found = [partial(getattr(part, hook), trainer, module) for part in callbacks if has(part, hook, pl.Callback)]
     return [*found, getattr(module, hook)] if has(module, hook, pl.LightningModule) else found
 
 
