@@ -1,6 +1,7 @@
 """Parts of a user's own package, outside the checkout: as good as ours in every command, from the run folder alone."""
 
 import json
+import math
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
     evaluated = ask(evaluate.main, "run=run", *FEW, ALLOWED)
     assert evaluated[0] == 0, evaluated[2]
     elbo = next(row["value"] for row in json.loads((run / "evaluation.json").read_text())["results"])
-    assert elbo < 0
+    assert math.isfinite(elbo)
     assert ask(compare.main, "runs=[run]")[0] == 0
     (run / "report.html").unlink()
     assert ask(report.main, "run", ALLOWED)[0] == 0

@@ -298,9 +298,7 @@ def test_strangers_words_do_nothing(visit, finished_run, tmp_path):
 
 
 def model(run: Path) -> Model:
-    from vae_lightning.pages.weights import model_of
-
-    return model_of(open_run(run))[0]
+    return shown(open_run(run))[0].model
 
 
 def test_the_page_decodes_and_encodes_as_torch_does(page, finished_run):

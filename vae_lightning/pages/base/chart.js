@@ -1,5 +1,5 @@
 // Small SVG charts: lines with a band, bars, scatter. Colours are CSS variables, words follow the language, arrow keys
-// read the values. Every chart takes (container, spec) and returns {update(spec), light(id)}; Page.say says the texts.
+// read the values. Every chart takes (container, spec) and returns {update(spec), light(id)}; Page.say takes the texts.
 "use strict";
 const Chart = (() => {
   const NS = "http://www.w3.org/2000/svg";
@@ -300,12 +300,10 @@ const Chart = (() => {
     const y = scale([0, top * 1.25], [box.bottom, box.top]);
     const points = values.filter(([, b]) => Number.isFinite(b));
     if (!points.length) return;
+    const line = points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
     drawn.append(
       svg("path", {
-        d:
-          `M${x(points[0][0])} ${box.bottom}` +
-          points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("") +
-          `L${x(points.at(-1)[0])} ${box.bottom}Z`,
+        d: `M${x(points[0][0])} ${box.bottom}${line}L${x(points.at(-1)[0])} ${box.bottom}Z`,
         fill: colour,
         opacity: 0.16,
       }),
@@ -418,9 +416,9 @@ const Chart = (() => {
     };
   }
 
-  // spec: {title, label, height, x: {label, domain}, y: {label, domain}, digits, points: [{id, x, y, name, colour, size}],
-  //        lines: [{points: [[x, y]], colour, dashed, name}], below(drawn, box, x, y, svg),
-  //        onHover(id or null), onSelect(id)}
+  // spec: {title, label, height, x: {label, domain}, y: {label, domain}, digits,
+  //        points: [{id, x, y, name, colour, size}], lines: [{points: [[x, y]], colour, dashed, name}],
+  //        below(drawn, box, x, y, svg), onHover(id or null), onSelect(id)}
   function scatter(container, spec) {
     let at = null,
       lit = null;

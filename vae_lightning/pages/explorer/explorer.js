@@ -1,4 +1,4 @@
-// The latent explorer: a plane, a point z, its picture; sliders, walks, drawings. z has `dims` units, two are axes.
+// The latent explorer: a plane, a point z, its picture; sliders, walks, drawings. z has `dims` units, the plane two.
 "use strict";
 const Explorer = (() => {
   const about = Page.data("explorer-data"),
