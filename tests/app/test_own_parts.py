@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -46,11 +47,12 @@ class Latent(DiagonalGaussian):
 
 
 class Cauchy(Likelihood):
+    """Follows Poisson (1824): a density with heavy tails. Its scale is given."""
+
+    name, title, link = "cauchy", "Cauchy, of one given scale", "identity"
+
     def log_px_z(self, x, params):
         return torch.distributions.Cauchy(self.mean(params), 0.1).log_prob(x).flatten(-3).sum(-1)
-
-    def mean(self, params):
-        return params.float().squeeze(-4)
 
     def sample(self, params, generator):
         return self.mean(params)
@@ -105,6 +107,7 @@ SLOTS = {
 }
 OPTIONS = {
     "network/mine": "_target_: my_pkg.Net\nwidth: 6\n",
+    "loss/cauchy": "_target_: my_pkg.Cauchy\n",
     "optimizer/mine": "_target_: my_pkg.Descent\nrate: 0.0001\n",
     "data/mine": "_target_: my_pkg.Noise\nbatch_size: ${batch_size}\nseed: ${seed}\n",
 }
@@ -162,6 +165,24 @@ def test_all_parts_at_once_are_resumed(ask, tmp_path):
     last = [(tmp_path / name / "curves" / "train_log.csv").read_text() for name in ("run", "whole")]
     assert last[0].count("\n") == last[1].count("\n") == 3
     assert "completed" in ask(status.main, "run")[1]
+
+
+def test_one_likelihood_is_one_class_and_one_yaml(ask, tmp_path):
+    """Help, run, group name, page, sweep page and evaluation all know it: nothing else lists likelihoods by hand."""
+    ended, out, _ = ask(train.main, "--config-dir", "my_conf", "--help")
+    assert (ended, re.search(r"^loss: .*\bcauchy\b", out, re.MULTILINE) is not None) == (0, True)
+    words = said(["loss=cauchy"])
+    assert ask(train.main, *words[:-1])[0] == 0
+    (run,) = (tmp_path / "outputs" / "mnist-lat2-cauchy-beta1-none-mean").glob("2*")
+    page = (run / "report.html").read_text()
+    for word in ("Cauchy, of one given scale", "Poisson (1824)", "my_pkg.Cauchy", '"mean":"identity"'):
+        assert word in page, word
+    assert ask(evaluate.main, f"run={run}", *FEW, ALLOWED)[0] == 0
+    assert {row["likelihood"] for row in json.loads((run / "evaluation.json").read_text())["results"]} == {"Cauchy"}
+    assert ask(report.main, run.parent)[0] == 0
+    assert "density" in (run.parent / "sweep.md").read_text()
+    ended, _, err = ask(train.main, *words, "save_dir=other", "+experiment=none", "loss=cauchi")
+    assert (ended, "did you mean cauchy?" in err) == (2, True), err
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "resume"])
