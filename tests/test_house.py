@@ -76,7 +76,7 @@ def test_imports_go_downwards_only(name):
 
 
 def test_there_is_no_circle():
-    edges = {name: inside(file) & set(NAMES) for name, file in NAMES.items()}
+    edges = {name: inside(file) & set(NAMES) - {name} for name, file in NAMES.items()}  # train runs by its own name
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """Parts of a user's own package, outside the checkout: as good as ours in every command, from the run folder alone."""
 
 import json
+import math
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -55,7 +56,7 @@ class Cauchy(Likelihood):
         return self.mean(params)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Half(Bound):
     def __call__(self, draw, beta):
         recon, kl = -draw.log_px_z.mean(0), draw.posterior.kl().sum(-1)
@@ -142,7 +143,7 @@ def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
     evaluated = ask(evaluate.main, "run=run", *FEW, ALLOWED)
     assert evaluated[0] == 0, evaluated[2]
     elbo = next(row["value"] for row in json.loads((run / "evaluation.json").read_text())["results"])
-    assert elbo < 0
+    assert math.isfinite(elbo)
     assert ask(compare.main, "runs=[run]")[0] == 0
     (run / "report.html").unlink()
     assert ask(report.main, "run", ALLOWED)[0] == 0
@@ -184,4 +185,4 @@ def test_a_package_that_fails_to_import_is_told_so(ask, tmp_path):
     Path("elsewhere/broken.py").write_text("import nothing_of_this_name\n\nclass Net: ...\n")
     ended, _, err = ask(train.main, *SMALL, "network._target_=broken.Net", "allow_targets=[broken.]")
     assert (ended, err.count("\n")) == (2, 1)
-    assert "broken cannot be imported (No module named 'nothing_of_this_name')" in err
+    assert "broken cannot be imported (ModuleNotFoundError: No module named 'nothing_of_this_name')" in err

@@ -58,11 +58,19 @@ def located(name: str, place: str) -> Any:
         except ImportError as error:
             if f"{module}.".startswith(f"{error.name}."):  # this module or its package does not exist
                 continue
-            raise ConfigError(f"{place}={name}: {module} cannot be imported ({error})") from error
+            raise cannot_import(place, name, module, error) from error
+        except Exception as error:  # in the module itself
+            raise cannot_import(place, name, module, error) from error
         for part in parts[size:]:
             holder = getattr(holder, part, None)
         return holder
     return None
+
+
+def cannot_import(place: str, name: str, module: str, error: Exception) -> ConfigError:
+    """The answer to a module that fails while it is imported."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return ConfigError(f"{place}={name}: {module} cannot be imported ({what}); HYDRA_FULL_ERROR=1 shows where")
 
 
 def check_yaml(folder: Path) -> None:

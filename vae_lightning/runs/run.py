@@ -6,7 +6,7 @@ What a folder holds may have any shape. A missing or malformed value reads as No
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,8 +36,6 @@ class Run:
     """A run folder. Every property is read from disk when it is first asked for."""
 
     path: Path
-
-    # --- the record --------------------------------------------------------------------------------------------------
 
     @cached_property
     def record(self) -> Mapping[str, Any]:
@@ -122,8 +120,6 @@ class Run:
         """The last validation ELBO, else the last training ELBO, else nan; in nats."""
         return self.metrics.get("val/elbo", self.metrics.get("train/elbo", math.nan))
 
-    # --- curves ------------------------------------------------------------------------------------------------------
-
     @cached_property
     def curve(self) -> list[Row]:
         """The rows of curves/train_log.csv."""
@@ -140,8 +136,6 @@ class Run:
         column = "val_elbo" if any(row.get("val_elbo") is not None for row in self.curve) else "elbo"
         points = ((row["epoch"], row.get(column)) for row in self.curve)
         return [(int(epoch), value) for epoch, value in points if epoch is not None and value is not None]
-
-    # --- checkpoints and evaluations ---------------------------------------------------------------------------------
 
     @property
     def best(self) -> Path:
@@ -198,12 +192,7 @@ def resolved(path: Path) -> Path:
 
 def runs_below(folder: Path) -> list[Run]:
     """All runs below a folder, sorted by path. Links such as `latest` are not followed."""
-    return [Run(path.parent) for path in sorted(records_below(folder), key=lambda path: str(path.parent))]
-
-
-def records_below(folder: Path) -> Iterator[Path]:
-    """Every run_meta.json below a folder that is not reached through a link."""
-    depth = len(folder.parents)
-    for path in folder.rglob(RECORD):
-        if not any(parent.is_symlink() for parent in list(path.parents)[: -depth - 1]):
-            yield path
+    depth = len(folder.parents) + 1
+    folders = sorted((path.parent for path in folder.rglob(RECORD)), key=str)
+    linked = (any(parent.is_symlink() for parent in [path, *path.parents][:-depth]) for path in folders)
+    return [Run(path) for path, is_linked in zip(folders, linked, strict=True) if not is_linked]
