@@ -153,7 +153,7 @@ def test_every_option_says_what_it_is(group, option):
     """Its title is known in Japanese, its {braces} are keys of its YAML, its citation is in its first line."""
     node = OmegaConf.load(CONF / group / f"{option}.yaml")
     kind = located(node["_target_"], "x")
-    known = facts_of_part(kind)
+    known = facts_of_part(kind, OmegaConf.to_container(node))
     assert known["class"] == node["_target_"]
     assert known["says"]
     assert known["cited"] in known["says"]
@@ -202,7 +202,7 @@ def test_titles_are_filled_from_the_configuration(run):
     record = json.loads((run / "run_meta.json").read_text(encoding="utf-8"))
     record["config"]["network"] |= {"hidden": [500, 200], "activation": "tanh"}
     for part, title in TITLES.items():
-        record["parts"][part]["title"] = title
+        record["parts"][part] |= {"title": title, "values": {}}
     edit(run, **record)
     text = written(run)
     assert (
@@ -213,6 +213,13 @@ def test_titles_are_filled_from_the_configuration(run):
         "各側に tanh 層（500-200 ユニット）、潜在変数 2 次元。p(x|z) はmy likelihood of ?。"
         "最大化するもの：ELBO（推定量 B、L = 1）。Adam、lr 0.001、バッチ 128、β = 1.0（線形に上昇）。"
     ) in text
+
+
+def test_titles_of_an_older_version_are_filled_from_its_configuration_in_the_words_of_today():
+    old = {"network": {"_target_": "vae_lightning.network.IwaeMLP", "hidden_dim": None}}
+    network = facts_of_config(old)["parts"]["network"]
+    assert network["values"] == {"hidden": [200, 200], "activation": "tanh"}
+    assert facts.filled(network["title"], network["values"]) == "A dense network of 200-200 tanh units on each side"
 
 
 def test_titles_cannot_look_into_python():
