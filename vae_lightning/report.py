@@ -45,7 +45,8 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
 def asked(arguments: Sequence[str]) -> tuple[Path, str | None, list[str]]:
     """DIR, data_dir and allow_targets. Raises ConfigError for any other word."""
     folder, *more = arguments
-    values = dict(word.partition("=")[::2] for word in more)
+    pairs = [word.partition("=") for word in more]
+    values = {key: value for key, _, value in pairs}
     if folder.startswith("-") or len(values) < len(more) or not set(values) <= set(KEYS):
         known = " and ".join(f"{key}=VALUE" for key in KEYS)
         raise ConfigError(f"{' '.join(arguments)}: DIR, {known} are all it takes; --help says more")

@@ -157,9 +157,7 @@ def test_all_parts_at_once_are_resumed(ask, tmp_path):
     assert ask(train.main, *whole)[0] == 0
     (tmp_path / "run").rename(tmp_path / "whole")
     assert ask(train.main, *said(words))[0] == 0
-    ended, _, err = ask(
-        train.main, "--config-dir", "my_conf", "resume=run", "epochs=2", "allow_drift=[epochs]", ALLOWED
-    )
+    ended, _, err = ask(train.main, "resume=run", "epochs=2", "allow_drift=[epochs]", ALLOWED)
     assert ended == 0, err
     last = [(tmp_path / name / "curves" / "train_log.csv").read_text() for name in ("run", "whole")]
     assert last[0].count("\n") == last[1].count("\n") == 3

@@ -69,8 +69,8 @@ def image_shape(data: Any, target: str) -> list[int]:
 def described(data: Any) -> dict[str, Any]:
     """What a data module says of its data; for one without `describe`, its class."""
     plain = {"name": type(data).__name__, "protocol": "real", "source": type(data).__module__, "subset": False}
-    describe = getattr(data, "describe", None)
-    return {**plain, **(describe() if callable(describe) else {})}
+    describe: Any = getattr(data, "describe", dict)
+    return {**plain, **describe()}
 
 
 def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:

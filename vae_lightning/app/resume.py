@@ -5,14 +5,18 @@ not change the run, unless `allow_drift` names its key.
 """
 
 import importlib.metadata
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra import compose
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_lightning import checkpoint
 from vae_lightning.app import older
@@ -52,7 +56,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
 
     def composed(words: Sequence[str]) -> DictConfig:
-        cfg = compose("train", overrides(run, words))
+        cfg = composed_with(saved, overrides(run, words))
         cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
         check(cfg)
         check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
@@ -73,6 +77,27 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
         )
     if cfg.epochs < run.epochs_done:
         raise ConfigError(f"epochs={cfg.epochs}: {run.path} has already done {run.epochs_done}; ask for more")
+    return cfg
+
+
+def composed_with(saved: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
+    """The configuration of the words. A group whose option is gone, with its --config-dir, is taken as it was saved."""
+    loader = GlobalHydra.instance().config_loader()
+    options = {group: loader.get_group_options(group) for group in loader.get_group_options("", ObjectType.GROUP)}
+    gone = {}
+    for word in words:
+        group, _, option = word.lstrip("+~").partition("=")
+        if group in options and re.fullmatch(r"\w+", option) and option not in (*options[group], "null"):
+            if group not in saved:
+                raise ConfigError(f"{word}: no such option; name its folder again with --config-dir")
+            gone[group] = saved[group]
+    cfg = compose("train", [word for word in words if key_of(word).partition(".")[0] not in gone])
+    with open_dict(cfg):
+        cfg.update(gone)
+    for word in words:
+        if key_of(word).partition(".")[0] in gone and "." in key_of(word):
+            value = OverridesParser.create().parse_override(word).value()
+            OmegaConf.update(cfg, key_of(word), value, force_add=True)
     return cfg
 
 
