@@ -15,6 +15,7 @@ from torch import nn
 
 from vae_lightning import report, train
 from vae_lightning.app import build
+from vae_lightning.app import report as app_report
 from vae_lightning.app.config import CONF
 from vae_lightning.app.facts import PARTS, facts_of, facts_of_config, facts_of_part
 from vae_lightning.app.report import shown
@@ -152,7 +153,7 @@ def test_every_option_says_what_it_is(group, option):
     """Its title is known in Japanese, its {braces} are keys of its YAML, its citation is in its first line."""
     node = OmegaConf.load(CONF / group / f"{option}.yaml")
     kind = located(node["_target_"], "x")
-    known = facts_of_part(kind)
+    known = facts_of_part(kind, OmegaConf.to_container(node))
     assert known["class"] == node["_target_"]
     assert known["says"]
     assert known["cited"] in known["says"]
@@ -179,7 +180,7 @@ def test_the_record_says_what_the_page_shows(finished_run):
     assert record["choices"]["latent"] == "z2"
     assert set(record["choices"]) <= {*PARTS, "data", "trainer", "callbacks", "logger", "experiment"}
     assert ["latent.dim", "2", "20"] in record["changed"]
-    assert list(record["parts"]) == list(PARTS)
+    assert set(record["parts"]) == set(PARTS)
     assert record["parts"]["loss"]["class"] == "vae_lightning.loss.BernoulliLogits"
     assert record["parts"]["loss"]["cited"] == "Eq. (11)"
     text = (finished_run / "report.html").read_text(encoding="utf-8")
@@ -201,7 +202,7 @@ def test_titles_are_filled_from_the_configuration(run):
     record = json.loads((run / "run_meta.json").read_text(encoding="utf-8"))
     record["config"]["network"] |= {"hidden": [500, 200], "activation": "tanh"}
     for part, title in TITLES.items():
-        record["parts"][part]["title"] = title
+        record["parts"][part] |= {"title": title, "values": {}}
     edit(run, **record)
     text = written(run)
     assert (
@@ -212,6 +213,13 @@ def test_titles_are_filled_from_the_configuration(run):
         "各側に tanh 層（500-200 ユニット）、潜在変数 2 次元。p(x|z) はmy likelihood of ?。"
         "最大化するもの：ELBO（推定量 B、L = 1）。Adam、lr 0.001、バッチ 128、β = 1.0（線形に上昇）。"
     ) in text
+
+
+def test_titles_of_an_older_version_are_filled_from_its_configuration_in_the_words_of_today():
+    old = {"network": {"_target_": "vae_lightning.network.IwaeMLP", "hidden_dim": None}}
+    network = facts_of_config(old)["parts"]["network"]
+    assert network["values"] == {"hidden": [200, 200], "activation": "tanh"}
+    assert facts.filled(network["title"], network["values"]) == "A dense network of 200-200 tanh units on each side"
 
 
 def test_titles_cannot_look_into_python():
@@ -363,7 +371,7 @@ def test_a_page_that_cannot_be_written_changes_nothing_but_a_line(train, monkeyp
     def broken(*_):
         raise ZeroDivisionError("the page fell apart")
 
-    monkeypatch.setattr(page, "write_run_page", broken)
+    monkeypatch.setattr(app_report, "write_run_page", broken)
     run = train("report=true")
     assert json.loads((run / "run_meta.json").read_text(encoding="utf-8"))["status"] == "completed"
     lines = [line for line in capsys.readouterr().err.splitlines() if "the page fell apart" in line]
@@ -494,7 +502,7 @@ def test_the_record_of_somebody_elses_class_imports_nothing(run):
     text = written(run)
     assert "<code>antigravity.Loss</code>" in text
     assert "There is no latent explorer: loss._target_=antigravity.Loss: not among the packages" in text
-    assert "allow_targets=[my_package.]" in text
+    assert "allow_targets=[antigravity.]" in text
     assert shown(open_run(run))[1].status == 2
     assert "antigravity" not in sys.modules
 

@@ -322,9 +322,9 @@ def cases(kind: str):
     """(name, model, image shape) of every network with every loss, as large as they come, or of convolutions."""
     if kind == "conf":
         for network, loss in itertools.product(OPTIONS["network"], OPTIONS["loss"]):
-            values = dict(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
+            values = OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
             part = located(values.pop("_target_"), "x")(**values)
-            sizes = dict(OmegaConf.load(CONF / "network" / f"{network}.yaml"))
+            sizes = OmegaConf.to_container(OmegaConf.load(CONF / "network" / f"{network}.yaml"))
             made = located(sizes.pop("_target_"), "x")([1, 28, 28], 3, part.num_parameters, **sizes)
             for each in made.parameters():  # as after some training: initial weights hardly move a pixel
                 nn.init.normal_(each, std=1.5 / each.shape[-1] ** 0.5 if each.ndim == 2 else 0.3)

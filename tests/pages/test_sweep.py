@@ -19,6 +19,7 @@ from conftest import NO_NETWORK, ROOT, command
 from sweeps import make_run, make_sweep
 
 from vae_lightning import train
+from vae_lightning.app import build
 from vae_lightning.errors import ConfigError
 from vae_lightning.pages.sweep import folds, pictures
 from vae_lightning.pages.sweep import page as sweep_page
@@ -593,7 +594,7 @@ def test_an_interrupted_job_is_on_the_page(ask, tmp_path, monkeypatch):
     def interrupted(cfg):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "data_module", interrupted)
+    monkeypatch.setattr(build, "data_module", interrupted)
     assert ask("-m", "seed=1,2", *TINY)[0] == 130
     (sweep,) = (tmp_path / "o" / "multirun").iterdir()
     assert [row["status"] for row in table(sweep)] == ["interrupted"]

@@ -13,9 +13,9 @@ import torch
 from conftest import config
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
-from vae_lightning.targets import located
 
 from vae_lightning.app.facts import PARTS, facts_of
+from vae_lightning.app.trust import located
 from vae_lightning.callbacks import pictures
 from vae_lightning.callbacks.curve_log import COLUMNS
 
@@ -29,7 +29,7 @@ def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
     choices = HydraConfig.get().runtime.choices
     cfg.run_dir = "RUN_DIR"
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
-    return plain, facts_of(plain, choices, {name: located(plain[name]["_target_"]) for name in PARTS})
+    return plain, facts_of(plain, choices, {name: located(plain[name]["_target_"], name) for name in PARTS})
 
 
 def made_config(folder: Path, options: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The facts of a run for its record, so that no page reads conf/: options, changed keys, and facts of the parts."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def facts_of(config: Mapping[str, Any], choices: Mapping[str, Any], parts: Mappi
     return {
         "choices": {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None},
         "changed": changed(dict(config)),
-        "parts": {name: facts_of_part(part) for name, part in parts.items()},
+        "parts": {name: facts_of_part(part, mapping(config.get(name))) for name, part in parts.items()},
     }
 
 
@@ -44,10 +45,16 @@ def facts_of_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return facts_of(config, {}, {part: kind for part, kind in classes.items() if inspect.isclass(kind)})
 
 
-def facts_of_part(part: object) -> dict[str, str]:
-    """Class, title, citation and first paragraph of a part or its class; of a likelihood the measure, too."""
+def facts_of_part(part: object, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Class, title, citation and first paragraph of a part or its class; of a likelihood the measure, too.
+
+    `values` are those that the title asks for in {braces}: from the part's configuration, else its attributes.
+    """
+    known: dict[str, Any] = dict(facts(part))
+    sources = {name: config.get(name, getattr(part, name, None)) for name in re.findall(r"\{(\w+)\}", known["title"])}
+    known["values"] = {name: value for name, value in sources.items() if isinstance(value, str | int | float | list)}
     measure = getattr(part, "measure", None)
-    return facts(part) if measure is None else {**facts(part), "measure": str(measure)}
+    return known if measure is None else {**known, "measure": str(measure)}
 
 
 def changed(config: dict[str, Any]) -> list[list[str]]:

@@ -75,8 +75,11 @@ def in_words(run: Run, parts: Mapping[str, Any]) -> list[dict[str, str]]:
     numbers = {"batch": str(run.config.get("batch_size")), "beta": str(run.config.get("beta"))}
     titles = {part: title_of(run, parts, part) for part in ("network", "latent", "loss", "bound", "optimizer")}
     titles["schedule"] = annealing(title_of(run, parts, "schedule"))
+    known = {
+        part: {**mapping(at(run.config, part)), **mapping(mapping(parts.get(part)).get("values"))} for part in titles
+    }
     return [
-        {**numbers, **{part: filled(title, at(run.config, part)) for part, title in language.items()}}
+        {**numbers, **{part: filled(title, known[part]) for part, title in language.items()}}
         for language in (titles, {part: japanese(title) for part, title in titles.items()})
     ]
 
@@ -92,11 +95,11 @@ def annealing(title: str) -> str:
     return title if not title or title.startswith(",") else f", {title}"
 
 
-def filled(title: str, config: Any) -> str:
-    """A title with the values of a configuration: {hidden} of [500, 200] becomes 500-200, of an absent key "?"."""
+def filled(title: str, values: Mapping[str, Any]) -> str:
+    """A title with values in place of {names}: [500, 200] becomes 500-200, an unknown value "?"."""
 
     def value(name: re.Match[str]) -> str:
-        found = mapping(config).get(name[1], "?")
+        found = values.get(name[1], "?")
         return "-".join(map(str, found)) if isinstance(found, list) else str(found)
 
     return re.sub(r"\{(\w+)\}", value, title)
