@@ -181,7 +181,7 @@ def test_one_likelihood_is_one_class_and_one_yaml(ask, tmp_path):
     assert {row["likelihood"] for row in json.loads((run / "evaluation.json").read_text())["results"]} == {"Cauchy"}
     assert ask(report.main, run.parent)[0] == 0
     assert "density" in (run.parent / "sweep.md").read_text()
-    ended, _, err = ask(train.main, *words, "save_dir=other", "+experiment=none", "loss=cauchi")
+    ended, _, err = ask(train.main, *words, "loss=cauchi")
     assert (ended, "did you mean cauchy?" in err) == (2, True), err
 
 
