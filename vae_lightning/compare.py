@@ -4,17 +4,15 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import WORDS, check_keys
-from vae_lightning.errors import ConfigError
-from vae_lightning.rules import optional, whole
+from vae_lightning.rules import Rule, optional, whole
 
-RULES = {"runs": WORDS, "num_samples": optional(whole(1))}
+RUNS = Rule(lambda v: WORDS.holds(v) and len(v) > 0, "must be a list of run folders, such as runs=[outputs/a/latest]")
+RULES = {"runs": RUNS, "num_samples": optional(whole(1))}
 
 
 def compare(cfg: DictConfig) -> None:
     """Prints a column for each run and the mean ± its standard error over runs, of each run's newest evaluation."""
     check_keys(cfg, RULES)
-    if not cfg.runs:
-        raise ConfigError("runs=[]: must be a list of run folders, such as runs=[outputs/a/latest]")
     from vae_lightning.evaluation.compare import newest, table
 
     print(table({folder: newest(folder, cfg.num_samples) for folder in cfg.runs}))

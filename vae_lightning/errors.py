@@ -48,13 +48,6 @@ class Interrupted(UserError):
         self.status = 128 + signum
 
 
-def check_whole(owner: str, least: int = 1, **values: object) -> None:
-    """Raises ConfigError for the first of the owner's values that is not a whole number >= `least`."""
-    for name, value in values.items():
-        if type(value) is not int or value < least:
-            raise ConfigError(f"{owner}.{name}={shown(value)}: must be a whole number >= {least}")
-
-
 def shown(value: object) -> str:
     """A value inside an error line: short, and without the characters that move a terminal's cursor."""
     text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(value))

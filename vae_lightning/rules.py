@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
-from vae_lightning.errors import ConfigError, did_you_mean, shown
+from vae_lightning.errors import ConfigError, nearest, shown
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,12 @@ def number(*, least: float = -math.inf, above: float = -math.inf, most: float = 
 
 def one_of(options: Collection[str]) -> Rule:
     """One of some words."""
-    return Rule(lambda v: isinstance(v, str) and v in options, lambda v: did_you_mean(str(v), options))
+
+    def must(value: Any) -> str:
+        near = nearest(str(value), options)
+        return f"{near}({', '.join(options)})" if near else f"must be one of {', '.join(options)}"
+
+    return Rule(lambda v: isinstance(v, str) and v in options, must)
 
 
 def wholes(least: int) -> Rule:

@@ -8,7 +8,7 @@ from conftest import NO_NETWORK
 from documents import PREDECESSOR
 
 from vae_lightning import callbacks, train
-from vae_lightning.app import arguments, command
+from vae_lightning.app import arguments, build, command
 
 TINY = [
     "epochs=1",
@@ -105,7 +105,7 @@ def test_ctrl_c_before_training_is_130(ask, monkeypatch, tmp_path):
     def interrupted(cfg):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "data_module", interrupted)
+    monkeypatch.setattr(build, "data_module", interrupted)
     status, _, err = ask(*TINY)
     assert (status, err) == (130, "error: interrupted\n")
     assert not (tmp_path / "o").exists()

@@ -216,7 +216,7 @@ MISTAKES = {
     "callbacks.sample_grid.every_n_epochs=0": (2, "every_n_epochs=0"),
     "trainer.accelerator=nope": (2, "nope"),
     "logger=wandb": (2, "no W&B key"),
-    "trainer.precision=16-true": (2, "must be one of 32-true, bf16-mixed"),
+    "trainer.precision=16-true": (2, "did you mean 32-true?"),
     "trainer.limit_val_batches=2": (2, "trainer.limit_val_batches=2: no such key"),
     "data.allow_subset=false": (3, "VAE_LIGHTNING_DATA"),
     "project_dir=file": (6, "choose another project_dir"),

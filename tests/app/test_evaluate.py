@@ -13,9 +13,11 @@ from PIL import Image
 from vae_lightning import compare as comparison
 from vae_lightning import evaluate as evaluation
 from vae_lightning import train as training
+from vae_lightning.app import restore
 from vae_lightning.bound import Elbo
 from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation.result import SAME, average, merged
+from vae_lightning.runs.run import open_run
 
 FEW = ["num_images=30", "num_samples=20", "curve=[1,5]"]
 EVERYTHING = {"elbo", "recon", "kl", "nll", "iwae_1", "iwae_5", "iwae_20", "effective_samples", "active_units"}
@@ -79,13 +81,9 @@ def test_other_splits_and_the_dynamic_protocol(answer, train, split):
     run = train("data.protocol=dynamic", "loss=bce_logits", "latent.dim=2")
     assert answer(evaluation.main, f"run={run}", *FEW, f"split={split}")[0] == 0
     assert rows_of(run)["nll"]["split"] == split
-    module = evaluation.load(run / "checkpoints" / "best.ckpt", "cpu")
-    from omegaconf import OmegaConf
-
-    from vae_lightning.runs.run import open_run
-
-    cfg = OmegaConf.create({"protocol": "dynamic", "data_dir": None, "split": split, "num_images": None})
-    x, _ = evaluation.images(cfg, open_run(run))
+    opened = open_run(run)
+    module = restore.load(opened, opened.best, "cpu")
+    x = restore.images(opened, restore.data_of(opened, None, None), split, None)
     assert set(x.unique().tolist()) == {0.0, 1.0}
     assert Elbo()(module.model.draw(x[:2], torch.zeros(1, 2, 2)), 1.0).bound.isfinite().all()
 
@@ -125,7 +123,7 @@ def test_mistakes_get_one_line_and_change_nothing(answer, run, tmp_path):
     evil = tmp_path / "evil"
     shutil.copytree(run, evil)
     meta = json.loads((run / "run_meta.json").read_text())
-    meta["config"]["data"]["sources"] = {"x": {"_target_": "os.system", "command": f"touch {tmp_path / 'ran'}"}}
+    meta["config"]["data"]["x"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'ran'}"}
     (evil / "run_meta.json").write_text(json.dumps(meta))
     files = sorted(path.name for path in run.rglob("*"))
     for arguments, says in {
@@ -134,11 +132,11 @@ def test_mistakes_get_one_line_and_change_nothing(answer, run, tmp_path):
         f"run={broken}": "run_meta.json is damaged",
         f"run={bare}": "it holds no checkpoint",
         f"run={cut}": "damaged, its SHA-256",
-        f"run={evil}": "sources.x._target_=os.system: not among",
+        f"run={evil}": "data.x._target_=os.system: not among",
         f"run={run} checkpoint=missing.ckpt": "checkpoint=missing.ckpt: no such file",
         f"run={run} num_samples=0": "num_samples=0: must be a whole number >= 1",
         f"run={run} num_samples=1.5": "num_samples=1.5: must be",
-        f"run={run} curve=[0,10]": "curve=[0, 10]: must be whole numbers >= 1",
+        f"run={run} curve=[0,10]": "curve=[0, 10]: must be a list of whole numbers >= 1",
         f"run={run} num_images=2000": "the test split has 1000",
         f"run={run} split=tset": "did you mean test",
         f"run={run} protocol=static": "was trained on grey",

@@ -178,7 +178,7 @@ def test_checkpoints_that_cannot_be_used(ask, stop_at, tmp_path):
         assert (run / "run_meta.json").read_bytes() == before
     status, _, err = ask(*RUN, "resume=auto")
     assert status == 0
-    assert "going on from the one before it" in err
+    assert "going on from the checkpoint before it" in err
     assert json.loads((run / "run_meta.json").read_text())["status"] == "completed"
 
 

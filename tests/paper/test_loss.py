@@ -12,10 +12,10 @@ from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal
-from vae_lightning.targets import located
 
 from vae_lightning import loss as module
 from vae_lightning.app.config import CONF
+from vae_lightning.app.trust import located
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import (
@@ -284,7 +284,7 @@ def test_a_likelihood_of_ones_own_is_called_by_its_class():
 
 @pytest.mark.parametrize("option", OF_GROUP["loss"])
 def test_every_option_is_the_name_of_its_class_which_says_what_it_is(option):
-    kind = located(OmegaConf.load(CONF / "loss" / f"{option}.yaml")["_target_"])
+    kind = located(OmegaConf.load(CONF / "loss" / f"{option}.yaml")["_target_"], "loss")
     assert kind.name == option
     assert kind.title
     assert kind.link in LINKS

@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from options import OF_GROUP
 from torch import nn
-from vae_lightning.targets import located
 
 from vae_lightning.app.config import CONF
+from vae_lightning.app.trust import located
 from vae_lightning.bound import Elbo, Miwae
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
@@ -276,7 +276,7 @@ LINEAR = {"network": "Tipping & Bishop (1999)", "schedule": "Bowman et al. (2016
 def test_every_option_says_what_it_is(group, option):
     node = dict(OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml")))
     target = node.pop("_target_")
-    said = facts(located(target))
+    said = facts(located(target, "x"))
     name = target.rpartition(".")[2]
     assert said["class"] == target
     assert said["cited"] == (LINEAR[group] if name == "Linear" else CITED[name])

@@ -78,7 +78,7 @@ def check_keys(cfg: DictConfig, rules: Mapping[str, Rule]) -> None:
     for key, rule in rules.items():
         group, _, name = key.rpartition(".")
         if not group or name in OmegaConf.select(cfg, group):
-            rule.check(key, OmegaConf.select(cfg, key))
+            rule.check(key, OmegaConf.select(cfg, key, throw_on_missing=True))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
