@@ -13,7 +13,7 @@ import pytest
 from conftest import NO_NETWORK, QUICK, ROOT, command
 
 from vae_lightning import train
-from vae_lightning.app import arguments
+from vae_lightning.app import arguments, fit
 from vae_lightning.app.config import CONF
 from vae_lightning.data.idx import NAMES
 from vae_lightning.errors import ConfigError
@@ -25,7 +25,7 @@ STATUSES = (0, 2, 3, 4, 6)  # of the table; nothing is trained here, so nothing 
 def ask(answer, monkeypatch, tmp_path):
     """The main job in an empty folder, up to where it would train: overrides -> (status, output, stderr)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train, "fit_and_test", lambda *_: 0.0)
+    monkeypatch.setattr(fit, "fit", lambda job: 0.0)
     return partial(answer, train.main)
 
 

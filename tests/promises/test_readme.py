@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import NO_NETWORK, QUICK, ROOT, ForeignVAE, config
+from conftest import NO_NETWORK, QUICK, ROOT, ForeignVAE, config, vae
 from documents import (
     COMMANDS,
     DOCS,

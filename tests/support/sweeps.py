@@ -27,7 +27,7 @@ def composed(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A plain configuration, and the facts that a run of it records. Both are cached: composing takes a while."""
     cfg = config(*overrides)
     choices = HydraConfig.get().runtime.choices
-    cfg.run_dir = "RUN_DIR"
+    cfg.run_dir, cfg.data.dir = "RUN_DIR", "data"  # whatever folder the first test has
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     return plain, facts_of(plain, choices, {name: located(plain[name]["_target_"], name) for name in PARTS})
 
