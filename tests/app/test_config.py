@@ -263,24 +263,6 @@ def test_help_answers_without_torch_and_makes_no_folder(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"probe.py", "__pycache__"}
 
 
-@pytest.mark.parametrize(
-    ("module", "without"),
-    [
-        ("vae_lightning", ["torch", "hydra"]),
-        ("vae_lightning.equations", ["lightning", "hydra"]),
-        ("vae_lightning.bound", ["lightning", "hydra"]),
-        ("vae_lightning.schedule", ["torch", "hydra"]),
-        ("vae_lightning.callbacks", ["hydra", "vae_lightning.module", "vae_lightning.data", "wandb"]),
-        ("vae_lightning.module", ["hydra", "vae_lightning.data"]),
-        ("vae_lightning.data", ["hydra", "vae_lightning.module"]),
-    ],
-)
-def test_imports_go_downwards(tmp_path, module, without):
-    code = f"import sys, {module}; print(sorted(set({without!r}) & set(sys.modules)))"
-    (tmp_path / "probe.py").write_text(code)
-    assert command("probe", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}").stdout.strip() == "[]"
-
-
 def test_the_top_level_is_the_owners():
     allowed = {"vae_lightning", "conf", "tests", "outputs", "pyproject.toml", "README.md", "README.ja.md", "LICENSE"}
     allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks", "docs"}
