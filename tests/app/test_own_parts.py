@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from conftest import config
 
 from vae_lightning import compare, evaluate, report, status, train
+from vae_lightning.app import build
 
 PACKAGE = '''
 from dataclasses import dataclass
@@ -109,6 +111,7 @@ OPTIONS = {
     "network/mine": "_target_: my_pkg.Net\nwidth: 6\n",
     "loss/cauchy": "_target_: my_pkg.Cauchy\n",
     "optimizer/mine": "_target_: my_pkg.Descent\nrate: 0.0001\n",
+    "callbacks/mine": "_target_: my_pkg.Witness\n",
     "data/mine": "_target_: my_pkg.Noise\nbatch_size: ${batch_size}\nseed: ${seed}\n",
 }
 SMALL = ["epochs=1", "batch_size=50", "latent.dim=2", "callbacks.latent_traversal.size=3", "data.mirrors=[]"]
@@ -155,7 +158,7 @@ def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
 
 def test_all_parts_at_once_are_resumed(ask, tmp_path):
     words = [word for name, slot in SLOTS.items() if name != "network" for word in slot]
-    words.append("network=mine")
+    words += ["network=mine", "+callbacks@callbacks.other=mine"]
     whole = said([*words, "epochs=2"])
     assert ask(train.main, *whole)[0] == 0
     (tmp_path / "run").rename(tmp_path / "whole")
@@ -198,6 +201,24 @@ def test_where_the_package_is_not_allowed_one_line_says_which_words_to_add(ask, 
     assert (ended, err.count("\n")) == (2, 1), err
     assert "allow_targets=[my_pkg.]" in err
     assert (tmp_path / "run" / "report.html").read_bytes() == page
+
+
+def test_an_experiment_of_ones_own_asks_for_its_folder_again(ask, tmp_path):
+    (tmp_path / "my_conf" / "experiment").mkdir()
+    (tmp_path / "my_conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nlr: 0.002\n")
+    assert ask(train.main, *said(["experiment=mine"]))[0] == 0
+    more = ["epochs=2", "allow_drift=[epochs]", "resume=run"]
+    ended, _, err = ask(train.main, *more)
+    assert (ended, err) == (2, "error: experiment=mine: no such option; name its folder again with --config-dir\n")
+    assert ask(train.main, "--config-dir", "my_conf", *more)[0] == 0
+
+
+def test_a_class_named_without_an_option_keeps_what_its_bases_take():
+    named = ["data._target_=vae_lightning.data.FashionMNISTDataModule"]
+    named += ["trainer._target_=vae_lightning.trainer.FastTrainer"]
+    cfg = config(*named, "epochs=3", "seed=7")
+    assert build.settle_targets(cfg, named) == {"data": "FashionMNISTDataModule", "trainer": "FastTrainer"}
+    assert (cfg.data.seed, cfg.data.batch_size, cfg.trainer.max_epochs) == (7, 128, 3)
 
 
 def test_a_package_that_fails_to_import_is_told_so(ask, tmp_path):

@@ -43,11 +43,22 @@ def settle_targets(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
         node = OmegaConf.select(cfg, group)
         kind = get_class(node._target_)
         named[group] = kind.__name__
-        takes = {"_target_", *inspect.signature(kind).parameters}
+        takes = arguments_of(kind)
         with open_dict(node):
             for key in [key for key in node if key not in takes and f"{group}.{key}" not in said]:
                 del node[key]
     return named
+
+
+def arguments_of(kind: type) -> set[str]:
+    """The arguments that the constructor of a class takes, with those that it hands on to its bases as **options."""
+    names = {"_target_"}
+    for base in kind.__mro__:
+        parameters = inspect.signature(base).parameters.values()
+        names |= {parameter.name for parameter in parameters}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return names
 
 
 def data_module(node: Any) -> pl.LightningDataModule:

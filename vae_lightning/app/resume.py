@@ -16,7 +16,7 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import checkpoint
 from vae_lightning.app import older
@@ -81,24 +81,28 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
 
 
 def composed_with(saved: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
-    """The configuration of the words. A group whose option is gone, with its --config-dir, is taken as it was saved."""
-    loader = GlobalHydra.instance().config_loader()
-    options = {group: loader.get_group_options(group) for group in loader.get_group_options("", ObjectType.GROUP)}
-    gone = {}
-    for word in words:
-        group, _, option = word.lstrip("+~").partition("=")
-        if group in options and re.fullmatch(r"\w+", option) and option not in (*options[group], "null"):
-            if group not in saved:
-                raise ConfigError(f"{word}: no such option; name its folder again with --config-dir")
-            gone[group] = saved[group]
-    cfg = compose("train", [word for word in words if key_of(word).partition(".")[0] not in gone])
-    with open_dict(cfg):
-        cfg.update(gone)
-    for word in words:
-        if key_of(word).partition(".")[0] in gone and "." in key_of(word):
-            value = OverridesParser.create().parse_override(word).value()
-            OmegaConf.update(cfg, key_of(word), value, force_add=True)
+    """The configuration of the words. An option that is gone, with its --config-dir, is taken as the run saved it."""
+    gone = {place: at(saved, place) for place in filter(None, map(place_without_option, words))}
+    if unknown := [word for word in words if gone.get(place_without_option(word) or "", "known") is None]:
+        raise ConfigError(f"{unknown[0]}: no such option; name its folder again with --config-dir")
+    beside = [word for word in words if place_without_option(word) is None]
+    cfg = compose("train", [word for word in beside if not among(key_of(word), list(gone))])
+    for place, value in gone.items():
+        OmegaConf.update(cfg, place, value, merge=False, force_add=True)
+    for word in (word for word in beside if among(key_of(word), list(gone))):
+        value = OverridesParser.create().parse_override(word).value()
+        OmegaConf.update(cfg, key_of(word), value, force_add=True)
     return cfg
+
+
+def place_without_option(word: str) -> str | None:
+    """The place of an option that is not there: GROUP of GROUP=OPTION, PLACE of GROUP@PLACE=OPTION. Else None."""
+    key, _, option = word.lstrip("+~").partition("=")
+    group, _, place = key.partition("@")
+    loader = GlobalHydra.instance().config_loader()
+    if group not in loader.get_group_options("", ObjectType.GROUP) or not re.fullmatch(r"\w+", option):
+        return None
+    return None if option in (*loader.get_group_options(group), "null") else place or group
 
 
 def check_version(run: Run) -> None:
