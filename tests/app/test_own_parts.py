@@ -1,5 +1,6 @@
 """Parts of a user's own package, outside the checkout: as good as ours in every command, from the run folder alone."""
 
+import importlib
 import json
 import math
 import re
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from vae_lightning.bound import Bound, Terms
@@ -96,6 +98,25 @@ class Noise(ImageDataModule):
 
 class Witness(pl.Callback):
     pass
+
+
+class Log(Logger):
+    calls = []
+    name, version = "log", 0
+
+    @classmethod
+    def check_ready(cls):
+        cls.calls.append("asked")
+
+    def __init__(self):
+        super().__init__()
+        self.calls.append("made")
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def log_hyperparams(self, params):
+        self.calls.append(type(params).__name__)
 '''
 SLOTS = {
     "network": ["network._target_=my_pkg.Net", "+network.width=5"],
@@ -201,6 +222,14 @@ def test_where_the_package_is_not_allowed_one_line_says_which_words_to_add(ask, 
     assert (ended, err.count("\n")) == (2, 1), err
     assert "allow_targets=[my_pkg.]" in err
     assert (tmp_path / "run" / "report.html").read_bytes() == page
+
+
+def test_a_logger_is_asked_once_and_made_once(ask, tmp_path):
+    assert ask(train.main, *said(["+logger._target_=my_pkg.Log"]))[0] == 0
+    assert importlib.import_module("my_pkg").Log.calls == ["asked", "made", "dict"]
+    ended, _, _ = ask(train.main, *said(["+logger._target_=my_pkg.Log", "schedule=linear", "schedule.length=2"])[:-1])
+    assert (ended, (tmp_path / "outputs").exists()) == (2, False)
+    assert importlib.import_module("my_pkg").Log.calls == ["asked", "made", "dict"]  # the rehearsal touches no logger
 
 
 def test_an_experiment_of_ones_own_asks_for_its_folder_again(ask, tmp_path):

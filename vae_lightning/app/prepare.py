@@ -80,7 +80,8 @@ def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str
 def rehearse(cfg: DictConfig, data: Any) -> object:
     """The schedule, once the rehearsal has succeeded.
 
-    Raises ConfigError for a trainer, callback or schedule that cannot work. Touches no logger, network or disk."""
+    Raises ConfigError for a trainer, callback or schedule that cannot work. Touches no logger, network or disk.
+    """
     trial = cfg.copy()
     trial.run_dir = "."
     trainer = build.make_trainer(trial, data, with_loggers=False)
