@@ -1,35 +1,35 @@
-"""Mistakes a user can make, each with the exit status it ends a command with. One line: the value, then the fix."""
+"""The mistakes of a user. Each has one line, the value and then the fix, and the exit status of the command."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Shown without a traceback; the command ends with `status`."""
+    """A mistake that is shown without a traceback. The command exits with `status`."""
 
     status = 1
 
 
 class ConfigError(UserError):
-    """A value, key or option that cannot work; found before any folder is made."""
+    """A value, key or option that cannot work. It is found before a folder is made."""
 
     status = 2
 
 
 class DataError(UserError):
-    """Data that is missing, damaged, or outside what the likelihood is defined on."""
+    """Data that are missing, damaged, or outside the support of the likelihood."""
 
     status = 3
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged, or of another model."""
+    """A checkpoint that is missing or damaged, or that belongs to another model."""
 
     status = 4
 
 
 class Diverged(UserError):
-    """A loss or gradient that is no longer a finite number."""
+    """A loss or a gradient that is not finite."""
 
     status = 5
 
@@ -41,7 +41,7 @@ class FolderError(UserError):
 
 
 class Interrupted(UserError):
-    """The run was asked to stop by a signal, and saved what it had."""
+    """A signal stopped the run, which saved its state. The status is 128 + the number of the signal."""
 
     def __init__(self, signum: int, message: str) -> None:
         super().__init__(message)
@@ -49,18 +49,18 @@ class Interrupted(UserError):
 
 
 def shown(value: object) -> str:
-    """A value inside an error line: short, and without the characters that move a terminal's cursor."""
-    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(value))
+    """A value inside an error line: at most 60 characters, each of them printable."""
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of an error line: the nearest of `known`, then all of them."""
+    """The end of an error line: the nearest word of `known`, then all of them."""
     known = list(known)
     return nearest(word, known) + f"({', '.join(known)})"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`did you mean ...? `, or nothing where none of `known` is near."""
+    """`did you mean WORD? `, or an empty text where no word of `known` is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]}? " if near else ""
