@@ -34,12 +34,14 @@ import torch
 said("import torch")
 import lightning.pytorch
 said("import lightning.pytorch")
-for name in ("data_module", "vae", "rehearse", "make_trainer"):
-    def wrapped(*arguments, _name=name, _function=getattr(train, name)):
-        result = _function(*arguments)
+from vae_lightning.app import build, fit, prepare
+said("the wing that knows Hydra imported")
+for holder, name in ((build, "data_module"), (build, "vae"), (prepare, "rehearse"), (build, "make_trainer")):
+    def wrapped(*arguments, _name=name, _function=getattr(holder, name), **options):
+        result = _function(*arguments, **options)
         said(_name)
         return result
-    setattr(train, name, wrapped)
+    setattr(holder, name, wrapped)
 from vae_lightning.module import VAE
 step = VAE.training_step
 def first(self, *arguments):
