@@ -42,12 +42,12 @@ def test_it_has_its_page(answer, old_run):
 
 
 def test_it_is_resumed(answer, old_run):
-    before = [list(row) for row in csv.reader((old_run / "curves" / "train_log.csv").open())]
+    before = [list(row) for row in csv.reader((old_run / "curves" / "train_log.csv").read_text().splitlines())]
     ended, _, err = answer(train.main, "resume=old_run", "epochs=2", "allow_drift=[epochs]", "report=false")
     assert ended == 0, err
     record = json.loads((old_run / "run_meta.json").read_text())
     assert (record["status"], record["epochs_done"], len(record["attempts"])) == ("completed", 2, 1)
-    after = [list(row) for row in csv.reader((old_run / "curves" / "train_log.csv").open())]
+    after = [list(row) for row in csv.reader((old_run / "curves" / "train_log.csv").read_text().splitlines())]
     assert after[:2] == before
     assert len(after) == 3
     assert record["config"]["reduction"] == "sum"

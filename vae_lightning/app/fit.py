@@ -1,6 +1,7 @@
 """Runs a `Job` in its folder: fit, test, record, report."""
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,7 +15,7 @@ from vae_lightning.callbacks import RunRecord
 from vae_lightning.errors import ConfigError, FolderError
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
-from vae_lightning.runs.run import open_run
+from vae_lightning.runs.run import RUNNING, Run, open_run
 
 
 def fit(job: Job) -> float:
@@ -29,6 +30,9 @@ def fit(job: Job) -> float:
             for receiver in job.trainer.loggers:
                 receiver.log_hyperparams(job.config)
             return fit_and_test(job, start)
+        except BaseException as error:
+            record_end(job, error)
+            raise
         finally:
             logger.finish()
             if job.config["report"] and not isinstance(sys.exc_info()[1], OSError | FolderError):  # else no disk
@@ -50,6 +54,15 @@ def record(trainer: pl.Trainer, **facts: Any) -> None:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, RunRecord):
             callback.add(**facts)
+
+
+def record_end(job: Job, error: BaseException) -> None:
+    """Writes how the run ended, where a second error (of another worker, say) interrupted the writing of the first."""
+    if Run(job.folder).record.get("status") == RUNNING and is_first_process():
+        for callback in job.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, RunRecord):
+                with suppress(OSError):  # a full disk: the first error says so
+                    callback.on_exception(job.trainer, job.module, error)
 
 
 def best_checkpoint(trainer: pl.Trainer) -> str | None:
