@@ -9,6 +9,7 @@ from vae_lightning.app import command
 from vae_lightning.app.config import check_keys
 from vae_lightning.errors import ConfigError
 from vae_lightning.rules import FLAG, optional, whole
+from vae_lightning.runs.readings import thinned
 from vae_lightning.runs.run import resolved
 
 RULES = {key: whole(1) for key in ("columns", "stride", "font_size")}
@@ -37,11 +38,9 @@ def montage(cfg: DictConfig) -> None:
 def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:
     """Every `stride`-th picture, then at most `maximum` of them, evenly spread. The last picture is always kept."""
     kept = paths[::-stride][::-1]
-    if maximum is None or len(kept) <= maximum:
+    if maximum is None:
         return kept
-    if maximum == 1:
-        return kept[-1:]
-    return [kept[round(i * (len(kept) - 1) / (maximum - 1))] for i in range(maximum)]
+    return kept[-1:] if maximum == 1 else thinned(kept, maximum)
 
 
 def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: int = 8) -> Image.Image:
