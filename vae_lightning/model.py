@@ -13,6 +13,7 @@ from vae_lightning.latent import Latent, Posterior
 from vae_lightning.loss import Likelihood
 from vae_lightning.loss.common import REAL_LINE, UNIT_INTERVAL
 from vae_lightning.network import Network
+from vae_lightning.rules import PRECISION
 from vae_lightning.shapes import Codes, Image, PerDatum, PerSample
 
 
@@ -69,7 +70,8 @@ class Model:
         return Draw(self.latent, posterior, z, log_px_z)
 
     def check(self, x: Image) -> None:
-        """Raises DataError when x leaves the support of p(x|z). NaN is outside of every support."""
+        """Raises DataError when x leaves the support of p(x|z), where NaN never is; ConfigError for 16-bit numbers."""
+        PRECISION.check("precision", x.dtype)
         option = getattr(self.loss, "name", "") or type(self.loss).__name__
         if getattr(self.loss, "support", REAL_LINE) == UNIT_INTERVAL:
             low, high = x.min().item(), x.max().item()

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from vae_lightning.batch import images_of
 from vae_lightning.bound import Bound, Elbo
 from vae_lightning.latent import DiagonalGaussian, Latent, Posterior
 from vae_lightning.loss import Bernoulli, Likelihood
@@ -68,19 +69,19 @@ class VAE(pl.LightningModule):
 
     def encode(self, x: Image) -> Posterior:
         """q(z|x)."""
-        return self.latent.posterior(self.network.encode(x))
+        return self.latent.posterior(self.network.encode(x.to(self.dtype)))
 
     def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
-        return self.loss.mean(self.network.decode(z))
+        return self.loss.mean(self.network.decode(z.to(self.dtype)))
 
     def reconstruct(self, x: Image) -> Image:
         """E[x|z] at the mean of q(z|x)."""
         return self.decode(self.encode(x).mean)
 
-    def forward(self, x: Image) -> Image:
-        """The reconstruction of x."""
-        return self.reconstruct(x)
+    def forward(self, batch: Any) -> Image:
+        """The reconstruction of x, or of the images of a batch."""
+        return self.reconstruct(images_of(batch))
 
     @torch.no_grad()
     def sample(self, n: int, seed: int | None = None) -> Picture:
@@ -116,7 +117,7 @@ class VAE(pl.LightningModule):
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
         """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""
-        x = batch[0] if isinstance(batch, list | tuple) else batch
+        x = images_of(batch).to(self.dtype)
         if batch_idx == 0:
             self.model.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)

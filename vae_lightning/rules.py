@@ -80,6 +80,10 @@ REDUCTION = Rule(
     "must be mean or sum (of the batch); averaging over pixels is not offered: on 784 pixels it would make beta 784 "
     "times as large",
 )
+PRECISION = Rule(
+    lambda v: not str(v).endswith(("16-true", "float16")),
+    "log densities need more digits than a 16-bit number has; use 32-true or bf16-mixed",
+)
 FLAG = Rule(lambda v: type(v) is bool, "must be true or false")
 Count = Annotated[int, whole(1)]
 Positive = Annotated[float, number(above=0)]

@@ -217,6 +217,7 @@ MISTAKES = {
     "trainer.accelerator=nope": (2, "nope"),
     "logger=wandb": (2, "no W&B key"),
     "trainer.precision=16-true": (2, "did you mean 32-true?"),
+    "trainer.precision=bf16-true": (2, "did you mean bf16-mixed?"),
     "trainer.limit_val_batches=2": (2, "trainer.limit_val_batches=2: no such key"),
     "data.allow_subset=false": (3, "VAE_LIGHTNING_DATA"),
     "project_dir=file": (6, "choose another project_dir"),

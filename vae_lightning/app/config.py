@@ -23,7 +23,7 @@ TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
 FOLDER = Rule(TEXT.holds, "must be a folder")
 NAME_OR_NULL = Rule(lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
 WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
     "seed": whole(0, 2**32 - 1),

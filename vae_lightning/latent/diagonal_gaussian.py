@@ -56,8 +56,8 @@ class DiagonalGaussian:
         return 2 * self.dim
 
     def posterior(self, params: Encoded) -> Posterior:
-        """The encoder's output as a distribution, in float32 under every precision: exp(log_var) needs its range."""
-        mean, log_var = params.float().chunk(2, dim=-1)
+        """The encoder's output as a distribution, in float32 at least: exp(log_var) needs its range."""
+        mean, log_var = params.to(torch.promote_types(params.dtype, torch.float32)).chunk(2, dim=-1)
         return Posterior(mean, log_var)
 
     def log_pz(self, z: Codes) -> PerSample:
