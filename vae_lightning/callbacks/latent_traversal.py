@@ -63,7 +63,7 @@ class LatentTraversal(PictureCallback):
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
         walk = self._plane() if self.latent_dim == 2 else self._rows(pl_module.device)
-        decoded = images_of(self._decode(walk.z.type_as(next(pl_module.parameters()))))
+        decoded = images_of(self._decode(walk.z.to(pl_module.device).to(pl_module.dtype)))
         images, notes = pixels(decoded, f"LatentTraversal(decode={self.decode!r})")
         return Picture(grid(images, walk.columns, walk.scale, gap=0), walk.what, walk.row_labels, notes)
 
