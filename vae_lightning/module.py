@@ -125,13 +125,14 @@ class VAE(pl.LightningModule):
         return objective
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint within an epoch keeps the sums of the epoch so far."""
-        if self._sums["train"]:
+        if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far
             checkpoint["epoch_sums"] = torch.stack(self._sums["train"]).cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is not None:
             self._sums["train"] = list(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
+            if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
+                checkpoint["current_model_state"] = checkpoint["state_dict"]
 
     def _log(self, stage: str) -> None:
         """The metrics of an epoch: sums over observations, divided by their count."""

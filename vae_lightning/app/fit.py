@@ -13,6 +13,7 @@ from vae_lightning.app.prepare import Job
 from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.errors import ConfigError, FolderError
+from vae_lightning.output import say
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import RUNNING, Run, open_run
@@ -79,9 +80,9 @@ def write_report(job: Job) -> None:
         return
     try:
         path, _ = write_page(open_run(job.folder), job.module, job.data)
-        print(f"open {path}", flush=True)
+        say(f"open {path}")
     except ConfigError:  # the run ended before its record began: there is nothing to show
         pass
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: {job.folder}: no report.html ({reason}); its results are whole", file=sys.stderr, flush=True)
+        say(f"warning: {job.folder}: no report.html ({reason}); its results are whole", error=True)

@@ -6,7 +6,6 @@ not change the run, unless `allow_drift` names its key.
 
 import importlib.metadata
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.output import say
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
 from vae_lightning.runs.run import COMPLETED, Run, open_run
 
@@ -165,7 +165,7 @@ def sound_checkpoint(run: Run, module: torch.nn.Module, fall_back: bool) -> Path
             raise
         if not fall_back:
             raise CheckpointError(f"{error}; resume=auto goes on from {previous.name}") from error
-        print(f"warning: {error}; going on from the checkpoint before it", file=sys.stderr, flush=True)
+        say(f"warning: {error}; going on from the checkpoint before it", error=True)
         last, content = previous, checkpoint.load(previous)
     checkpoint.check_fits(content, module, last)
     return last

@@ -4,7 +4,6 @@ Imports neither torch nor Lightning.
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
+from vae_lightning.output import say
 from vae_lightning.runs.files import JOBS, SWEEP_PAGE
 from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job
@@ -101,7 +101,7 @@ def warned(write: Callable[[], Any]) -> None:
         write()
     except Exception as error:
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"warning: no sweep page ({line}); the run is not touched by this", file=sys.stderr, flush=True)
+        say(f"warning: no sweep page ({line}); the run is not touched by this", error=True)
 
 
 def rebuild(folder: Path) -> None:
@@ -143,4 +143,4 @@ def finish() -> None:
         if (folder / JOBS).is_dir():
             warned(partial(rebuild, folder))
             if (folder / SWEEP_PAGE).is_file():
-                print(f"sweep page: {folder / SWEEP_PAGE}", flush=True)
+                say(f"sweep page: {folder / SWEEP_PAGE}")
