@@ -25,7 +25,8 @@ def train(cfg: DictConfig) -> float:
             recorder.becomes(job.path, str(job.config["group"]))
             say(f"{job.path}: completed, nothing to do")
             return job.score
-        recorder.becomes(job.folder, str(job.config["group"]))
+        if not job.is_trial:
+            recorder.becomes(job.folder, str(job.config["group"]))
         return fit(job)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -86,7 +87,7 @@ def composed_with(saved: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
     if unknown := [word for word in words if gone.get(place_without_option(word) or "", "known") is None]:
         raise ConfigError(f"{unknown[0]}: no such option; name its folder again with --config-dir")
     beside = [word for word in words if place_without_option(word) is None]
-    cfg = compose("train", [word for word in beside if not among(key_of(word), list(gone))])
+    cfg = compose(HydraConfig.get().job.config_name, [word for word in beside if not among(key_of(word), list(gone))])
     for place, value in gone.items():
         OmegaConf.update(cfg, place, value, merge=False, force_add=True)
     for word in (word for word in beside if among(key_of(word), list(gone))):

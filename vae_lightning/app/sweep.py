@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.app.config import is_trial
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
 from vae_lightning.output import say
@@ -65,10 +66,10 @@ class Recorder:
 def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     """Records a job of a sweep from its start to its end, and then writes the pages that show it.
 
-    A record or page that cannot be written is one warning; the job ends as it would have.
+    A record or page that cannot be written is one warning; the job ends as it would have. A trial leaves no record.
     """
     hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
-    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process():
+    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process() and not is_trial(cfg):
         number, overrides = int(hydra_cfg.job.num), tuple(hydra_cfg.overrides.task)
         file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
         job = Job(file, number, overrides, group.name if group else None)

@@ -40,7 +40,7 @@ class Progress(ProgressBar):
         self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
         self._best, self._metrics = (-math.inf, 0), NewMetrics()
         if self._enabled:
-            say(f"{headline(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}")
+            say(f"{headline(trainer)}\n{HEADER}")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -77,7 +77,7 @@ class Progress(ProgressBar):
         if self._enabled and "test/elbo" in logged:
             recon, kl = (float(logged[f"test/{term}"]) for term in ("recon", "kl"))
             say(f"test ELBO {float(logged['test/elbo']):.2f} nats = -({recon:.2f} + {kl:.2f})")
-            say(f"{headline(trainer)}run folder: {trainer.default_root_dir}")
+            say(headline(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._enabled and isinstance(exception, KeyboardInterrupt):
@@ -98,5 +98,6 @@ class Progress(ProgressBar):
 
 
 def headline(trainer: pl.Trainer) -> str:
-    """A line that describes the data, if the data module has a description."""
-    return f"{text}\n" if (text := description(trainer)) else ""
+    """The data, if the data module has a description, and the run folder, which a trial does not have."""
+    folder = "trial (fast_dev_run)" if trainer.fast_dev_run else f"run folder: {trainer.default_root_dir}"  # type: ignore
+    return "\n".join(line for line in (description(trainer), folder) if line)
