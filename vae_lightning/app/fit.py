@@ -59,8 +59,9 @@ def fit_and_test(job: Job, start: Any) -> float:
     best: Any = best_checkpoint(trainer)
     trainer.test(job.module, job.data, ckpt_path=best, verbose=False, weights_only=True)
     if job.is_trial:
-        batches = int(job.config["trainer"]["fast_dev_run"])
-        say(f"trial (fast_dev_run) of {batches} batches in training, validation and test: it works; nothing is kept")
+        number = int(job.config["trainer"]["fast_dev_run"])
+        batches = f"{number} batch{'es' if number > 1 else ''}"
+        say(f"trial (fast_dev_run) of {batches} in training, validation and test: it works; nothing is kept")
     return job.resumes.score if score is None and job.resumes else float(score or 0.0)
 
 
