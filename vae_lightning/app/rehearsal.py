@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +102,18 @@ def check_states(callbacks: Callbacks) -> None:
             )
 
 
+def modes_of(module: VAE, stages: Sequence[str]) -> dict[str, str | None]:
+    """{metric: the better end} of the metrics that the module logs in training and validation; None: neither is."""
+    terms = {**MODES, module.bound.name: "max"}
+    return {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | {"beta": None}
+
+
 def check_monitors(callbacks: Callbacks, module: VAE, validates: bool) -> None:
     """Raises ConfigError for a callback whose `monitor` is not logged, or whose `mode` takes the worst for the best.
 
     A callback of the user's own may log more metrics: then only the metrics of this package are checked.
     """
-    stages = ("train", "val") if validates else ("train",)
-    terms = {**MODES, module.bound.name: "max"}
-    modes = {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | {"beta": None}
+    modes = modes_of(module, ("train", "val") if validates else ("train",))
     modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks.values()) else {}
     logs_more = not all(type(part).__module__.startswith(OURS) for part in callbacks.values())
     rates = any(isinstance(part, LearningRateMonitor) for part in callbacks.values())
