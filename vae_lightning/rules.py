@@ -84,10 +84,12 @@ PRECISION = Rule(
     lambda v: not str(v).endswith(("16-true", "float16")),
     "log densities need more digits than a 16-bit number has; use 32-true or bf16-mixed",
 )
+SEED = whole(0, 2**32 - 1)
 FLAG = Rule(lambda v: type(v) is bool, "must be true or false")
 Count = Annotated[int, whole(1)]
 Positive = Annotated[float, number(above=0)]
 NonNegative = Annotated[float, number(least=0)]
+Seed = Annotated[int, SEED]
 
 
 def check(part: object, owner: str) -> None:
