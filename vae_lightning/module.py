@@ -125,7 +125,7 @@ class VAE(pl.LightningModule):
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
         """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""
-        x = as_x(images_of(batch)).to(self.dtype)
+        x = as_x(images_of(batch)).to(next(self.parameters()).dtype)
         if batch_idx == 0:
             self.model.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)

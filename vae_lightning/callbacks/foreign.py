@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from vae_lightning.errors import ConfigError
+from vae_lightning.shapes import at_least_float32
 
 
 @contextmanager
@@ -90,8 +91,7 @@ def mean_and_log_var(posterior: Any, owner: str) -> tuple[Tensor, Tensor]:
             f"{owner}: it returns {returned(posterior)}; it must return mean and log_var, both [B, J], an object with "
             "these attributes, or a Normal; pass a function of x that does"
         )
-    kind = torch.promote_types(result[0].dtype, torch.float32)
-    mean, log_var = (part.to(kind) for part in result)
+    mean, log_var = map(at_least_float32, result)
     return mean, log_var
 
 

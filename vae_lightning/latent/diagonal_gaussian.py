@@ -10,7 +10,7 @@ import torch
 
 from vae_lightning import equations
 from vae_lightning.rules import Count, check
-from vae_lightning.shapes import Codes, Encoded, PerSample, PerUnit
+from vae_lightning.shapes import Codes, Encoded, PerSample, PerUnit, at_least_float32
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DiagonalGaussian:
 
     def posterior(self, params: Encoded) -> Posterior:
         """The encoder's output as a distribution, in float32 at least: exp(log_var) needs its range."""
-        mean, log_var = params.to(torch.promote_types(params.dtype, torch.float32)).chunk(2, dim=-1)
+        mean, log_var = at_least_float32(params).chunk(2, dim=-1)
         return Posterior(mean, log_var)
 
     def log_pz(self, z: Codes) -> PerSample:
