@@ -1,5 +1,6 @@
 """The images in a batch of any structure. B batch, C channels, H W pixels, D numbers."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any
@@ -25,8 +26,8 @@ def images_of(batch: Any, place: Place = None) -> Tensor:
     """The images of a batch: a tensor itself, what `place` names, or the first float or byte tensor that is an image.
 
     The batch is a dict, sequence, dataclass or other object, at any depth. A tensor [B, C, H, W] comes before
-    [B, H, W], which comes before flat [B, D]; of flat tensors the widest is taken. A tensor named a mask comes last.
-    Raises ConfigError if there are no images, or nothing at `place`.
+    [B, H, W], which comes before flat [B, D]; of flat tensors, the largest that is a square comes first. A tensor named
+    a mask comes last. Raises ConfigError if there are no images, or nothing at `place`.
     """
     batch = batch if place is None else at(batch, place)
     if isinstance(batch, Tensor) and batch.ndim:
@@ -52,13 +53,17 @@ def at(batch: Any, place: Any) -> Any:
     raise ConfigError(f"batch={shown(place)}: {contents(batch)}, and no such key or index")
 
 
-def tensors(batch: Any, name: str = "", depth: int = DEPTH) -> Iterator[tuple[str, Tensor]]:
-    """(dotted name, tensor) of every tensor in a structure, in its order."""
+def tensors(
+    batch: Any, name: str = "", depth: int = DEPTH, seen: dict[int, Any] | None = None
+) -> Iterator[tuple[str, Tensor]]:
+    """(dotted name, tensor) of every tensor in a structure, in its order. An object in several places counts once."""
+    seen = {} if seen is None else seen
     if isinstance(batch, Tensor):
         yield name, batch
-    elif depth:
+    elif depth and id(batch) not in seen:
+        seen[id(batch)] = batch  # held, so that no other object gets its id
         for key, member in members(batch):
-            yield from tensors(member, f"{name}.{key}" if name else str(key), depth - 1)
+            yield from tensors(member, f"{name}.{key}" if name else str(key), depth - 1, seen)
 
 
 def members(batch: Any) -> Iterable[tuple[Any, Any]]:
@@ -85,7 +90,17 @@ def may_be_images(tensor: Tensor) -> bool:
 
 def standing(name: str, tensor: Tensor) -> tuple[bool, int, int]:
     """The order of tensors that may be images: the smallest is the likeliest."""
-    return "mask" in name.lower(), max(0, 4 - tensor.ndim), -tensor.shape[1] if tensor.ndim == 2 else 0
+    is_square = tensor.ndim == 2 and square(tensor.shape[1])
+    return "mask" in name.lower(), max(0, 4 - tensor.ndim), -tensor.shape[1] if is_square else 0
+
+
+def square(numbers: int) -> tuple[int, int, int] | None:
+    """[C, H, W] of a flat image: a square of one channel or of three."""
+    for channels in (1, 3):
+        side = math.isqrt(numbers // channels)
+        if side and channels * side**2 == numbers:
+            return channels, side, side
+    return None
 
 
 def contents(batch: Any) -> str:

@@ -63,6 +63,38 @@ def test_bytes_flat_images_volumes_and_grey_images_are_images_too():
         assert images_of({"id": IDS, "age": torch.rand(4, 1), "y": ONE_HOT, "mask": torch.ones(4, 8), "x": x}) is x
 
 
+def test_of_flat_tensors_the_largest_square_comes_first_and_then_the_first():
+    x, code, hundred = torch.rand(4, 784), torch.rand(4, 5), torch.eye(100)[:4]
+    assert images_of((ONE_HOT, x)) is images_of((hundred, x)) is images_of((x, ONE_HOT)) is x
+    assert images_of((code, ONE_HOT)) is code
+
+
+class Node:
+    """Each object of a graph knows all others."""
+
+    def __init__(self, graph: list["Node"]) -> None:
+        self.graph, self.others = graph, {i: node for i, node in enumerate(graph)}
+
+
+def test_an_object_in_many_places_is_read_once():
+    """Six levels of forty objects that know each other are 40^6 ways."""
+    graph: list[Node] = []
+    for _ in range(40):
+        graph.append(Node(graph))
+    assert images_of({"graph": graph, "x": X}) is X
+
+
+class Fresh(UserDict):
+    """A dict that makes its values when they are read."""
+
+    def __getitem__(self, key: str) -> Any:
+        return {"x": X} if key == "z" else {"label": LABELS}
+
+
+def test_values_that_are_made_when_they_are_read_are_read():
+    assert images_of(Fresh.fromkeys("abcdefghz")) is X
+
+
 @pytest.mark.parametrize(
     ("batch", "says"),
     [

@@ -181,10 +181,75 @@ def test_weights_that_are_lost_are_not_called_good(foreign_fit):
 
     with pytest.raises(Diverged) as stop:
         foreign_fit(DivergenceGuard("to_latent"), module=Lost())
-    assert str(stop.value).endswith(
-        "the weight decoder.0.weight is not finite either; go back to a checkpoint, and lower lr"
-    )
+    assert str(stop.value).endswith("; decoder.0.weight is not finite either; go back to a checkpoint, and lower lr")
     assert "weights are" not in str(stop.value)
+
+
+class Normalised(Bad):
+    """Has buffers: statistics that the bad batch reaches, and a mask that is infinite on purpose."""
+
+    def __init__(self, lost: bool) -> None:
+        super().__init__()
+        self.norm, self.lost = nn.BatchNorm1d(16), lost
+        self.register_buffer("mask", torch.full((3, 3), -math.inf).triu(1))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.norm(batch[0].flatten(1) * (math.nan if self.lost and self.global_step >= 2 else 1.0))
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [(True, "norm.running_mean is not finite either; go back to a checkpoint"), (False, "; all weights are finite; ")],
+)
+def test_statistics_that_are_lost_are_named(foreign_fit, lost, says):
+    with pytest.raises(Diverged, match=says):
+        foreign_fit(DivergenceGuard("to_latent"), module=Normalised(lost))
+
+
+def test_weights_that_cannot_be_read_are_not_called_good(foreign_fit):
+    class Lazy(Bad):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.LazyLinear(3)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.encoder.parameters(), lr=0.1)
+
+    with pytest.raises(Diverged, match=r"the loss is nan.*; lower lr") as stop:
+        foreign_fit(DivergenceGuard("to_latent"), module=Lazy())
+    assert "finite" not in str(stop.value)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1.0])
+def test_a_loss_may_be_a_vector(foreign_fit, bad):
+    class Vector(ForeignVAE):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            optimizer: Any = self.optimizers()
+            optimizer.zero_grad()
+            losses = (self.autoencode(batch[0]) - batch[0]).square().flatten(1).mean(1)
+            losses = losses * torch.tensor([1.0, bad, 1.0, 1.0][: len(losses)])
+            self.manual_backward(losses, gradient=torch.ones_like(losses))
+            optimizer.step()
+
+    if bad == 1.0:
+        foreign_fit(DivergenceGuard("to_latent"), module=Vector())
+        return
+    with pytest.raises(Diverged, match=rf"diverged at step 0 .*: the loss is {bad}, log variances in .*; all weights"):
+        foreign_fit(DivergenceGuard("to_latent"), module=Vector())
+
+
+def test_a_loss_of_float64_may_be_larger_than_float32_can_say(foreign_fit):
+    class Huge(ForeignVAE):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return super().training_step(batch, batch_idx) + 1e60
+
+    _, trainer = foreign_fit(DivergenceGuard("to_latent"), module=Huge(), precision="64-true", epochs=1)
+    assert trainer.global_step == 5
 
 
 def test_sparse_gradients_are_read(foreign_fit):

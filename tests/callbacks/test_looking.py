@@ -261,6 +261,20 @@ def test_held_out_images_are_not_augmented_as_training_images(fit, name, with_te
     assert all(stages)
 
 
+@pytest.mark.parametrize("name", HOLDING)
+def test_a_test_set_that_is_not_ready_is_passed_over(fit, name):
+    """Many data modules read their test set in `setup("test")`, and have None until then."""
+
+    class NotReady(Augmenting):
+        def test_dataloader(self) -> DataLoader:
+            return DataLoader(None)  # type: ignore[arg-type]
+
+    callback = LOOKING[name]()
+    fit(callback, NotReady(with_test=True))
+    images: Any = callback._images  # type: ignore[attr-defined]
+    assert torch.equal(images if isinstance(images, Tensor) else torch.cat(images), X)
+
+
 # --- encoders and names ----------------------------------------------------------------------------------------------
 
 MEAN, LOG_VAR = torch.randn(20, 3), torch.randn(20, 3)
@@ -319,6 +333,18 @@ def test_other_encoders_are_answered_in_one_line(fit, encode, says):
 def test_conditional_functions_are_answered_in_one_line(fit, make):
     with pytest.raises(ConfigError, match=r"cannot be called with . alone \(missing a required argument: 'y'\)"):
         fit(make(lambda x, y: x), loader())
+
+
+class Conditional(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x
+
+
+def test_conditional_networks_are_answered_in_one_line(fit):
+    module = Reading()
+    module.conditional = Conditional()
+    with pytest.raises(ConfigError, match=r"^LatentUsage\(encode='conditional'\): it cannot be called with x alone"):
+        fit(LatentUsage("conditional"), loader(), module=module)
 
 
 def test_names_of_methods_may_be_dotted(fit, tmp_path):
@@ -380,6 +406,19 @@ def test_an_encoder_sees_few_large_images_at_once(fit):
         assert max(sizes) <= 16
         assert sum(sizes) >= 64
         assert sum(map(len, callback._images)) == 64
+
+
+def test_a_decoder_makes_few_large_images_at_once(fit):
+    sizes = []
+
+    def decode(z: Tensor) -> Tensor:
+        sizes.append(len(z))
+        return z[:, :1, None, None].sigmoid().repeat(1, 1, 256, 256)
+
+    callback = LatentTraversal(2, decode, size=5)
+    fit(callback, loader(), max_steps=1)
+    assert max(sizes) == 16
+    assert sum(sizes) == 2 * (1 + 25)
 
 
 def test_the_parts_are_the_images_and_small_ones_are_one_part():

@@ -54,7 +54,7 @@ class DivergenceGuard(pl.Callback):
         self._batch = batch
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        self._loss = loss.detach()
+        self._loss = farthest(loss.detach())
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -80,19 +80,15 @@ class DivergenceGuard(pl.Callback):
             self._stop(trainer, pl_module, step)
 
     def _stop(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
-        weights = dict(pl_module.named_parameters())
-        gradients = {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
+        weights = pl_module.named_parameters()
+        gradients = [(name, weight.grad) for name, weight in weights if weight.grad is not None]
         if self._loss is not None and not self._loss.isfinite():
             what = f"the loss is {float(self._loss)}"
-        elif name := first_not_finite(gradients.items()):
+        elif name := first_not_finite(gradients):
             what = f"the gradient of {name} is not finite"
         else:
             what = "its loss or a gradient was not finite"
-        if name := first_not_finite(weights.items()):
-            advice = f"the weight {name} is not finite either; go back to a checkpoint, and lower lr"
-        else:
-            advice = "all weights are finite; lower lr"
-        more = f"{self._log_variances(trainer, pl_module)}; {advice}"
+        more = f"{self._log_variances(trainer, pl_module)}; {advice(pl_module)}"
         raise Diverged(f"diverged at step {step} (epoch {trainer.current_epoch + 1}{beta(pl_module)}): {what}{more}")
 
     def _log_variances(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str:
@@ -111,6 +107,11 @@ def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [gradient for gradient in gradients if gradient.numel()]
 
 
+def farthest(loss: Tensor) -> Tensor:
+    """The number of a loss that is the farthest from 0, or that is NaN: manual optimisation may have a vector."""
+    return loss if loss.ndim == 0 else loss.flatten()[loss.flatten().abs().argmax()]
+
+
 def numbers(tensor: Tensor) -> Tensor:
     """The numbers that a tensor stores: of a sparse one its values."""
     return tensor._values() if tensor.is_sparse else tensor
@@ -119,6 +120,16 @@ def numbers(tensor: Tensor) -> Tensor:
 def first_not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """The name of the first tensor with a number that is not finite; an empty text if there is none."""
     return next((name for name, tensor in tensors if not numbers(tensor).isfinite().all()), "")
+
+
+def advice(pl_module: pl.LightningModule) -> str:
+    """What to try. It names a weight that is not finite, or a buffer that is NaN: a mask may be infinite."""
+    with suppress(Exception):  # the numbers of a lazy or quantised layer cannot be read
+        buffers = (name for name, buffer in pl_module.named_buffers() if buffer.isnan().any())
+        if name := first_not_finite(pl_module.named_parameters()) or next(buffers, ""):
+            return f"{name} is not finite either; go back to a checkpoint, and lower lr"
+        return "all weights are finite; lower lr"
+    return "lower lr"
 
 
 def beta(pl_module: pl.LightningModule) -> str:

@@ -59,7 +59,7 @@ def method(
 def refusal(function: Callable[..., Any]) -> str:
     """Why a function does not take exactly one argument; an empty text if it does, or if its signature is unknown."""
     try:
-        inspect.signature(function).bind(None)
+        inspect.signature(getattr(function, "forward", function)).bind(None)
     except TypeError as error:
         return str(error)
     except ValueError:  # a function of another language

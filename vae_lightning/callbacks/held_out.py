@@ -38,7 +38,9 @@ def held_out(trainer: pl.Trainer, n: int, place: Place, owner: object) -> Iterat
             with closing(source.images(trainer, place)) as images:
                 try:
                     first = next(images, None)
-                except ConfigError as error:
+                except Exception as error:
+                    if not (source.spare or isinstance(error, ConfigError)):
+                        raise
                     trouble = trouble or str(error)
                     continue
                 if first is not None and len(first):
@@ -54,11 +56,15 @@ def held_out(trainer: pl.Trainer, n: int, place: Place, owner: object) -> Iterat
 
 @dataclass(frozen=True)
 class Source:
-    """Data loaders, the batches that come of them, and the index that Lightning gives them."""
+    """Data loaders, the batches that come of them, and the index that Lightning gives them.
+
+    The fit does not need a `spare` source: if reading it fails, the next one is taken.
+    """
 
     loaders: Sequence[Any]
     batches: Iterable[Any]
     index: int = 0
+    spare: bool = False
 
     def images(self, trainer: pl.Trainer, place: Place) -> Generator[Tensor]:
         """The images of each batch, converted and transferred as Lightning does it before a step.
@@ -77,9 +83,9 @@ class Source:
 
 def sources(trainer: pl.Trainer) -> Iterator[Source]:
     """The loaders of the test set, then of the validation set, one by one; then those of the training set together."""
-    for given in (test_loaders(trainer), trainer.val_dataloaders):
+    for given, spare in ((test_loaders(trainer), True), (trainer.val_dataloaders, False)):
         for index, loader in enumerate(flattened(given)):
-            yield Source([loader], loader, index)
+            yield Source([loader], loader, index, spare)
     yield training(trainer)
 
 
@@ -149,6 +155,12 @@ def in_parts(images: Iterable[Tensor], numbers: int = NUMBERS) -> list[Tensor]:
                 waiting = []
             waiting.append(piece)
     return [*parts, torch.cat(waiting)]
+
+
+def decoded(decode: Callable[[Tensor], Any], z: Tensor, numbers: int = NUMBERS) -> Tensor:
+    """The images [N, ...] of codes z [N, J]: one call makes at most `numbers` numbers, or one image."""
+    most = max(1, numbers // images_of(decode(z[:1])).numel())
+    return torch.cat([images_of(decode(part)) for part in z.split(most)])
 
 
 def encoded(

@@ -9,9 +9,9 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from vae_lightning.batch import Place, images_of
+from vae_lightning.batch import Place
 from vae_lightning.callbacks.foreign import looking, method
-from vae_lightning.callbacks.held_out import encoded, held_out, in_parts
+from vae_lightning.callbacks.held_out import decoded, encoded, held_out, in_parts
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
 from vae_lightning.callbacks.pixels import pixels
 from vae_lightning.equations import kl_standard_normal
@@ -39,7 +39,7 @@ class LatentTraversal(PictureCallback):
     def __init__(
         self,
         latent_dim: Count,
-        decode: str | Callable[[Tensor], Tensor] = "decode",
+        decode: str | Callable[[Tensor], Any] = "decode",
         encode: str | Callable[[Tensor], Any] = "encode",
         span: Annotated[str, one_of(SPANS)] = "icdf",
         limit: float = 3.0,
@@ -63,8 +63,8 @@ class LatentTraversal(PictureCallback):
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
         walk = self._plane() if self.latent_dim == 2 else self._rows(pl_module.device)
-        decoded = images_of(self._decode(walk.z.to(pl_module.device).to(pl_module.dtype)))
-        images, notes = pixels(decoded, f"LatentTraversal(decode={self.decode!r})")
+        z = walk.z.to(pl_module.device).to(pl_module.dtype)
+        images, notes = pixels(decoded(self._decode, z), f"LatentTraversal(decode={self.decode!r})")
         return Picture(grid(images, walk.columns, walk.scale, gap=0), walk.what, walk.row_labels, notes)
 
     def axis(self) -> Tensor:

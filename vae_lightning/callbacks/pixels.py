@@ -3,11 +3,10 @@
 N images, C channels, D slices, H W pixels.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
+from vae_lightning.batch import square
 from vae_lightning.errors import ConfigError
 
 SIDE_BY_SIDE = 8  # channels
@@ -72,12 +71,3 @@ def laid_out(images: Tensor, owner: str) -> tuple[Tensor, list[str]]:
         notes.append(f"{min(channels, SIDE_BY_SIDE)} of {channels} channels, side by side")
         images = images[:, :SIDE_BY_SIDE].movedim(1, 2).flatten(2).unsqueeze(1)
     return images, notes
-
-
-def square(numbers: int) -> tuple[int, int, int] | None:
-    """[C, H, W] of a flat image: a square of one channel or of three."""
-    for channels in (1, 3):
-        side = math.isqrt(numbers // channels)
-        if side and channels * side**2 == numbers:
-            return channels, side, side
-    return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -31,7 +32,7 @@ class ReconstructionGrid(PictureCallback):
 
     def __init__(
         self,
-        reconstruct: str | Callable[[Tensor], Tensor] = "reconstruct",
+        reconstruct: str | Callable[[Tensor], Any] = "reconstruct",
         images: Tensor | None = None,
         num_images: Count = 20,
         columns: Count = 10,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import lightning.pytorch as pl
-from torch import Tensor
 
 from vae_lightning.batch import images_of
 from vae_lightning.callbacks.foreign import method
@@ -26,7 +26,7 @@ class SampleGrid(PictureCallback):
 
     def __init__(
         self,
-        sample: str | Callable[[int], Tensor] = "sample",
+        sample: str | Callable[[int], Any] = "sample",
         num_images: Count = 64,
         columns: Count = 8,
         seed: int = 0,
