@@ -27,7 +27,11 @@ class Rule:
     def check(self, key: str, value: Any) -> None:
         """Raises ConfigError with the key and the value when the value breaks the rule."""
         if not self.holds(value):
-            raise ConfigError(f"{key}={shown(value)}: {self.must if isinstance(self.must, str) else self.must(value)}")
+            raise ConfigError(f"{key}={shown(value)}: {self.says(value)}")
+
+    def says(self, value: Any) -> str:
+        """What a value that breaks the rule must be."""
+        return self.must if isinstance(self.must, str) else self.must(value)
 
 
 def whole(least: int, most: float = math.inf) -> Rule:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.errors import ConfigError, nearest, shown
-from vae_lightning.rules import FLAG, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
+from vae_lightning.rules import FLAG, PRECISION, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -49,7 +49,9 @@ RULES: dict[str, Rule] = {
     "trainer.val_check_interval": Rule(lambda v: not is_number(v) or v > 0, "must be > 0"),
     "trainer.num_sanity_val_steps": whole(-1),
     "trainer.fast_dev_run": Rule(lambda v: FLAG.holds(v) or whole(0).holds(v), "must be true, false or a whole number"),
-    "trainer.precision": Rule(lambda v: str(v) in PRECISIONS, one_of(PRECISIONS).must),
+    "trainer.precision": Rule(
+        lambda v: str(v) in PRECISIONS, lambda v: (one_of(PRECISIONS) if PRECISION.holds(v) else PRECISION).says(v)
+    ),
 }
 
 
