@@ -415,10 +415,10 @@ def test_a_decoder_makes_few_large_images_at_once(fit):
         sizes.append(len(z))
         return z[:, :1, None, None].sigmoid().repeat(1, 1, 256, 256)
 
-    callback = LatentTraversal(2, decode, size=5)
+    callback = LatentTraversal(2, decode, size=9)
     fit(callback, loader(), max_steps=1)
     assert max(sizes) == 16
-    assert sum(sizes) == 2 * (1 + 25)
+    assert sum(sizes) == 2 * (1 + 81)
 
 
 def test_the_parts_are_the_images_and_small_ones_are_one_part():

@@ -17,7 +17,8 @@ from vae_lightning.batch import Place, images_of
 from vae_lightning.callbacks.foreign import mean_and_log_var
 from vae_lightning.errors import ConfigError
 
-NUMBERS = 2**20  # of the images that an encoder sees at once: MNIST's 1,000 in one call, 16 of 256 x 256
+NUMBERS = 2**20  # of the images that a network sees at once: MNIST's 1,000 in one call, 16 of 256 x 256
+FEW = 64  # images, as many as `SampleGrid` draws in one call
 
 
 def held_out_images(trainer: pl.Trainer, n: int, place: Place, owner: object) -> Tensor:
@@ -158,8 +159,8 @@ def in_parts(images: Iterable[Tensor], numbers: int = NUMBERS) -> list[Tensor]:
 
 
 def decoded(decode: Callable[[Tensor], Any], z: Tensor, numbers: int = NUMBERS) -> Tensor:
-    """The images [N, ...] of codes z [N, J]: one call makes at most `numbers` numbers, or one image."""
-    most = max(1, numbers // images_of(decode(z[:1])).numel())
+    """The images [N, ...] of codes z [N, J]: one call if they are few, else at most `numbers` numbers in a call."""
+    most = FEW if len(z) <= FEW else max(1, numbers // images_of(decode(z[:1])).numel())
     return torch.cat([images_of(decode(part)) for part in z.split(most)])
 
 
