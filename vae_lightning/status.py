@@ -6,7 +6,8 @@ from pathlib import Path
 
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
-from vae_lightning.runs.run import Run, runs_below
+from vae_lightning.runs.named import runs_below
+from vae_lightning.runs.run import Run
 
 COLUMNS = "{status:<12} {epochs:>9} {elbo:>11}   {run}"
 USAGE = "usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, or everything (default: outputs)"

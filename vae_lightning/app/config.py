@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.app.naming import job_name
 from vae_lightning.errors import ConfigError, nearest, shown
 from vae_lightning.rules import FLAG, REDUCTION, Rule, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
@@ -87,8 +88,11 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return values
 
 
-def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
-    """Group and name of the run, composed where they are null: mnist-lat20-bce-beta1-none-mean and seed42."""
+def name_run(cfg: DictConfig, choices: Mapping[str, str], swept: Sequence[str] = ()) -> tuple[str, str]:
+    """Group and name of the run, composed where they are null: mnist-lat20-bce-beta1-none-mean and seed42.
+
+    The composed name of a sweep's job also says what differs between the jobs: `swept` are the keys that it varies.
+    """
     protocol = cfg.data.get("protocol", "grey")  # results of two protocols are never compared
     protocol = "" if protocol == "grey" else f"-{protocol}"
     bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
@@ -97,5 +101,5 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
         f"{choices['data']}{protocol}-{latent}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
         f"-{cfg.reduction}{bound}"
     )
-    group, name = cfg.group or composed, cfg.name or f"seed{cfg.seed}"
+    group, name = cfg.group or composed, cfg.name or job_name(cfg, choices, swept)
     return unicodedata.normalize("NFC", str(group)), unicodedata.normalize("NFC", str(name))

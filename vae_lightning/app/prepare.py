@@ -47,16 +47,20 @@ class Job:
         return self.config["resume"] == resume.AUTO
 
 
-def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str]) -> Job | Run:
+def prepare(
+    cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str], swept: Sequence[str] | None = None
+) -> Job | Run:
     """Checks the configuration, builds data and module, rehearses, and claims the folder.
 
-    Returns the run itself where a finished run was to be resumed. Raises UserError for whatever cannot work; a folder
+    `swept` are the keys that the sweep varies; None in a single run. Returns the run itself where a finished run was to
+    be resumed. Raises UserError for whatever cannot work; a folder
     exists only after everything was found to work.
     """
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
     choices = {**choices, **build.settle_targets(cfg, overrides)}
-    cfg.group, cfg.name = name_run(cfg, choices)
-    before = resume.find(cfg)
+    said_name = cfg.name
+    cfg.group, cfg.name = name_run(cfg, choices, swept or ())
+    before = resume.find(cfg, said_name, in_sweep=swept is not None)
     if before:
         cfg = resume.configuration(before, overrides, cfg)
         overrides = resume.overrides(before, overrides)

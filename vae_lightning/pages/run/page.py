@@ -8,7 +8,7 @@ from typing import Any
 from vae_lightning.model import Model
 from vae_lightning.pages.base.numbers import file_size, nats
 from vae_lightning.pages.base.render import render
-from vae_lightning.pages.base.titles import data_title
+from vae_lightning.runs.setting import data_title
 from vae_lightning.pages.explorer.explorer import Images, explorer
 from vae_lightning.pages.explorer.words import EXPLORER
 from vae_lightning.pages.run import facts as said
