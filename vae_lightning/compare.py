@@ -1,22 +1,24 @@
-"""The same numbers of several evaluated runs, setting by setting: `python -m vae_lightning.compare 'runs=[DIR,DIR]'`."""
+"""The numbers of several evaluated runs, setting by setting: `python -m vae_lightning.compare 'runs=[DIR,DIR]'`."""
 
-from pathlib import Path
+import sys
 
 from omegaconf import DictConfig
 
 from vae_lightning.app import command
-from vae_lightning.app.config import FOLDER, WORDS, check_keys
+from vae_lightning.app.config import FOLDERS_OF_RUNS, check_keys
 from vae_lightning.errors import ConfigError
 from vae_lightning.rules import Rule, optional, whole
 from vae_lightning.runs.named import named
 
 SEVERAL = "must be a list of runs, a group or a glob, such as runs=[A,B], runs=outputs/GROUP or 'runs=outputs/GROUP/*'"
-RULES = {"runs": Rule(lambda v: FOLDER.holds(v) or (WORDS.holds(v) and len(v) > 0 and all(map(FOLDER.holds, v))), SEVERAL)}
-RULES |= {"num_samples": optional(whole(1))}
+RULES = {"runs": Rule(FOLDERS_OF_RUNS.holds, SEVERAL), "num_samples": optional(whole(1))}
 
 
 def compare(cfg: DictConfig) -> None:
-    """Prints a column for each setting, mean ± standard deviation over its seeds, of each run's newest evaluation."""
+    """Prints a column for each setting, mean ± standard deviation over its seeds, of each run's newest evaluation.
+
+    A run of a group or glob that has no evaluation is left out, with a warning.
+    """
     check_keys(cfg, RULES)
     words = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
     folders = named(words, "runs")
@@ -24,17 +26,22 @@ def compare(cfg: DictConfig) -> None:
         raise ConfigError(f"runs={cfg.runs}: {SEVERAL}")
     from vae_lightning.evaluation.compare import newest, table
 
-    evaluated, left_out = {}, []
+    evaluations, mistakes = {}, []
     for folder in folders:
         try:
-            run, rows = newest(folder, cfg.num_samples)
-            evaluated[run] = rows
+            evaluations.update([newest(folder, cfg.num_samples)])
         except ConfigError as error:
-            if len(folders) == len(words):  # each word names one run
-                raise
-            left_out.append(error)
-    if not evaluated:
-        raise left_out[0]
-    print(table(evaluated))
-    for error in left_out:
-        command.warn(error)
+            mistakes.append(error)
+    if mistakes and (not evaluations or len(folders) == len(words)):  # then each word names one run
+        raise mistakes[0]
+    print(table(evaluations))
+    for mistake in mistakes:
+        print(f"warning: left out: {mistake}", file=sys.stderr)
+
+
+def main() -> None:
+    command.run("compare", compare)
+
+
+if __name__ == "__main__":
+    main()

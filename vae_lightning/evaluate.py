@@ -6,16 +6,15 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import command, sweep
-from vae_lightning.app.config import FOLDER, WORDS, check_keys
+from vae_lightning.app.config import FOLDERS_OF_RUNS, WORDS, check_keys
 from vae_lightning.errors import ConfigError, shown
-from vae_lightning.rules import Rule, one_of, optional, whole
+from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
 from vae_lightning.runs.named import named
 
 COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
 COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
-RUN = "must be a run folder, a group of runs, a glob such as 'outputs/GROUP/*', or a list of these"
-RULES = {"run": Rule(lambda v: FOLDER.holds(v) or (WORDS.holds(v) and all(map(FOLDER.holds, v)) and len(v) > 0), RUN)}
+RULES = {"run": FOLDERS_OF_RUNS}
 RULES |= {name: whole(1) for name in COUNTS} | {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
 RULES |= {"split": one_of(("test", "val", "train"))}
@@ -29,7 +28,9 @@ def evaluate(cfg: DictConfig) -> None:
     check(cfg)
     folders = named(cfg.run)
     if cfg.checkpoint and len(folders) > 1:
-        raise ConfigError(f"checkpoint={cfg.checkpoint}: it is of one run, and run={shown(cfg.run)} names {len(folders)}")
+        raise ConfigError(
+            f"checkpoint={cfg.checkpoint}: it is of one run, and run={shown(cfg.run)} names {len(folders)}"
+        )
     try:
         command.for_each(folders, partial(evaluate_run, cfg=cfg))
     finally:

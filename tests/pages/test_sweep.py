@@ -24,11 +24,12 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.pages.sweep import folds, pictures
 from vae_lightning.pages.sweep import page as sweep_page
 from vae_lightning.pages.sweep.page import write_sweep_page
-from vae_lightning.pages.sweep.runs import SPLITS, measure_of
+from vae_lightning.pages.sweep.runs import SPLITS
 from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.jobs import Job, read_jobs
 from vae_lightning.runs.lock import Lock
+from vae_lightning.runs.setting import measure_of
 
 HOSTILE = "<script>alert(1)</script>"
 TINY = [

@@ -99,7 +99,7 @@ def tell(mistake: UserError) -> None:
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
-    """Calls `work` for each item. A user's mistake is told at once, the other items follow, and it is raised at the end."""
+    """Calls `work` for each item. A user's mistake is told at once; the other items follow, then it is raised."""
     mistakes = []
     for item in items:
         try:

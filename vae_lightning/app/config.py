@@ -24,6 +24,10 @@ TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
 FOLDER = Rule(TEXT.holds, "must be a folder")
 NAME_OR_NULL = Rule(lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
 WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
+FOLDERS_OF_RUNS = Rule(
+    lambda v: FOLDER.holds(v) or (WORDS.holds(v) and len(v) > 0 and all(map(FOLDER.holds, v))),
+    "must be a run folder, a group of runs, a glob such as 'outputs/GROUP/*', or a list of these",
+)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {

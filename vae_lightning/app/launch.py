@@ -33,7 +33,7 @@ class Told(JobReturn):
     """The end of a job whose mistake was told. `return_value` raises the mistake and prints nothing."""
 
     @property
-    def return_value(self) -> Any:
+    def return_value(self) -> Any:  # type: ignore[override]
         raise self._return_value
 
 

@@ -75,8 +75,8 @@ def table(evaluations: Mapping[Run, Rows]) -> str:
 def section(kind: str, evaluations: Mapping[Run, Rows]) -> Iterator[str]:
     """What the numbers are, the runs behind each letter, then the numbers."""
     nll = next(iter(evaluations.values()))["nll"]
-    about = f"{nll['data']}{' (bundled subset)' if nll.get('subset') else ''}, {nll['protocol']}, {nll['split']}, {kind}"
-    yield from wrapped(f"{about}: {nll['num_images']:,} images, K = {nll['num_samples']:,}")
+    data = f"{nll['data']}{' (bundled subset)' if nll.get('subset') else ''}, {nll['protocol']}, {nll['split']}"
+    yield from wrapped(f"{data}: {nll['num_images']:,} images, K = {nll['num_samples']:,}; {kind}")
     yield from wrapped("nats per image; mean ± standard deviation over n runs, the newest of each seed")
     made = columns(list(evaluations))
     folder = os.path.commonpath([run.path.absolute().parent for run in evaluations])

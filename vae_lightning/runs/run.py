@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import ConfigError
-from vae_lightning.runs.files import BEST, CHECKPOINTS, CURVES, EVALUATION, LAST, LATEST, LATEST_TEXT, LOG, RECORD, USAGE
+from vae_lightning.runs.files import (
+    BEST,
+    CHECKPOINTS,
+    CURVES,
+    EVALUATION,
+    LAST,
+    LATEST,
+    LATEST_TEXT,
+    LOG,
+    RECORD,
+    USAGE,
+)
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.readings import Row, finite, json_of, mapping, number_rows, sequence, text, whole
 
@@ -182,7 +193,7 @@ def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
 
 
 def resolved(folder: str | os.PathLike) -> Path:
-    """The folder itself, or the folder that a link or latest.txt points at. The path has a name: `.` becomes absolute."""
+    """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path."""
     path = Path(os.path.expanduser(folder))
     path = path if path.name not in ("", "..") else path.resolve()
     pointer = path.parent / LATEST_TEXT

@@ -76,7 +76,7 @@ def of_run(run: Run) -> SweptRun:
         setting=setting(run),
         seed=run.seed,
         split=split,
-        num_images=whole(mapping(run.data.get("sizes")).get(split)),
+        num_images=whole(mapping(run.data.get("sizes")).get(split or "")),
         numbers={**numbers, **{key: value for key, value in more.items() if value is not None}},
         nll=nll(run),
         curve=tuple(run.elbo_curve),

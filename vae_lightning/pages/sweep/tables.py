@@ -7,10 +7,10 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from vae_lightning.runs import keys as swept_keys
-from vae_lightning.runs.folds import Spread
 from vae_lightning.pages.sweep.folds import Bound, Fold, Section, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
+from vae_lightning.runs import keys as swept_keys
+from vae_lightning.runs.folds import Spread
 
 BEFORE = ("run", "status", "data", "protocol", "likelihood", "subset")
 AFTER = ("seed", "counted", "split", "num_images", "elbo", "recon", "kl", "active_units")

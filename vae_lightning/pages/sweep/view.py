@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from vae_lightning.runs import keys as swept_keys
 from vae_lightning.pages.sweep import pictures
 from vae_lightning.pages.sweep.folds import NUMBERS, Bound, Fold, Section, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
+from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.folds import Spread
 from vae_lightning.runs.jobs import sweep_words
