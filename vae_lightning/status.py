@@ -9,7 +9,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.runs.folds import age
 from vae_lightning.runs.named import is_run, runs_below
 from vae_lightning.runs.run import Run, resolved
-from vae_lightning.runs.setting import setting
+from vae_lightning.runs.setting import Setting, setting
 
 WIDTH = 80
 HEAD = ("status", "epochs", "best ELBO", "data, protocol")
@@ -43,9 +43,16 @@ def facts(runs: Sequence[Run]) -> list[tuple[str, str, str, str]]:
     for run, known in zip(runs, settings, strict=True):
         elbos = [value for _, value in run.elbo_curve]
         epochs = f"{len(elbos)}/{'?' if run.epochs is None else run.epochs}"
-        data = (known.label if several else known.data_label) if known else "-"
-        rows.append((run.status, epochs, f"{max(elbos):.2f}" if elbos else "-", data))
+        rows.append((run.status, epochs, f"{max(elbos):.2f}" if elbos else "-", measured_on(known, several)))
     return rows
+
+
+def measured_on(known: Setting | None, with_measure: bool) -> str:
+    """mnist (subset), grey, Bernoulli; `-` where the run ended before it knew its data."""
+    if known is None:
+        return "-"
+    name = f"{known.data}{' (subset)' if known.subset else ''}"
+    return ", ".join([name, known.protocol, *([known.measure] if with_measure else [])])
 
 
 def main() -> None:

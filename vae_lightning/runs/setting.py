@@ -25,14 +25,10 @@ class Setting:
     title: str = field(default="", compare=False)
 
     @property
-    def data_label(self) -> str:
-        """MNIST (bundled subset), grey."""
-        return f"{self.title}{' (bundled subset)' if self.subset else ''}, {self.protocol}"
-
-    @property
     def label(self) -> str:
         """MNIST (bundled subset), grey, Bernoulli."""
-        return f"{self.data_label}, {self.measure}"
+        subset = " (bundled subset)" if self.subset else ""
+        return f"{self.title}{subset}, {self.protocol}, {self.measure}"
 
 
 def setting(run: Run) -> Setting | None:
