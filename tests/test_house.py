@@ -19,7 +19,7 @@ LEVELS: list[tuple[str, ...]] = [
     ("equations", "noise"),
     ("loss", "latent", "network", "schedule", "optimizer"),
     ("model", "bound", "linear_gaussian"),
-    ("module", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks"),
+    ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks"),
     ("pages",),
     ("app",),
     COMMANDS,

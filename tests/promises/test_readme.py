@@ -323,8 +323,8 @@ def test_the_snippet_for_after_training_runs(run_quickly):
     assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
 
-@pytest.mark.parametrize(("paper", "function", "test"), rows(ENGLISH, "Paper and code"))
-def test_the_paper_and_code_table_is_true(paper, function, test):
+@pytest.mark.parametrize(("paper", "function", "test", "run"), rows(ENGLISH, "Paper and code"))
+def test_the_paper_and_code_table_is_true(paper, function, test, run):
     import importlib
 
     module, *path = code(function).split(".")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.naming import job_name
 from vae_lightning.errors import ConfigError, nearest, shown
-from vae_lightning.rules import FLAG, REDUCTION, Rule, number, one_of, optional, whole
+from vae_lightning.rules import FLAG, REDUCTION, SEED, Rule, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ FOLDERS_OF_RUNS = Rule(
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
-    "seed": whole(0, 2**32 - 1),
+    "seed": SEED,
     "epochs": whole(1),
     "batch_size": whole(1),
     "lr": number(above=0),

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import build, resume
 from vae_lightning.app.config import name_run, plain
 from vae_lightning.app.trust import ALLOWED, check_targets
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, UserError
 from vae_lightning.module import VAE
 from vae_lightning.runs.folder import claim
 from vae_lightning.runs.run import Run
@@ -71,6 +73,7 @@ def prepare(
     data = build.data_module(cfg.data)
     shape = build.image_shape(data, cfg.data._target_)
     module = build.vae(cfg, shape)
+    try_out(module, shape)
     schedule = rehearse(cfg, data)
     build.check_loggers(cfg)
     if before:
@@ -79,6 +82,22 @@ def prepare(
         cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     trainer = build.make_trainer(cfg, data)
     return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, schedule, trainer, before)
+
+
+def try_out(module: VAE, shape: Sequence[int]) -> None:
+    """Raises ConfigError where the parts do not fit each other: takes two grey images through them, once."""
+    x = torch.full((2, *shape), 0.5)
+    try:
+        with isolate_rng(), torch.no_grad():
+            eps = module.latent.noise(module.bound.num_samples, len(x), torch.Generator())
+            module.eval().bound(module.model.draw(x, eps, module.bound.chunk), module.beta)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if isinstance(error, UserError):
+            raise
+        parts = ", ".join(type(part).__name__ for part in (module.network, module.latent, module.loss, module.bound))
+        raise ConfigError(f"{parts}: these parts do not fit each other ({' '.join(str(error).split())})") from error
+    finally:
+        module.train()
 
 
 def rehearse(cfg: DictConfig, data: Any) -> object:

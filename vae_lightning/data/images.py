@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 
 from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
 from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
-from vae_lightning.data.splits import Splits, apart, as_x
+from vae_lightning.data.splits import Splits, apart
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.rules import FLAG, Count, Rule, one_of, rules_of, whole
+from vae_lightning.shapes import as_x
 
 MOST_WORKERS = 8 * (os.cpu_count() or 1)
 WORKERS = Rule(
