@@ -1,12 +1,11 @@
 """The numbers of several evaluated runs, setting by setting: `python -m vae_lightning.compare 'runs=[DIR,DIR]'`."""
 
-import sys
-
 from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDERS_OF_RUNS, check_keys
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.rules import Rule, optional, whole
 from vae_lightning.runs.named import named
 
@@ -34,9 +33,9 @@ def compare(cfg: DictConfig) -> None:
             mistakes.append(error)
     if mistakes and (not evaluations or len(folders) == len(words)):  # then each word names one run
         raise mistakes[0]
-    print(table(evaluations))
+    say(table(evaluations))
     for mistake in mistakes:
-        print(f"warning: left out: {mistake}", file=sys.stderr)
+        say(f"warning: left out: {mistake}", error=True)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.app import command, sweep
 from vae_lightning.app.config import FOLDERS_OF_RUNS, WORDS, check_keys
 from vae_lightning.errors import ConfigError, shown
+from vae_lightning.output import say
 from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
 from vae_lightning.runs.named import named
@@ -45,7 +46,7 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     from vae_lightning.runs.run import open_run
 
     run = open_run(folder)
-    print(f"run folder: {run.path}", flush=True)
+    say(f"run folder: {run.path}")
     path, old = run.checkpoint(cfg.checkpoint), read(run)
     data = restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets)
     restore.check_protocol(run, data, cfg.protocol)
@@ -58,8 +59,8 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     measured.results.extend(measure.estimated(estimate, module.model, x, source) for estimate in slower)
     write(run, old, measured.results)
     summary.figures(measured, run.path / FIGURES)
-    print(summary.table(measured))
-    print(f"in the run folder: {EVALUATION}, {FIGURES}/*.png")
+    say(summary.table(measured))
+    say(f"in the run folder: {EVALUATION}, {FIGURES}/*.png")
 
 
 def check(cfg: DictConfig) -> None:

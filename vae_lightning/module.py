@@ -135,26 +135,26 @@ class VAE(pl.LightningModule):
         return objective
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint within an epoch keeps the sums of the epoch so far."""
-        if self._sums["train"]:
+        if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far
             checkpoint["epoch_sums"] = self._sums["train"].state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is not None:
             self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
+            if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
+                checkpoint["current_model_state"] = checkpoint["state_dict"]
 
-    def _log(self, stage: str, **more: float) -> None:
-        """Logs the metrics of an epoch."""
+    def _log_epoch(self, stage: str, **more: float) -> None:
         metrics = self._sums[stage].means(self.bound.name, self.trainer)
         self.log_dict({**more, **metrics}, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         stops = self.trainer.should_stop or 0 <= self.trainer.max_steps <= self.trainer.global_step
         if self.trainer.is_last_batch or stops:  # callbacks read the metrics before this module's on_train_epoch_end
-            self._log("train", beta=float(self.beta))
+            self._log_epoch("train", beta=float(self.beta))
 
     def on_validation_epoch_end(self) -> None:
-        self._log("val")
+        self._log_epoch("val")
 
     def on_test_epoch_end(self) -> None:
-        self._log("test")
+        self._log_epoch("test")

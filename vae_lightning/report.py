@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.runs.files import LATEST
 from vae_lightning.runs.named import folders_of, is_run
 
@@ -62,13 +63,13 @@ def asked(arguments: Sequence[str]) -> tuple[list[Path], str | None, list[str]]:
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+        say(USAGE)
         sys.exit(0 if arguments else 2)
     with command.answered():
         folders, data_dir, packages = asked(arguments)
 
         def write(folder: Path) -> None:
-            print(f"open {report(folder, data_dir, packages)}")
+            say(f"open {report(folder, data_dir, packages)}")
 
         command.for_each(folders, write)
 

@@ -21,6 +21,7 @@ from vae_lightning.app.config import CONF
 from vae_lightning.app.launch import numbered, sweep_overrides
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
+from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
 
 Item = TypeVar("Item")
@@ -44,14 +45,15 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
 def answered(tracebacks: bool = False) -> Iterator[None]:
     """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error."""
     try:
-        yield
+        with unfailing():
+            yield
     except KeyboardInterrupt:  # before or after training; during training GracefulStop answers
-        print("error: interrupted", file=sys.stderr)
+        say("error: interrupted", error=True)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         mistake = as_user_error(error, sys.argv[1:])
         if mistake is None or tracebacks:
-            traceback.print_exc()
+            say(traceback.format_exc(), end="", error=True)
         else:
             tell(mistake)
         sys.exit(mistake.status if mistake else 1)
@@ -64,7 +66,7 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.RUN:
             return attempted(task, cfg)
-        print(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}", flush=True)
+        say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
         with numbered(hydra_cfg.job.num):
             return attempted(task, cfg)
 
@@ -75,7 +77,8 @@ def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     """The result of a task. A user's mistake is told, and ends a single run; a signal to one job ends the sweep."""
     hydra_cfg = HydraConfig.get()
     try:
-        return task(cfg)
+        with unfailing():  # also in the worker of a launcher, where `answered` does not run
+            return task(cfg)
     except Exception as error:
         mistake = as_user_error(error, [])
         if mistake is None:
@@ -84,7 +87,7 @@ def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
         if hydra_cfg.mode == RunMode.RUN:
             sys.exit(mistake.status)
         if isinstance(mistake, Interrupted):
-            print(not_started(hydra_cfg.job.num), file=sys.stderr, flush=True)
+            say(not_started(hydra_cfg.job.num), error=True)
             sys.exit(mistake.status)
         raise mistake from None
 
@@ -94,7 +97,7 @@ def tell(mistake: UserError) -> None:
     if getattr(mistake, "was_told", False):
         return
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
-    print(f"error: {line}", file=sys.stderr, flush=True)
+    say(f"error: {line}", error=True)
     mistake.was_told = True  # type: ignore[attr-defined]
 
 

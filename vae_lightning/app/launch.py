@@ -18,6 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
 
 
@@ -73,7 +74,9 @@ def numbered(job: int) -> Iterator[None]:
     if HydraConfig.get().runtime.choices.get("hydra/launcher") == "basic":
         yield
         return
-    sys.stdout, sys.stderr = (s if isinstance(s, Numbered) else Numbered(s) for s in (sys.stdout, sys.stderr))
+    sys.stdout, sys.stderr = (
+        s if isinstance(s, Numbered) else Numbered(Unfailing(s)) for s in (sys.stdout, sys.stderr)
+    )
     sys.stdout.prefix = sys.stderr.prefix = f"job {job}: "
     try:
         yield

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.runs.digest import read_digests
 from vae_lightning.runs.files import BEST, CHECKPOINTS, LAST
@@ -40,6 +41,7 @@ class SweptRun:
     error: str | None = None
     started: str = ""
     overrides: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()  # of the command line, such as --config-dir=FOLDER
     config: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)  # {group: option}
     setting: Setting | None = None
@@ -71,6 +73,7 @@ def of_run(run: Run) -> SweptRun:
         error=run.error,
         started=run.started,
         overrides=run.overrides,
+        flags=tuple(flags_of(run)),
         config=run.config,
         choices=choices(run),
         setting=setting(run),
@@ -145,7 +148,7 @@ def is_of_the_data(run: Run, row: Mapping[str, Any]) -> bool:
 def is_current(run: Run, row: Mapping[str, Any]) -> bool:
     """Whether the run was tested with the checkpoint of a row and still holds it, by its checksum file."""
     name = os.path.basename(str(row.get("checkpoint")))
-    tested = (BEST,) if run.best.is_file() or read_digests(run.best) else (BEST, LAST)
+    tested = (run.best.name,) if run.best.is_file() or read_digests(run.best) else (BEST, LAST)
     digests = read_digests(run.path / CHECKPOINTS / name)
     return name in tested and (not digests or row.get("checkpoint_sha256") in digests)
 
