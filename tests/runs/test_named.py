@@ -7,7 +7,8 @@ import pytest
 
 from vae_lightning.errors import ConfigError
 from vae_lightning.runs.named import named
-from vae_lightning.runs.run import open_run, resolved
+from vae_lightning.runs.folder import resolved
+from vae_lightning.runs.run import open_run
 
 
 @pytest.fixture

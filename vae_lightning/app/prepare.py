@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.app import build, resume
+from vae_lightning.app import build, find, resume
 from vae_lightning.app.config import is_trial, name_run, plain
 from vae_lightning.app.rehearsal import rehearse, try_out
 from vae_lightning.app.trust import ALLOWED, check_targets
@@ -48,7 +48,7 @@ class Job:
     @property
     def falls_back(self) -> bool:
         """Whether a damaged last checkpoint may be replaced by the one before it."""
-        return self.config["resume"] == resume.AUTO
+        return self.config["resume"] == find.AUTO
 
 
 def prepare(
@@ -62,9 +62,9 @@ def prepare(
     """
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
     choices = {**choices, **build.settle_targets(cfg, overrides)}
-    said_name = cfg.name
+    is_named = cfg.name is not None
     cfg.group, cfg.name = name_run(cfg, choices, swept or ())
-    before = resume.find(cfg, said_name, in_sweep=swept is not None)
+    before = find.find(cfg, is_named, in_sweep=swept is not None)
     if before:
         cfg = resume.configuration(before, overrides, cfg)
         overrides = resume.overrides(before, overrides)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vae_lightning.runs.files import RECORD
-from vae_lightning.runs.run import Run, open_run, resolved
+from vae_lightning.runs.folder import resolved
+from vae_lightning.runs.run import Run, open_run
 
 WITHIN = ("*", "*/*")  # the runs of a group, and those of the groups of a project
 

@@ -25,6 +25,7 @@ from vae_lightning.runs.files import (
     RECORD,
     USAGE,
 )
+from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.readings import Row, finite, json_of, mapping, number_rows, sequence, text, whole
 
@@ -191,13 +192,3 @@ def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
     if not run.config:
         raise ConfigError(f"{key}={folder}: {RECORD} is damaged, or was not written by the train command")
     return run
-
-
-def resolved(folder: str | os.PathLike) -> Path:
-    """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path."""
-    path = Path(os.path.expanduser(folder))
-    path = path if path.name not in ("", "..") else path.resolve()
-    pointer = path.parent / LATEST_TEXT
-    if path.name == LATEST and not (path / RECORD).is_file() and pointer.is_file():
-        return path.parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
-    return path.parent / os.readlink(path) if path.is_symlink() else path
