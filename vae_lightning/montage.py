@@ -10,8 +10,8 @@ from vae_lightning.app.config import FOLDER, check_keys
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, optional, whole
-from vae_lightning.runs.readings import thinned
 from vae_lightning.runs.folder import resolved
+from vae_lightning.runs.readings import thinned
 
 RULES = {key: whole(1) for key in ("columns", "stride", "font_size")}
 RULES |= {"run": FOLDER, "maximum": optional(whole(1)), "labels": FLAG}

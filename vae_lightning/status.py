@@ -7,9 +7,9 @@ from pathlib import Path
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
+from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
 from vae_lightning.runs.named import is_run, runs_below
-from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.run import Run
 from vae_lightning.runs.setting import Setting, setting
 

@@ -56,7 +56,10 @@ def rows(folder: Path) -> list[dict[str, str]]:
     [
         (["lr=0.01,0.001"], ["lr0.01-seed42", "lr0.001-seed42"]),
         (["lr=0.01,0.001", "seed=1,2"], [f"lr{lr}-seed{seed}" for lr in ("0.01", "0.001") for seed in (1, 2)]),
-        (["loss=bce,mse", "latent=z2,z8", "group=g"], [f"{a}-{b}-seed42" for a in ("bce", "mse") for b in ("z2", "z8")]),
+        (
+            ["loss=bce,mse", "latent=z2,z8", "group=g"],
+            [f"{a}-{b}-seed42" for a in ("bce", "mse") for b in ("z2", "z8")],
+        ),
         (["loss=bce,mse"], ["seed42", "seed42"]),  # the group says it
         (["beta=1,4", "group=g"], ["beta1-seed42", "beta4-seed42"]),
         (["network.hidden=[8],[8,16]"], ["hidden8-seed42", "hidden8-16-seed42"]),
@@ -64,7 +67,11 @@ def rows(folder: Path) -> list[dict[str, str]]:
         (["+trainer.gradient_clip_val=1,0.5"], ["gradient_clip_val1-seed42", "gradient_clip_val0.5-seed42"]),
         (["callbacks.sample_grid.columns=4,8"], ["columns4-seed42", "columns8-seed42"]),
         (
-            ["callbacks.sample_grid.columns=4", "callbacks.sample_grid.num_images=8,16", "callbacks.sample_grid.columns=4"],
+            [
+                "callbacks.sample_grid.columns=4",
+                "callbacks.sample_grid.num_images=8,16",
+                "callbacks.sample_grid.columns=4",
+            ],
             ["num_images8-seed42", "num_images16-seed42"],
         ),
         (["trainer=default,fast"], ["default-seed42", "fast-seed42"]),
@@ -238,7 +245,9 @@ def test_a_name_that_was_said_must_be_the_run_s(ask, stop_in_job, tmp_path):
     stop_in_job(0)
     assert ask(*TINY, "group=g", "name=alpha")[0] == 143
     assert ask(*TINY, "group=g", "name=beta", "resume=auto")[0] == 0
-    statuses = {path.parent.name[13:]: json.loads(path.read_text())["status"] for path in tmp_path.rglob("run_meta.json")}
+    statuses = {
+        path.parent.name[13:]: json.loads(path.read_text())["status"] for path in tmp_path.rglob("run_meta.json")
+    }
     assert statuses == {"alpha": "interrupted", "beta": "completed"}
 
 

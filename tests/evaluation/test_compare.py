@@ -86,7 +86,9 @@ def test_nats_of_a_mass_and_of_a_density_are_shown_apart(ask):
 def test_eighty_columns_whatever_is_compared(ask, count):
     """Long names, many settings, huge numbers."""
     for i in range(count):
-        run = make_run(Path("outputs") / ("a-very-long-name-of-a-group-" * 4) / f"{'long' * 20}-{i}", lr=0.001 * (i + 1))
+        run = make_run(
+            Path("outputs") / ("a-very-long-name-of-a-group-" * 4) / f"{'long' * 20}-{i}", lr=0.001 * (i + 1)
+        )
         evaluate(run, 1e9 * (i + 1))
     status, lines, _ = ask("[outputs/*]")
     assert status == 0

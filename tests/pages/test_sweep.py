@@ -272,7 +272,9 @@ def test_nll_is_averaged_only_where_it_was_measured_alike(tmp_path):
 
 def test_the_nll_of_a_fold_is_on_the_page_with_its_k_and_its_images(tmp_path):
     """The number of runs took the place of the number of images, and no folded NLL was ever shown."""
-    runs = make_sweep(tmp_path / "g", betas=(1.0, 4.0), dims=(2,), data={"sizes": {"train": 1, "val": 1, "test": 10_000}})
+    runs = make_sweep(
+        tmp_path / "g", betas=(1.0, 4.0), dims=(2,), data={"sizes": {"train": 1, "val": 1, "test": 10_000}}
+    )
     for run, value in zip(runs[1:3], (100.0, 102.0), strict=True):
         evaluate(run, value, num_images=500)
     text = page(tmp_path / "g")

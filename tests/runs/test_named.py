@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vae_lightning.errors import ConfigError
-from vae_lightning.runs.named import named
 from vae_lightning.runs.folder import resolved
+from vae_lightning.runs.named import named
 from vae_lightning.runs.run import open_run
 
 

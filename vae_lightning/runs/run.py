@@ -19,8 +19,6 @@ from vae_lightning.runs.files import (
     CURVES,
     EVALUATION,
     LAST,
-    LATEST,
-    LATEST_TEXT,
     LOG,
     RECORD,
     USAGE,
