@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
@@ -41,7 +41,7 @@ class Told(JobReturn):
 class Numbered:
     """A text stream of whole lines. While a job runs, each line begins with the job's number."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream, self.prefix, self._rest = stream, "", ""
 
     def write(self, text: str) -> int:
