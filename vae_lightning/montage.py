@@ -6,22 +6,22 @@ from omegaconf import DictConfig
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_lightning.app import command
-from vae_lightning.app.config import check_keys
+from vae_lightning.app.config import FOLDER, check_keys
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, optional, whole
+from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.readings import thinned
-from vae_lightning.runs.run import resolved
 
 RULES = {key: whole(1) for key in ("columns", "stride", "font_size")}
-RULES |= {"maximum": optional(whole(1)), "labels": FLAG}
+RULES |= {"run": FOLDER, "maximum": optional(whole(1)), "labels": FLAG}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def montage(cfg: DictConfig) -> None:
     """Writes the sheet and prints where it is."""
     check_keys(cfg, RULES)
-    run = resolved(Path(cfg.run))
+    run = resolved(cfg.run)
     folder = run / cfg.folder
     if not folder.is_dir():
         raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")

@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -18,10 +18,13 @@ from omegaconf import DictConfig
 
 from vae_lightning.app.arguments import check_arguments, quoted
 from vae_lightning.app.config import CONF
+from vae_lightning.app.launch import numbered, sweep_overrides
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
+
+Item = TypeVar("Item")
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -51,7 +54,7 @@ def answered(tracebacks: bool = False) -> Iterator[None]:
         mistake = as_user_error(error, sys.argv[1:])
         if mistake is None or tracebacks:
             say(traceback.format_exc(), end="", error=True)
-        elif not getattr(mistake, "was_told", False):
+        else:
             tell(mistake)
         sys.exit(mistake.status if mistake else 1)
 
@@ -61,44 +64,63 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
     def told(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
-        if hydra_cfg.mode == RunMode.MULTIRUN:
-            say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
-        try:
-            with unfailing():  # also in the worker of a launcher, where `answered` does not run
-                return task(cfg)
-        except Exception as error:
-            mistake = as_user_error(error, [])
-            if mistake is None:
-                raise
-            tell(mistake)
-            if hydra_cfg.mode == RunMode.RUN:
-                sys.exit(mistake.status)
-            if isinstance(mistake, Interrupted):  # a signal to one job ends the sweep
-                say(not_started(hydra_cfg.job.num), error=True)
-                sys.exit(mistake.status)
-            mistake.was_told = True  # type: ignore[attr-defined]
-            raise mistake from None
+        if hydra_cfg.mode == RunMode.RUN:
+            return attempted(task, cfg)
+        say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
+        with numbered(hydra_cfg.job.num):
+            return attempted(task, cfg)
 
     return told
 
 
+def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
+    """The result of a task. A user's mistake is told, and ends a single run; a signal to one job ends the sweep."""
+    hydra_cfg = HydraConfig.get()
+    try:
+        with unfailing():  # also in the worker of a launcher, where `answered` does not run
+            return task(cfg)
+    except Exception as error:
+        mistake = as_user_error(error, [])
+        if mistake is None:
+            raise
+        tell(mistake)
+        if hydra_cfg.mode == RunMode.RUN:
+            sys.exit(mistake.status)
+        if isinstance(mistake, Interrupted):
+            say(not_started(hydra_cfg.job.num), error=True)
+            sys.exit(mistake.status)
+        raise mistake from None
+
+
 def tell(mistake: UserError) -> None:
-    """Prints one line on stderr. A character that cannot be printed becomes a space."""
+    """Prints one line on stderr, once. A character that cannot be printed becomes a space."""
+    if getattr(mistake, "was_told", False):
+        return
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
     say(f"error: {line}", error=True)
+    mistake.was_told = True  # type: ignore[attr-defined]
+
+
+def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
+    """Calls `work` for each item. A user's mistake is told at once; the other items follow, then it is raised."""
+    mistakes = []
+    for item in items:
+        try:
+            work(item)
+        except Exception as error:
+            mistake = as_user_error(error, [])
+            if mistake is None or isinstance(mistake, Interrupted):
+                raise
+            tell(mistake)
+            mistakes.append(mistake)
+    if mistakes:
+        raise mistakes[0]
 
 
 def not_started(job: int) -> str:
     """The jobs of this sweep that never began, as far as the command line tells their number."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    params = HydraConfig.get().sweeper.get("params") or {}
-    said = OverridesParser.create().parse_overrides([word for word in sys.argv[1:] if "=" in word])
-    swept = [override for override in said if override.is_sweep_override()]
-    named = {override.key_or_group for override in swept}
-    declared = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items() if k not in named])
     total = 1
-    for override in (*swept, *(other for other in declared if other.is_sweep_override())):
+    for override in sweep_overrides(sys.argv[1:]):
         total *= len(list(override.sweep_string_iterator()))
     left = range(job + 1, total)
     return f"the sweep ends here; not started: {', '.join(f'job {k}' for k in left)}" if left else "the sweep ends here"
