@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.data import sized_len
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import build, resume
 from vae_lightning.app.config import name_run, plain
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError
+from vae_lightning.length import length_of
 from vae_lightning.module import VAE
 from vae_lightning.runs.folder import claim
 from vae_lightning.runs.run import Run
-from vae_lightning.schedule import in_fractions
+from vae_lightning.schedule import in_fractions, span
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str
     data = build.data_module(cfg.data)
     shape = build.image_shape(data, cfg.data._target_)
     module = build.vae(cfg, shape)
-    schedule = rehearse(cfg, data)
+    schedule = rehearse(cfg, data, module)
     build.check_loggers(cfg)
     if before:
         resume.check_data(before, data)
@@ -77,7 +79,7 @@ def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str
     return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, schedule, trainer, before)
 
 
-def rehearse(cfg: DictConfig, data: Any) -> object:
+def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     """The schedule, once the rehearsal has succeeded.
 
     Raises ConfigError for a trainer, callback or schedule that cannot work. Touches no logger, network or disk.
@@ -85,14 +87,23 @@ def rehearse(cfg: DictConfig, data: Any) -> object:
     trial = cfg.copy()
     trial.run_dir = "."
     trainer = build.make_trainer(trial, data, with_loggers=False)
-    steps_per_epoch = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
-    steps = cfg.epochs * steps_per_epoch
-    steps = steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+    if trainer.limit_train_batches == 0 or trainer.max_steps == 0:
+        raise ConfigError("trainer.limit_train_batches=0 or trainer.max_steps=0: nothing would be trained")
+    length = length_of(trainer, batches_per_epoch(data.train_dataloader(), trainer.limit_train_batches))
     schedule = build.build(cfg.schedule)
-    in_fractions(schedule, steps, steps / steps_per_epoch)
+    whole = span(schedule, length)
+    in_fractions(schedule, whole.steps, whole.whole_epochs)
+    if getattr(module.optimizer, "decays", False):
+        length.needed_by("optimizer.final_lr")
     cores = os.cpu_count() or 1
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
         raise ConfigError(f"trainer.devices={trainer.num_devices}: this machine has {cores} cores")
-    if trainer.limit_train_batches == 0 or trainer.max_steps == 0:
-        raise ConfigError("trainer.limit_train_batches=0 or trainer.max_steps=0: nothing would be trained")
     return schedule
+
+
+def batches_per_epoch(loader: object, limit: float) -> float:
+    """The batches of an epoch; inf for a stream. `limit` is `trainer.limit_train_batches`, a number or a share."""
+    batches = sized_len(loader)
+    if isinstance(limit, int):
+        return limit if batches is None else min(batches, limit)
+    return math.inf if batches is None else int(batches * limit)

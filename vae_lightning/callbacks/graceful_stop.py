@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from vae_lightning.callbacks.foreign import run_dir
+from vae_lightning.callbacks.foreign import run_dir, steps_done
 from vae_lightning.errors import Interrupted
 from vae_lightning.runs.files import CHECKPOINTS, LAST
 
@@ -66,7 +66,7 @@ class GracefulStop(pl.Callback):
         number = self._received or signal.SIGTERM
         raise Interrupted(
             number,
-            f"stopped by {signal.Signals(number).name} after step {trainer.global_step}, in epoch "
+            f"stopped by {signal.Signals(number).name} after step {steps_done(trainer)}, in epoch "
             f"{trainer.current_epoch + 1}; saved: go on with resume={trainer.default_root_dir}",
         )
 

@@ -1,5 +1,7 @@
 """A decoder that starts at the mean image of the data."""
 
+import math
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from vae_lightning.callbacks.foreign import first_tensor, follow, looking
 from vae_lightning.errors import ConfigError
+from vae_lightning.length import length_of
 
 LEAST = 1e-3  # the log-odds of a pixel that is never white are minus infinity
 
@@ -17,8 +20,9 @@ class OutputBias(pl.Callback):
     of the mean of each pixel over the training set.
 
     A decoder with a sigmoid then starts at the mean image, and fewer latent units are switched off while the decoder
-    learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. Raises ConfigError if
-    there is no such parameter. A resumed run keeps its bias.
+    learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. The training set is what
+    an epoch reads of it; of a stream, what the run reads. Raises ConfigError if there is no such parameter, or if a
+    stream and a run have no known end. A resumed run keeps its bias.
     """
 
     def __init__(self, bias: str = "network.decoder.4.bias") -> None:
@@ -50,9 +54,20 @@ class OutputBias(pl.Callback):
 def sums(trainer: pl.Trainer) -> tuple[Tensor, Tensor]:
     """The sum of the training images, and their number, over all processes."""
     total, count = torch.zeros(()), 0
-    for batch in trainer.train_dataloader or []:
+    for batch in islice(iter(trainer.train_dataloader), most_batches(trainer)):  # type: ignore[call-overload]
         x = first_tensor(trainer.strategy.batch_to_device(batch))
         total, count = total.to(x) + x.sum(0), count + len(x)
     both = [total, torch.tensor(float(count), device=total.device)]
     total, number = (trainer.strategy.reduce(value, reduce_op="sum") for value in both)
     return total, number
+
+
+def most_batches(trainer: pl.Trainer) -> int | None:
+    """The batches of an epoch, or of the run; None for a stream that ends in every epoch. Raises ConfigError."""
+    length = length_of(trainer)
+    most = min(length.per_epoch, length.max_steps * length.accumulated)
+    if math.isfinite(most):
+        return int(most)
+    if math.isinf(length.epochs):
+        length.needed_by("OutputBias: the mean of a stream")
+    return None

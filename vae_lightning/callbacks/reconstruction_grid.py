@@ -42,18 +42,17 @@ class ReconstructionGrid(PictureCallback):
         self._reconstruct = method(pl_module, self, "reconstruct", self.reconstruct)
         with looking(trainer, pl_module, seed=0):
             images = held_out_images(trainer, self.num_images) if self.images is None else self.images
-        self.images = images.to(pl_module.device)
+        self._images = images.to(pl_module.device)
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
-        assert self.images is not None  # `prepare` found some
-        reconstructions = first_tensor(self._reconstruct(self.images))
-        if reconstructions.numel() != self.images.numel():
-            sizes = f"{list(self.images.shape)} -> {list(reconstructions.shape)}"
+        reconstructions = first_tensor(self._reconstruct(self._images))
+        if reconstructions.numel() != self._images.numel():
+            sizes = f"{list(self._images.shape)} -> {list(reconstructions.shape)}"
             raise ConfigError(
                 f"ReconstructionGrid(reconstruct={self.reconstruct!r}): {sizes}; it must keep the shape of x"
             )
-        reconstructions = reconstructions.reshape(self.images.shape)
-        rows = zip(self.images.split(self.columns), reconstructions.split(self.columns), strict=True)
+        reconstructions = reconstructions.reshape(self._images.shape)
+        rows = zip(self._images.split(self.columns), reconstructions.split(self.columns), strict=True)
         pairs = [torch.cat([padded(x, self.columns), padded(y, self.columns)]) for x, y in rows]
         canvas = grid(torch.cat(pairs), self.columns)
         return Picture(canvas, "x, and E[x|z] below it", ["x", "E[x|z]"] * len(pairs))

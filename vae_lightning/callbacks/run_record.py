@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from datetime import datetime, timezone
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.errors import Diverged, Interrupted
 from vae_lightning.runs.atomic import write_text
@@ -38,15 +40,18 @@ class RunRecord(pl.Callback):
     """Writes `run_meta.json`: status, times, device, versions, git revision, seed, data, final metrics.
 
     The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. The entry `data` is the result of the
-    data module's `describe()`, if it has that method. `add` adds other entries, such as the configuration.
+    data module's `describe()`, if it has that method. `add` adds other entries, such as the configuration. A second fit
+    keeps only these entries.
     """
 
     def __init__(self, dirpath: str | PathLike | None = None) -> None:
         self.dirpath = dirpath
         self.record: dict[str, Any] = {}
+        self._added: dict[str, Any] = {}
 
     def add(self, **facts: Any) -> None:
         """Adds entries with plain values. They are on disk after the next write."""
+        self._added.update(facts)
         self.record.update(facts)
 
     @rank_zero_only
@@ -55,7 +60,7 @@ class RunRecord(pl.Callback):
         self.record = {
             "status": "running",
             "started": now(),
-            **{key: value for key, value in self.record.items() if key not in ("status", "started", "ended", "error")},
+            **self._added,
             "seed": int(os.environ["PL_GLOBAL_SEED"]) if "PL_GLOBAL_SEED" in os.environ else None,
             "data": describe() if describe else None,
             "device": device(trainer),
@@ -68,6 +73,9 @@ class RunRecord(pl.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        after_module(trainer, partial(self._read, trainer))
+
+    def _read(self, trainer: pl.Trainer) -> None:
         self.record.update(epochs_done=trainer.current_epoch + 1, metrics=metrics(trainer))
 
     @rank_zero_only
