@@ -11,8 +11,8 @@ from vae_lightning.errors import ConfigError
 class Length:
     """A run ends after `epochs` or after `max_steps` steps of the optimizer; inf stands for an end that is not known.
 
-    An epoch has `per_epoch` batches; a stream does not know how many. A step takes `accumulated` batches. Under `manual`
-    optimization a batch may step several optimizers, so only batches count there.
+    An epoch has `per_epoch` batches; a stream does not know how many. A step takes `accumulated` batches. Under
+    `manual` optimization a batch may step several optimizers, so only batches count there.
     """
 
     epochs: float
@@ -48,8 +48,8 @@ class Length:
         """The steps of the run. Raises ConfigError if they are not known."""
         if not self.known:
             raise ConfigError(
-                f"{what} needs the length of the run, which is not known; give the trainer max_steps, or max_epochs and "
-                "limit_train_batches"
+                f"{what} needs the length of the run, which is not known; give the trainer max_steps, or max_epochs "
+                "and limit_train_batches"
             )
         return self.steps
 

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from vae_lightning.app import command
 from vae_lightning.app.config import check_keys
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.rules import FLAG, optional, whole
 from vae_lightning.runs.readings import thinned
 from vae_lightning.runs.run import resolved
@@ -32,7 +33,7 @@ def montage(cfg: DictConfig) -> None:
         raise ConfigError(f"output={cfg.output}: must end in .png, .jpg or .webp")
     output.parent.mkdir(parents=True, exist_ok=True)
     sheet(paths, cfg.columns, cfg.labels, cfg.font_size).save(output)
-    print(f"{len(paths)} pictures -> {output}")
+    say(f"{len(paths)} pictures -> {output}")
 
 
 def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:

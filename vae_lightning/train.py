@@ -4,6 +4,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_lightning.app import command, config, sweep
+from vae_lightning.output import say
 
 
 def train(cfg: DictConfig) -> float:
@@ -22,9 +23,10 @@ def train(cfg: DictConfig) -> float:
         job = prepare(cfg, list(hydra_cfg.overrides.task), hydra_cfg.runtime.choices)
         if not isinstance(job, Job):
             recorder.becomes(job.path, str(job.config["group"]))
-            print(f"{job.path}: completed, nothing to do")
+            say(f"{job.path}: completed, nothing to do")
             return job.score
-        recorder.becomes(job.folder, str(job.config["group"]))
+        if not job.is_trial:
+            recorder.becomes(job.folder, str(job.config["group"]))
         return fit(job)
 
 

@@ -160,8 +160,8 @@ def test_a_metric_of_every_second_epoch_leaves_a_gap(foreign_fit, tmp_path):
     ],
 )
 def test_a_metric_that_is_never_logged_is_told_once_with_those_that_are(foreign_fit, make, missing):
+    callback = make()
     with pytest.warns(UserWarning, match=f"no metric is logged as {missing}") as caught:
-        callback = make()
         foreign_fit(callback, epochs=3)
     (told,) = [str(warning.message) for warning in caught if "no metric" in str(warning.message)]
     assert told.startswith(f"{type(callback).__name__}: ")

@@ -15,7 +15,7 @@ from strangers import IMAGES, Gan, Stream, images, listed, plain, quiet_trainer
 from torch.utils.data import DataLoader
 
 from vae_lightning import VAE
-from vae_lightning.app.prepare import batches_per_epoch
+from vae_lightning.app.rehearsal import num_batches
 from vae_lightning.callbacks import BetaAnnealing, CurveLog, GracefulStop, OutputBias, Progress, SampleGrid
 from vae_lightning.errors import ConfigError, Interrupted
 from vae_lightning.latent import DiagonalGaussian
@@ -198,15 +198,15 @@ def test_a_run_that_is_resumed_within_an_epoch_goes_on_with_the_schedule(tmp_pat
 
 
 def test_pictures_of_two_optimizers_have_the_step_of_the_metrics(tmp_path):
-    class Takes(CSVLogger):
-        steps: list[int] = []
+    steps = []
 
+    class Takes(CSVLogger):
         def log_image(self, key, images, step=None):
-            self.steps.append(step)
+            steps.append(step)
 
     logger = Takes(tmp_path)
     quiet_trainer(tmp_path, SampleGrid("dream"), logger=logger, max_epochs=2, log_every_n_steps=1).fit(Gan(), plain())
-    assert logger.steps == [0, BATCHES, 2 * BATCHES]
+    assert steps == [0, BATCHES, 2 * BATCHES]
 
 
 def test_a_picture_of_the_untrained_model_is_not_drawn_again_by_a_resumed_run(tmp_path):
@@ -251,8 +251,13 @@ def test_steps_and_epochs_of_a_run(length, steps, epochs):
         (stream(), 3, 3),
     ],
 )
-def test_the_rehearsal_counts_batches_as_the_trainer_does(loader, limit, expected):
-    assert batches_per_epoch(loader, limit) == expected
+def test_the_rehearsal_counts_batches_as_the_trainer_does(tmp_path, loader, limit, expected):
+    class Data(pl.LightningDataModule):
+        def train_dataloader(self):
+            return loader
+
+    trainer = quiet_trainer(tmp_path, limit_train_batches=limit)
+    assert num_batches(trainer, Data())["train"] == expected
 
 
 def test_a_schedule_that_outlasts_limited_batches_is_refused_before_a_folder_is_made(train, tmp_path):

@@ -1,4 +1,4 @@
-"""Projects of other people: a LightningModule, its data and the way it is trained. All have the methods of ForeignVAE."""
+"""Projects of other people: a LightningModule, its data and its training. All have the methods of ForeignVAE."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

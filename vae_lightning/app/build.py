@@ -10,6 +10,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -103,12 +104,12 @@ def callbacks_and_loggers(cfg: DictConfig) -> tuple[list[DictConfig], list[DictC
 def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bool = True) -> pl.Trainer:
     """The trainer with the callbacks and loggers of the configuration.
 
-    A callback that monitors validation is left out where there is no validation set.
+    A ModelCheckpoint that monitors validation is left out where there is no validation.
     """
     nodes, logger_nodes = callbacks_and_loggers(cfg)
     callbacks: list[pl.Callback] = [build(node) for node in nodes]
-    if getattr(data, "val_size", None) == 0:
-        callbacks = [part for part in callbacks if not str(getattr(part, "monitor", "")).startswith("val/")]
+    if getattr(data, "val_size", None) == 0 or cfg.trainer.get("limit_val_batches") == 0:
+        callbacks = [part for part in callbacks if not selects_by_validation(part)]
     loggers = [build(node) for node in logger_nodes] if with_loggers else []
     more = {"callbacks": callbacks, "logger": loggers or False, "plugins": [WholeCheckpointIO()]}
     try:
@@ -116,6 +117,11 @@ def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bo
     except ConfigError as error:
         asked = ", ".join(f"trainer.{key}={shown(cfg.trainer[key])}" for key in ("accelerator", "devices"))
         raise ConfigError(f"{asked}: {error}; auto and 1 always work") from error
+
+
+def selects_by_validation(part: pl.Callback) -> bool:
+    """Whether a callback is a ModelCheckpoint that monitors a metric of the validation set."""
+    return isinstance(part, ModelCheckpoint) and str(part.monitor).startswith("val/")
 
 
 def check_loggers(cfg: DictConfig) -> None:

@@ -20,6 +20,7 @@ from vae_lightning.app.arguments import check_arguments, quoted
 from vae_lightning.app.config import CONF
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
+from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
 
 
@@ -41,14 +42,15 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
 def answered(tracebacks: bool = False) -> Iterator[None]:
     """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error."""
     try:
-        yield
+        with unfailing():
+            yield
     except KeyboardInterrupt:  # before or after training; during training GracefulStop answers
-        print("error: interrupted", file=sys.stderr)
+        say("error: interrupted", error=True)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         mistake = as_user_error(error, sys.argv[1:])
         if mistake is None or tracebacks:
-            traceback.print_exc()
+            say(traceback.format_exc(), end="", error=True)
         elif not getattr(mistake, "was_told", False):
             tell(mistake)
         sys.exit(mistake.status if mistake else 1)
@@ -60,9 +62,10 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     def told(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.MULTIRUN:
-            print(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}", flush=True)
+            say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
         try:
-            return task(cfg)
+            with unfailing():  # also in the worker of a launcher, where `answered` does not run
+                return task(cfg)
         except Exception as error:
             mistake = as_user_error(error, [])
             if mistake is None:
@@ -71,7 +74,7 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             if hydra_cfg.mode == RunMode.RUN:
                 sys.exit(mistake.status)
             if isinstance(mistake, Interrupted):  # a signal to one job ends the sweep
-                print(not_started(hydra_cfg.job.num), file=sys.stderr, flush=True)
+                say(not_started(hydra_cfg.job.num), error=True)
                 sys.exit(mistake.status)
             mistake.was_told = True  # type: ignore[attr-defined]
             raise mistake from None
@@ -82,7 +85,7 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 def tell(mistake: UserError) -> None:
     """Prints one line on stderr. A character that cannot be printed becomes a space."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
-    print(f"error: {line}", file=sys.stderr, flush=True)
+    say(f"error: {line}", error=True)
 
 
 def not_started(job: int) -> str:

@@ -99,3 +99,11 @@ def steps_done(trainer: pl.Trainer) -> int:
     """The steps of the run so far. Under manual optimization a batch is a step, however many optimizers it steps."""
     automatic = trainer.lightning_module.automatic_optimization
     return trainer.global_step if automatic else trainer.fit_loop.total_batch_idx + 1
+
+
+def best_checkpoint(trainer: pl.Trainer) -> Path | None:
+    """The file that the first ModelCheckpoint with a `monitor` holds for the best; None if none was selected."""
+    for callback in trainer.checkpoint_callbacks:
+        if getattr(callback, "monitor", None) and getattr(callback, "best_model_path", ""):
+            return Path(callback.best_model_path)  # type: ignore[attr-defined]
+    return None

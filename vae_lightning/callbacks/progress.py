@@ -1,7 +1,6 @@
 """Progress of a run: one line per epoch, 80 columns, readable in a log file too."""
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from vae_lightning.callbacks.epoch_end import NewMetrics, after_module
 from vae_lightning.callbacks.foreign import description
 from vae_lightning.length import length_of
+from vae_lightning.output import on_terminal, say
 from vae_lightning.runs.words import duration
 
 HEADER = "   train ELBO = -( recon +     KL )    val ELBO     beta"
@@ -23,9 +23,9 @@ class Progress(ProgressBar):
     """Prints a line after every epoch: its number, its metrics and the time left.
 
     Without `columns` the metrics are ELBO = -(recon + KL) in nats per datapoint, the validation ELBO and beta, logged
-    as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`. `columns` maps the name of each column to a logged
-    metric. A metric that is not logged is shown as a dash; a warning names the metrics that are not logged at all. On a
-    terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed.
+    as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`. `columns` maps the name of each column to a
+    logged metric. A metric that is not logged is shown as a dash; a warning names the metrics that are not logged at
+    all. On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
@@ -42,7 +42,7 @@ class Progress(ProgressBar):
 
     @property
     def _live(self) -> bool:
-        return self._enabled and sys.stdout.isatty()
+        return self._enabled and on_terminal()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started, self._drawn, self._best = time.monotonic(), 0.0, (-math.inf, 0)
@@ -51,7 +51,7 @@ class Progress(ProgressBar):
         self._metrics = NewMetrics(trainer, self, self.columns.values() or ELBO, any_will_do=not self.columns)
         if self._enabled:
             names = "".join(f"  {name:>{width_of(name)}}" for name in self.columns) or HEADER
-            print(f"{headline(trainer)}run folder: {trainer.default_root_dir}\n  epoch{names}   time left", flush=True)
+            say(f"{headline(trainer)}\n  epoch{names}   time left")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -64,7 +64,7 @@ class Progress(ProgressBar):
             share = min(1.0, (batch_idx + 1) / max(1, batches))
             done = f"{'█' * int(30 * share):·<30} {100 * share:3.0f} %"
         text = f"{self._epoch(trainer)}   {done}   {self._time_left(trainer, trainer.current_epoch)}"
-        print(f"\r{text:<78}", end="", flush=True)
+        say(f"\r{text:<78}", end="")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled:
@@ -82,28 +82,25 @@ class Progress(ProgressBar):
         ours = f"   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, '.3f')}"
         theirs = "".join(f"  {number(key, width_of(name), '.5g')}" for name, key in self.columns.items())
         line = f"{self._epoch(trainer)}{theirs or ours}   {self._time_left(trainer, trainer.current_epoch + 1):>9}"
-        print(f"\r{line:<78}" if self._live else line, flush=True)
+        say(f"\r{line:<78}" if self._live else line)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and self._best[1]:
-            print(f"\nbest epoch {self._best[1]}: validation ELBO {self._best[0]:.2f} nats", flush=True)
+            say(f"\nbest epoch {self._best[1]}: validation ELBO {self._best[0]:.2f} nats")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logged = trainer.callback_metrics
         if self._enabled and "test/elbo" in logged:
             terms = [f"{float(logged[key]):.2f}" for key in ("test/recon", "test/kl") if key in logged]
             split = f" = -({' + '.join(terms)})" if len(terms) == 2 else ""
-            print(f"test ELBO {float(logged['test/elbo']):.2f} nats{split}")
-            print(f"{headline(trainer)}run folder: {trainer.default_root_dir}", flush=True)
+            say(f"test ELBO {float(logged['test/elbo']):.2f} nats{split}")
+            say(headline(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._enabled and isinstance(exception, KeyboardInterrupt):
-            print(
-                f"\ninterrupted in epoch {trainer.current_epoch + 1}; run folder: {trainer.default_root_dir}",
-                flush=True,
-            )
+            say(f"\ninterrupted in epoch {trainer.current_epoch + 1}; run folder: {trainer.default_root_dir}")
         elif self._live:
-            print(flush=True)
+            say("")
 
     def _epoch(self, trainer: pl.Trainer) -> str:
         total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
@@ -129,5 +126,6 @@ def width_of(name: str) -> int:
 
 
 def headline(trainer: pl.Trainer) -> str:
-    """A line that describes the data, if the data module has a description."""
-    return f"{text}\n" if (text := description(trainer)) else ""
+    """The data, if the data module has a description, and the run folder, which a trial does not have."""
+    folder = "trial (fast_dev_run)" if trainer.fast_dev_run else f"run folder: {trainer.default_root_dir}"  # type: ignore
+    return "\n".join(line for line in (description(trainer), folder) if line)

@@ -1,6 +1,5 @@
 """MNIST and Fashion-MNIST. <-> conf/data/"""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from vae_lightning.data.mirrors import MIRRORS, sources_of
 from vae_lightning.data.sources import Folder, Found, Source, Subset, obtain
 from vae_lightning.data.splits import Splits
 from vae_lightning.errors import DataError
+from vae_lightning.output import say
 from vae_lightning.rules import FLAG, check
 
 
@@ -82,7 +82,7 @@ class MNISTDataModule(ImageDataModule):
         if self._found is None:
             self._found = obtain(self.sources, self.files, self.root, str(self.name), self.allow_subset)
             if self._found.subset:
-                print(subset_warning(self.title, self._found.problems), file=sys.stderr, flush=True)
+                say(subset_warning(self.title, self._found.problems), error=True)
         return self._found
 
 
