@@ -57,7 +57,8 @@ def held_out_images(trainer: pl.Trainer, n: int) -> Tensor:
     """The first `n` images of the test set, else of the validation set, else of the training set, on the device."""
     for loader in (test_loader(trainer), trainer.val_dataloaders, trainer.train_dataloader):
         images: list[Tensor] = []
-        for batch in chain.from_iterable(loader if isinstance(loader, list | tuple) else [loader or []]):
+        loaders = loader if isinstance(loader, list | tuple) else [] if loader is None else [loader]
+        for batch in chain.from_iterable(loaders):
             images.extend(first_tensor(trainer.strategy.batch_to_device(batch)))
             if len(images) >= n:
                 break
