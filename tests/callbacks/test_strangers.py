@@ -22,6 +22,15 @@ ARGUMENTS = {
     "schedule": Linear(length=4, unit="steps"),
 }
 CHANGES_WEIGHTS = {"OutputBias"}
+WRITES = {  # what lies in the folder of every project afterwards
+    "CurveLog": ["curves/train_log.csv", "curves/losses.png"],
+    "EpochWeights": ["vae_epoch_0000.pt", "vae_epoch_0001.pt"],
+    "LatentTraversal": ["traversals/epoch_0000.png", "traversals/epoch_0001.png"],
+    "LatentUsage": ["curves/latent_usage.csv"],
+    "ReconstructionGrid": ["reconstructions/epoch_0000.png", "reconstructions/epoch_0001.png"],
+    "RunRecord": ["run_meta.json"],
+    "SampleGrid": ["samples/epoch_0000.png", "samples/epoch_0001.png"],
+}
 
 
 def make(name: str):
@@ -52,6 +61,7 @@ def test_every_callback_works_in_every_project(tmp_path, monkeypatch, trained, n
     module, trainer = PROJECTS[project].train(tmp_path, callback)
     assert trainer.state.finished
     assert trainer.global_step > 0
+    assert all((tmp_path / file).is_file() for file in WRITES.get(name, ()))
     assert callback in trainer.callbacks
     assert len(trainer.callbacks) == 1 + len(PROJECTS[project].callbacks())
     weights = module.state_dict()

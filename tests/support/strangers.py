@@ -158,6 +158,7 @@ PROJECTS = {
         loaders=(lambda: listed(Stream(endless=True)),), limits={"max_steps": 8, "limit_val_batches": 2}
     ),
     "float16": Project(options=half),
+    "bfloat16": Project(options=lambda: {"precision": "bf16-mixed"}),
     "tuners": Project(modules=(Tuned,), loaders=(lambda: None,), callbacks=tuners),
     "average": Project(callbacks=lambda: [EMAWeightAveraging()]),
     "folds": Project(modules=(ForeignVAE, LargeImages), loaders=(plain, partial(plain, side=6))),
