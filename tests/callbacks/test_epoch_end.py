@@ -168,6 +168,13 @@ def test_a_metric_that_is_never_logged_is_told_once_with_those_that_are(foreign_
     assert "logged: foreign_loss, foreign_val_loss" in told
 
 
+def test_there_is_no_chart_of_nothing(foreign_fit, tmp_path):
+    with pytest.warns(UserWarning, match="no metric is logged as foreign_los"):
+        foreign_fit(CurveLog({"loss": "foreign_los"}))
+    assert [row["epoch"] for row in rows_of(tmp_path)] == ["1", "2"]
+    assert not (tmp_path / "curves" / "losses.png").exists()
+
+
 def test_a_metric_of_validation_is_waited_for(foreign_fit):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*no metric")

@@ -21,6 +21,8 @@ ARGUMENTS = {
     "sample": "dream",
     "schedule": Linear(length=4, unit="steps"),
 }
+METRICS = {"columns": {"loss": "foreign_loss"}}
+READS_METRICS = {"CurveLog", "Progress"}
 CHANGES_WEIGHTS = {"OutputBias"}
 WRITES = {  # what lies in the folder of every project afterwards
     "CurveLog": ["curves/train_log.csv", "curves/losses.png"],
@@ -35,8 +37,8 @@ WRITES = {  # what lies in the folder of every project afterwards
 
 def make(name: str):
     """The callback with the names of the foreign methods."""
-    kind = getattr(callbacks, name)
-    return kind(**{key: ARGUMENTS[key] for key in inspect.signature(kind).parameters if key in ARGUMENTS})
+    kind, given = getattr(callbacks, name), {**ARGUMENTS, **(METRICS if name in READS_METRICS else {})}
+    return kind(**{key: given[key] for key in inspect.signature(kind).parameters if key in given})
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def trained(tmp_path_factory):
     return weights
 
 
-@pytest.mark.filterwarnings("ignore:.*no metric is logged as")
+@pytest.mark.filterwarnings("error:.*no metric is logged as")
 @pytest.mark.parametrize("project", PROJECTS)
 @pytest.mark.parametrize("name", callbacks.__all__)
 def test_every_callback_works_in_every_project(tmp_path, monkeypatch, trained, name, project):

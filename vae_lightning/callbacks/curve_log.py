@@ -88,10 +88,15 @@ COLOURS = {"elbo": "C0", "recon": "C1", "kl": "C2", "beta": "C3"}
 
 
 def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
-    """Three panels by epoch: the ELBO, its two terms, and beta. Other columns share one panel. Validation is dashed."""
+    """Three panels by epoch: the ELBO, its two terms, and beta. Other columns share one panel. Validation is dashed.
+
+    Draws nothing if no column has a value.
+    """
     from matplotlib.figure import Figure  # pyplot would keep global state and open windows
 
     filled = {name for row in rows for name, value in row.items() if value and name != "epoch"}
+    if not filled:
+        return
     panels = {name: columns for name, columns in PANELS.items() if filled & set(columns)}
     panels = panels or {"": tuple(sorted(filled))}
     figure = Figure(figsize=(11, 3.4))
