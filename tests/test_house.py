@@ -17,7 +17,7 @@ LEVELS: list[tuple[str, ...]] = [
     ("errors", "rules", "version", "shapes", "batch", "output"),
     ("runs",),
     ("equations", "noise"),
-    ("loss", "latent", "network", "schedule", "optimizer"),
+    ("loss", "latent", "network", "schedule", "optimizer", "length"),
     ("model", "bound", "linear_gaussian"),
     ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks"),
     ("pages",),
@@ -25,19 +25,8 @@ LEVELS: list[tuple[str, ...]] = [
     COMMANDS,
     ("__init__",),  # what a user sees of the package: it exports, and nothing of the package imports it
 ]
-MATHEMATICS = (
-    "equations",
-    "noise",
-    "shapes",
-    "batch",
-    "loss",
-    "latent",
-    "network",
-    "schedule",
-    "optimizer",
-    "model",
-    "bound",
-)
+MATHEMATICS = ("equations", "noise", "shapes", "batch", "loss", "latent", "network", "schedule", "length", "optimizer")
+MATHEMATICS += ("model", "bound")
 BARRED = {  # wing -> what it must not import
     "callbacks": ("vae_lightning.module", "vae_lightning.data", "vae_lightning.evaluation", "vae_lightning.trainer"),
     "runs": ("torch", "lightning"),

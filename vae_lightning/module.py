@@ -14,6 +14,7 @@ from torch import Tensor
 from vae_lightning.batch import images_of
 from vae_lightning.bound import Bound, Elbo
 from vae_lightning.latent import DiagonalGaussian, Latent, Posterior
+from vae_lightning.length import length_of
 from vae_lightning.loss import Bernoulli, Likelihood
 from vae_lightning.model import Model
 from vae_lightning.network import MLP, Network
@@ -121,7 +122,7 @@ class VAE(pl.LightningModule):
 
     def _decay(self, step: int) -> float:
         """The learning rate as a multiple of the first one. A resumed run asks for step 0 before it knows its step."""
-        return self.optimizer.decay(step / self.trainer.estimated_stepping_batches) if step else 1.0
+        return self.optimizer.decay(step / length_of(self.trainer).needed_by("optimizer.final_lr")) if step else 1.0
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
         """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""

@@ -1,8 +1,9 @@
 """Schedules of beta, the weight of the KL: pure functions of the run's progress t in [0, 1]. <-> conf/schedule/
 
 A schedule is a shape stretched over `length`, counted in `unit`: a `fraction` of the run, `epochs` or `steps`.
-`in_fractions` turns epochs and steps into a fraction once the length of the run is known. A schedule has no state, so a
-resumed run continues the curve. All raise ConfigError when a field breaks its rule.
+`in_fractions` turns epochs and steps into a fraction once the length of the run is known. `span` is what a schedule
+runs over where that length is not known. A schedule has no state, so a resumed run continues the curve. All raise
+ConfigError when a field breaks its rule.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeVar
 
 from vae_lightning.errors import ConfigError
+from vae_lightning.length import Length
 from vae_lightning.rules import Count, NonNegative, Positive, check, number, one_of
 
 Schedule = Callable[[float], float]
@@ -147,3 +149,29 @@ def in_fractions(schedule: AnySchedule, steps: float, epochs: float) -> AnySched
     if cycles > steps * length / whole:
         raise ConfigError(f"schedule.cycles={cycles}: more than the {steps * length / whole:g} steps of its length")
     return dataclasses.replace(schedule, length=length / whole, unit="fraction")  # type: ignore[type-var]
+
+
+def span(schedule: Schedule, run: Length) -> Length:
+    """The length over which t rises from 0 to 1: that of the run, or that of the schedule.
+
+    A run may have no known end, or an end after steps of several optimizers. A schedule in steps or epochs then has a
+    length of its own, after which t stays at 1. Under manual optimization a step of the schedule is a batch. Raises
+    ConfigError for a schedule that needs a length which is not known.
+    """
+    unit, length = getattr(schedule, "unit", None), getattr(schedule, "length", 1)
+    if unit == "epochs" and math.isinf(run.per_epoch):
+        raise ConfigError(
+            "schedule.unit=epochs: the batches of an epoch are not known; give the trainer limit_train_batches, or use "
+            "schedule.unit=steps"
+        )
+    several = run.manual and math.isfinite(run.max_steps)  # optimizers
+    if run.known and not (several and unit in ("steps", "epochs")):
+        return run
+    if unit == "epochs":
+        return dataclasses.replace(run, epochs=length, max_steps=math.inf)
+    if unit == "steps" and run.manual:
+        return dataclasses.replace(run, epochs=1, per_epoch=length, max_steps=math.inf)
+    if unit == "steps" or isinstance(schedule, Constant):
+        return dataclasses.replace(run, epochs=math.inf, max_steps=length)
+    run.needed_by("BetaAnnealing: a schedule that is not in steps")
+    return run

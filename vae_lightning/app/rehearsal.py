@@ -22,9 +22,10 @@ from vae_lightning import checkpoint
 from vae_lightning.app import build
 from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, UserError, did_you_mean
+from vae_lightning.length import length_of
 from vae_lightning.module import VAE
 from vae_lightning.runs.files import CHECKPOINTS
-from vae_lightning.schedule import in_fractions
+from vae_lightning.schedule import in_fractions, span
 
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
@@ -46,11 +47,11 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
     schedule = build.build(cfg.schedule)
-    if math.isfinite(batches["train"]):
-        steps_per_epoch = math.ceil(batches["train"] / trainer.accumulate_grad_batches)
-        steps = steps_per_epoch * (trainer.max_epochs or cfg.epochs)
-        steps = steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
-        in_fractions(schedule, steps, steps / steps_per_epoch)
+    length = length_of(trainer, batches["train"])
+    stretched = span(schedule, length)
+    in_fractions(schedule, stretched.steps, stretched.whole_epochs)
+    if getattr(module.optimizer, "decays", False):
+        length.needed_by("optimizer.final_lr")
     check_monitors(callbacks, module, batches["val"] > 0)
     check_files(callbacks, Path(trainer.default_root_dir))
     for name, part in callbacks.items():

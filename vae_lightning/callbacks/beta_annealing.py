@@ -1,6 +1,5 @@
 """Annealing of a weight of any LightningModule, by its name."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,15 +8,18 @@ from torch import Tensor
 
 from vae_lightning.callbacks.foreign import follow
 from vae_lightning.errors import ConfigError
-from vae_lightning.schedule import in_fractions
+from vae_lightning.length import length_of
+from vae_lightning.schedule import in_fractions, span
 
 
 class BetaAnnealing(pl.Callback):
-    """Sets `attribute` of the module to `schedule(t)` before every training step, t = global step / steps of the run.
+    """Sets `attribute` of the module to `schedule(t)` before every training batch, t = batch / batches of the run.
 
     `attribute` is the name of a number or of a tensor of one element, and may be dotted (`"loss.kl_weight"`).
-    `schedule` is one of `vae_lightning.schedule` or any function of t in [0, 1). Raises ConfigError if the module has
-    no such number, or if the schedule ends after the run.
+    `schedule` is one of `vae_lightning.schedule` or any function of t in [0, 1). In a run that `max_steps` ends, t is
+    also at least the share of these steps. A schedule in steps counts the steps of the optimizer; under manual
+    optimization, where a batch may step several optimizers, it counts batches. Raises ConfigError if the module has no
+    such number, if the schedule ends after the run, or if it needs the length of the run and that is not known.
     """
 
     def __init__(self, schedule: Callable[[float], float], attribute: str = "beta") -> None:
@@ -36,17 +38,15 @@ class BetaAnnealing(pl.Callback):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._steps = trainer.estimated_stepping_batches
-        if math.isinf(self._steps):
-            raise ConfigError("BetaAnnealing: the run has no end; give the trainer max_epochs or max_steps")
-        steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        stretched = (self.schedule, self._steps, self._steps / steps_per_epoch)
+        self._span = span(self.schedule, length_of(trainer))
+        stretched = (self.schedule, self._span.steps, self._span.whole_epochs)
         self._curve = self.schedule if trainer.fast_dev_run else in_fractions(*stretched)  # type: ignore[attr-defined]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        value = float(self._curve(min(1.0, trainer.global_step / self._steps)))
+        t = self._span.progress(trainer.fit_loop.total_batch_idx, trainer.global_step)
+        value = float(self._curve(t))
         path, _, name = self.attribute.rpartition(".")
         holder = follow(pl_module, path)
         current = getattr(holder, name)

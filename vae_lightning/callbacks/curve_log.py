@@ -3,13 +3,15 @@
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.callbacks.foreign import NewMetrics, run_dir
+from vae_lightning.callbacks.epoch_end import NewMetrics, after_module
+from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.callbacks.pictures import caption
 from vae_lightning.runs.atomic import atomically
 from vae_lightning.runs.files import CURVES, LOG, LOSSES
@@ -34,23 +36,28 @@ class CurveLog(pl.Callback):
 
     Drawing takes a hundredth of the run's time at most, so not every short epoch is drawn. The last epoch is always
     drawn, also if the run fails. `columns` maps each column to a logged metric; the first column is `epoch`, which
-    counts from 1. A metric that was not logged in an epoch leaves its cell empty. Nats per datapoint. A resumed run
-    keeps its earlier rows.
+    counts from 1. A metric that was not logged in an epoch leaves its cell empty; a warning names the metrics that are
+    not logged at all. Nats per datapoint. A resumed run keeps its earlier rows.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
         self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
-        self._metrics = NewMetrics()
+        self._any_will_do = not columns
         self._draw_at, self._undrawn = 0.0, ""  # the time of the next drawing, and its title
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         path = run_dir(trainer, self.dirpath) / CURVES / LOG
         self._log = EpochRows(path, list(self.columns), trainer.current_epoch)
+        self._metrics = NewMetrics(trainer, self, self.columns.values(), self._any_will_do)
+        self._draw_at, self._undrawn = 0.0, ""
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch, metrics = trainer.current_epoch + 1, self._metrics.of(trainer.callback_metrics)
+        after_module(trainer, partial(self._read, trainer))
+
+    def _read(self, trainer: pl.Trainer) -> None:
+        epoch, metrics = trainer.current_epoch + 1, self._metrics.of(trainer)
         self._log.add(epoch, {name: metrics[key] for name, key in self.columns.items() if key in metrics})
         self._undrawn = caption(trainer, "nats per datapoint", epoch)
         if time.monotonic() >= self._draw_at:
@@ -81,10 +88,15 @@ COLOURS = {"elbo": "C0", "recon": "C1", "kl": "C2", "beta": "C3"}
 
 
 def draw(rows: list[dict[str, str]], title: str, path: Path) -> None:
-    """Three panels by epoch: the ELBO, its two terms, and beta. Other columns share one panel. Validation is dashed."""
+    """Three panels by epoch: the ELBO, its two terms, and beta. Other columns share one panel. Validation is dashed.
+
+    Draws nothing if no column has a value.
+    """
     from matplotlib.figure import Figure  # pyplot would keep global state and open windows
 
     filled = {name for row in rows for name, value in row.items() if value and name != "epoch"}
+    if not filled:
+        return
     panels = {name: columns for name, columns in PANELS.items() if filled & set(columns)}
     panels = panels or {"": tuple(sorted(filled))}
     figure = Figure(figsize=(11, 3.4))

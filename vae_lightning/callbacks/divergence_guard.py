@@ -40,6 +40,10 @@ class DivergenceGuard(pl.Callback):
         check(self, type(self).__name__)
         self._loss: Tensor | None = None
         self._batch: Any = None
+        self._diverged_at = torch.full((), -1)  # a step; -1 if none diverged
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._loss, self._batch, self._diverged_at = None, None, torch.full((), -1)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         on_cpu = trainer.strategy.root_device.type == "cpu"

@@ -1,10 +1,12 @@
 """The weights after every epoch, each in a file."""
 
+from functools import partial
 from os import PathLike
 
 import lightning.pytorch as pl
 import torch
 
+from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.atomic import atomically
@@ -28,11 +30,11 @@ class EpochWeights(pl.Callback):
         check(self, type(self).__name__)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch == 0:
+        if trainer.global_step == 0:
             self._save(trainer, pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._save(trainer, pl_module, trainer.current_epoch + 1)
+        after_module(trainer, partial(self._save, trainer, pl_module, trainer.current_epoch + 1))
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         if self.enabled and trainer.is_global_zero and epoch % self.every_n_epochs == 0:

@@ -6,7 +6,7 @@ They find a method or an attribute by its name, read the result of an encoder, a
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -118,22 +118,15 @@ def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
     return Path(path)
 
 
+def steps_done(trainer: pl.Trainer) -> int:
+    """The steps of the run so far. Under manual optimization a batch is a step, however many optimizers it steps."""
+    automatic = trainer.lightning_module.automatic_optimization
+    return trainer.global_step if automatic else trainer.fit_loop.total_batch_idx + 1
+
+
 def best_checkpoint(trainer: pl.Trainer) -> Path | None:
     """The file that the first ModelCheckpoint with a `monitor` holds for the best; None if none was selected."""
     for callback in trainer.checkpoint_callbacks:
         if getattr(callback, "monitor", None) and getattr(callback, "best_model_path", ""):
             return Path(callback.best_model_path)  # type: ignore[attr-defined]
     return None
-
-
-class NewMetrics:
-    """The metrics that were logged since the last call. Lightning keeps the values of epochs without validation."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, Any] = {}
-
-    def of(self, metrics: Mapping[str, Any]) -> dict[str, float]:
-        """The new metrics as plain numbers. A value that is still the same object is an old one."""
-        new = {key: float(value) for key, value in metrics.items() if value is not self._seen.get(key)}
-        self._seen = dict(metrics)
-        return new

@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from vae_lightning.callbacks.foreign import run_dir
+from vae_lightning.callbacks.foreign import run_dir, steps_done
 from vae_lightning.errors import Interrupted
 from vae_lightning.runs.files import CHECKPOINTS, LAST
 
@@ -68,7 +68,7 @@ class GracefulStop(pl.Callback):
     def _stop(self, trainer: pl.Trainer) -> None:
         number, epoch = self._received or signal.SIGTERM, trainer.current_epoch + 1
         saved = "" if trainer.fast_dev_run else f"; saved: go on with resume={trainer.default_root_dir}"  # type: ignore
-        what = f"stopped by {signal.Signals(number).name} after step {trainer.global_step}, in epoch {epoch}"
+        what = f"stopped by {signal.Signals(number).name} after step {steps_done(trainer)}, in epoch {epoch}"
         raise Interrupted(number, what + saved)
 
     def _restore(self) -> None:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from vae_lightning import output
 from vae_lightning.batch import Place
+from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import looking, method, run_dir
 from vae_lightning.callbacks.held_out import encoded, held_out, in_parts
 from vae_lightning.equations import kl_standard_normal
@@ -29,7 +31,8 @@ class LatentUsage(pl.Callback):
     `num_images` held-out images. Logs `active_units`. Prints a sentence when units die and a sentence at the end: the
     units, since when, and what to try. `encode` is the name of a method or a function; it maps x to (mean, log_var), to
     an object with these attributes, or to a Normal. It sees the images in parts, so memory does not grow with their
-    number. `batch` is the key or index of the images in a batch, or a function of the batch.
+    number. `batch` is the key or index of the images in a batch, or a function of the batch. The second LatentUsage of
+    a trainer logs `active_units_2`, and writes `latent_usage_2.csv` if it has no folder of its own.
     """
 
     def __init__(
@@ -46,11 +49,23 @@ class LatentUsage(pl.Callback):
         self._advised = False
         self._last_active: list[int] = []  # for each unit the last epoch in which it was active; 0: never
 
+    @property
+    def state_key(self) -> str:
+        """Lightning's name of the state in a checkpoint: another one for each encoder and folder."""
+        if self.encode == "encode" and self.dirpath is None:
+            return super().state_key
+        encode, folder = name_of(self.encode), None if self.dirpath is None else str(self.dirpath)
+        return self._generate_state_key(encode=encode, dirpath=folder)
+
     def state_dict(self) -> dict[str, Any]:
         return {"last_active": self._last_active}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._last_active = list(state_dict["last_active"])
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and trainer.current_epoch == 0:  # before a resumed fit loads the state of its checkpoint
+            self._advised, self._last_active = False, []
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,20 +73,27 @@ class LatentUsage(pl.Callback):
         with looking(trainer, pl_module, seed=0):
             self._images = in_parts(held_out(trainer, self.num_images, self.batch, self))
             mean, _ = self._codes(pl_module, self._images[:1])
-        self._last_active = self._last_active or [0] * mean.shape[1]
+        if len(self._last_active) != mean.shape[1]:
+            self._last_active = [0] * mean.shape[1]
         columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
         path = run_dir(trainer, self.dirpath) / CURVES / USAGE
+        usages = [part for part in trainer.callbacks if isinstance(part, LatentUsage)]  # type: ignore[attr-defined]
+        self._metric = numbered("active_units", usages.index(self))
+        here = [usage for usage in usages if usage.dirpath == self.dirpath]
+        path = path.with_stem(numbered(path.stem, here.index(self)))
         self._rows = EpochRows(path, columns, trainer.current_epoch)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            after_module(trainer, partial(self._look, trainer, pl_module), logs=True)
+
+    def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if epoch % self.every_n_epochs:
-            return
         with looking(trainer, pl_module, seed=0):
             mean, log_var = self._codes(pl_module, self._images)
             kl, active = kl_standard_normal(mean, log_var).mean(0).tolist(), active_units(mean).tolist()
-        pl_module.log("active_units", float(sum(active)), rank_zero_only=True)
+        pl_module.log(self._metric, float(sum(active)), rank_zero_only=True)
         self._rows.add(epoch, dict(zip(self._rows.columns[1:], [sum(active), *kl], strict=True)))
         before = epoch - self.every_n_epochs
         died = [unit for unit, last in enumerate(self._last_active) if last and last == before and not active[unit]]
@@ -97,6 +119,20 @@ class LatentUsage(pl.Callback):
         """What to try. It is said with the first sentence of a run, and once more at the end."""
         advised, self._advised = self._advised, True
         return "" if advised else f"; {ADVICE}"
+
+
+def name_of(function: str | Callable) -> str:
+    """The name of a method, or the name of a function and the line where it is defined."""
+    if isinstance(function, str):
+        return function
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{name}:{code.co_firstlineno}" if code else name
+
+
+def numbered(name: str, before: int) -> str:
+    """The name; with a number from 2 if there are others before it."""
+    return f"{name}_{before + 1}" if before else name
 
 
 def say(sentence: str) -> None:

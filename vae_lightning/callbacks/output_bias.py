@@ -13,6 +13,7 @@ from vae_lightning.callbacks.foreign import follow, looking
 from vae_lightning.callbacks.held_out import training
 from vae_lightning.callbacks.pixels import UNSEEN, as_numbers
 from vae_lightning.errors import ConfigError
+from vae_lightning.length import length_of
 from vae_lightning.rules import check
 
 LEAST = 1e-3  # the log-odds of a pixel that is never white are minus infinity
@@ -24,8 +25,9 @@ class OutputBias(pl.Callback):
 
     A decoder with a sigmoid then starts at the mean image, and fewer latent units are switched off while the decoder
     learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. `batch` is the key or
-    index of the images in a batch, or a function of the batch. A resumed run keeps its bias. Raises ConfigError if
-    there is no such parameter, if the images leave [0, 1], and for a training set without an end.
+    index of the images in a batch, or a function of the batch. The training set is what an epoch reads of it; of a
+    stream, what the run reads. A resumed run keeps its bias. Raises ConfigError if there is no such parameter, if the
+    images leave [0, 1], and if a stream and a run have no known end.
     """
 
     def __init__(self, bias: str = "network.decoder.4.bias", batch: Place = None) -> None:
@@ -61,7 +63,7 @@ class OutputBias(pl.Callback):
 def sums(trainer: pl.Trainer, place: Place = None) -> tuple[Tensor, Tensor]:
     """The sum of the training images of one epoch, and their number, over all processes."""
     total, count = torch.zeros(()), 0
-    for images in islice(training(trainer).images(trainer, place), batches(trainer)):
+    for images in islice(training(trainer).images(trainer, place), most_batches(trainer)):
         x = as_numbers(images)
         if x.min() < -UNSEEN or x.max() > 1 + UNSEEN:
             low, high = float(x.min()), float(x.max())
@@ -75,11 +77,12 @@ def sums(trainer: pl.Trainer, place: Place = None) -> tuple[Tensor, Tensor]:
     return total, number
 
 
-def batches(trainer: pl.Trainer) -> int:
-    """The number of batches in an epoch, or in the run if the data do not say where an epoch ends."""
-    number = trainer.num_training_batches
-    if math.isinf(number) and trainer.max_steps > 0:
-        return trainer.max_steps * trainer.accumulate_grad_batches
-    if math.isinf(number):
-        raise ConfigError("the training set has no length; give the trainer limit_train_batches")
-    return int(number)
+def most_batches(trainer: pl.Trainer) -> int | None:
+    """The batches of an epoch, or of the run; None for a stream that ends in every epoch. Raises ConfigError."""
+    length = length_of(trainer)
+    most = min(length.per_epoch, length.max_steps * length.accumulated)
+    if math.isfinite(most):
+        return int(most)
+    if math.isinf(length.epochs):
+        length.needed_by("OutputBias: the mean of a stream")
+    return None

@@ -6,6 +6,7 @@ N images, C channels, H W pixels; values in [0, 1].
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +17,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vae_lightning.callbacks.foreign import description, looking, run_dir
+from vae_lightning.callbacks.epoch_end import after_module
+from vae_lightning.callbacks.foreign import description, looking, run_dir, steps_done
 from vae_lightning.runs.atomic import atomically
 from vae_lightning.runs.files import epoch_picture
 
@@ -56,14 +58,14 @@ class PictureCallback(pl.Callback, ABC):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.prepare(trainer, pl_module)
-        if trainer.current_epoch == 0:
+        if trainer.global_step == 0:
             self._publish(trainer, pl_module, epoch=0)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs == 0:
-            self._publish(trainer, pl_module, epoch)
+            after_module(trainer, partial(self._publish, trainer, pl_module, epoch))
 
     def _publish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         with looking(trainer, pl_module, self.seed):
@@ -112,9 +114,9 @@ def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epo
         log_image = getattr(logger, "log_image", None)
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)
         if log_image:
-            log_image(key, [image], step=trainer.global_step)
+            log_image(key, [image], step=steps_done(trainer))
         elif add_image:
-            add_image(key, np.asarray(image), trainer.global_step, dataformats="HWC")
+            add_image(key, np.asarray(image), steps_done(trainer), dataformats="HWC")
 
 
 def caption(trainer: pl.Trainer, what: str, epoch: int) -> str:

@@ -2,27 +2,35 @@
 
 import math
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
-from vae_lightning.callbacks.foreign import NewMetrics, description
+from vae_lightning.callbacks.epoch_end import NewMetrics, after_module
+from vae_lightning.callbacks.foreign import description
+from vae_lightning.length import length_of
 from vae_lightning.output import on_terminal, say
 from vae_lightning.runs.words import duration
 
-HEADER = "  epoch   train ELBO = -( recon +     KL )    val ELBO     beta   time left"
+HEADER = "   train ELBO = -( recon +     KL )    val ELBO     beta"
+ELBO = ("train/elbo", "train/recon", "train/kl", "val/elbo", "beta")
 
 
 class Progress(ProgressBar):
-    """Prints epoch, ELBO = -(recon + KL) in nats per datapoint, beta and the time left.
+    """Prints a line after every epoch: its number, its metrics and the time left.
 
-    On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed. The metrics are
-    `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`; a metric that is not logged is shown as a dash.
+    Without `columns` the metrics are ELBO = -(recon + KL) in nats per datapoint, the validation ELBO and beta, logged
+    as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`. `columns` maps the name of each column to a
+    logged metric. A metric that is not logged is shown as a dash; a warning names the metrics that are not logged at
+    all. On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         super().__init__()
+        self.columns = dict(columns or {})
         self._enabled = True
         self._best: tuple[float, int] = (-math.inf, 0)
 
@@ -37,10 +45,13 @@ class Progress(ProgressBar):
         return self._enabled and on_terminal()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
-        self._best, self._metrics = (-math.inf, 0), NewMetrics()
+        self._started, self._drawn, self._best = time.monotonic(), 0.0, (-math.inf, 0)
+        self._length, self._done_before = length_of(trainer), 0.0
+        self._done_before = self._done(trainer, epochs=trainer.current_epoch)
+        self._metrics = NewMetrics(trainer, self, self.columns.values() or ELBO, any_will_do=not self.columns)
         if self._enabled:
-            say(f"{headline(trainer)}\n{HEADER}")
+            names = "".join(f"  {name:>{width_of(name)}}" for name in self.columns) or HEADER
+            say(f"{headline(trainer)}\n  epoch{names}   time left")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -48,24 +59,29 @@ class Progress(ProgressBar):
         if not self._live or time.monotonic() - self._drawn < 0.1:
             return
         self._drawn = time.monotonic()
-        done = (batch_idx + 1) / max(1, self.total_train_batches)
-        bar = ("█" * int(30 * done)).ljust(30, "·")
-        text = f"{self._epoch(trainer)}   {bar} {100 * done:3.0f} %   {self._time_left(trainer, done)}"
+        batches, done = trainer.num_training_batches, f"batch {batch_idx + 1}"
+        if math.isfinite(batches):
+            share = min(1.0, (batch_idx + 1) / max(1, batches))
+            done = f"{'█' * int(30 * share):·<30} {100 * share:3.0f} %"
+        text = f"{self._epoch(trainer)}   {done}   {self._time_left(trainer, trainer.current_epoch)}"
         say(f"\r{text:<78}", end="")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self._enabled:
-            return
-        logged = self._metrics.of(trainer.callback_metrics)
+        if self._enabled:
+            after_module(trainer, partial(self._tell, trainer))
+
+    def _tell(self, trainer: pl.Trainer) -> None:
+        logged = self._metrics.of(trainer)
         if logged.get("val/elbo", -math.inf) > self._best[0]:
             self._best = (logged["val/elbo"], trainer.current_epoch + 1)
 
-        def number(key: str, width: int, digits: int = 2) -> str:
-            return f"{logged[key]:{width}.{digits}f}" if key in logged else "-".rjust(width)
+        def number(key: str, width: int, spec: str = ".2f") -> str:
+            return f"{logged[key]:{width}{spec}}" if key in logged else "-".rjust(width)
 
         elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
-        line = f"{self._epoch(trainer)}   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, 3)}"
-        line += f"   {self._time_left(trainer, 1.0):>9}"
+        ours = f"   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, '.3f')}"
+        theirs = "".join(f"  {number(key, width_of(name), '.5g')}" for name, key in self.columns.items())
+        line = f"{self._epoch(trainer)}{theirs or ours}   {self._time_left(trainer, trainer.current_epoch + 1):>9}"
         say(f"\r{line:<78}" if self._live else line)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,8 +91,9 @@ class Progress(ProgressBar):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logged = trainer.callback_metrics
         if self._enabled and "test/elbo" in logged:
-            recon, kl = (float(logged[f"test/{term}"]) for term in ("recon", "kl"))
-            say(f"test ELBO {float(logged['test/elbo']):.2f} nats = -({recon:.2f} + {kl:.2f})")
+            terms = [f"{float(logged[key]):.2f}" for key in ("test/recon", "test/kl") if key in logged]
+            split = f" = -({' + '.join(terms)})" if len(terms) == 2 else ""
+            say(f"test ELBO {float(logged['test/elbo']):.2f} nats{split}")
             say(headline(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -89,12 +106,23 @@ class Progress(ProgressBar):
         total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
         return f"{trainer.current_epoch + 1}/{total}".rjust(7)
 
-    def _time_left(self, trainer: pl.Trainer, done_of_epoch: float) -> str:
-        if not trainer.max_epochs or trainer.max_epochs < 0:
+    def _done(self, trainer: pl.Trainer, epochs: int) -> float:
+        """The share of the run that is done; in a stream the share of its epochs; 0 without any end."""
+        if self._length.known:
+            return self._length.progress(trainer.fit_loop.total_batch_idx + 1, trainer.global_step)
+        return min(1.0, epochs / self._length.epochs)
+
+    def _time_left(self, trainer: pl.Trainer, epochs: int) -> str:
+        done = self._done(trainer, epochs)
+        if done <= self._done_before:
             return "?"
-        done = trainer.current_epoch - self._first_epoch + done_of_epoch
-        left = (time.monotonic() - self._started) / done * (trainer.max_epochs - self._first_epoch - done)
-        return duration(math.ceil(max(0.0, left)))
+        left = (time.monotonic() - self._started) / (done - self._done_before) * (1 - done)
+        return duration(math.ceil(left))
+
+
+def width_of(name: str) -> int:
+    """The width of a column."""
+    return max(10, len(name))
 
 
 def headline(trainer: pl.Trainer) -> str:

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from datetime import datetime, timezone
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
 from vae_lightning.errors import Diverged, Interrupted
 from vae_lightning.output import say
@@ -41,8 +43,9 @@ class RunRecord(pl.Callback):
 
     The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. The entry `data` is the result of the
     data module's `describe()`, if it has that method; `best_checkpoint` is a path relative to the folder. `add` adds
-    other entries, such as the configuration. A test of a finished run adds its metrics to the record in the folder and
-    changes nothing else. If it logs a metric by the name of one of the training, the entry is `test/NAME`.
+    other entries, such as the configuration; a second fit keeps only these. A test of a finished run adds its metrics
+    to the record in the folder and changes nothing else. If it logs a metric by the name of one of the training, the
+    entry is `test/NAME`.
     """
 
     def __init__(self, dirpath: str | PathLike | None = None) -> None:
@@ -89,6 +92,9 @@ class RunRecord(pl.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        after_module(trainer, partial(self._read, trainer))
+
+    def _read(self, trainer: pl.Trainer) -> None:
         self.record.update(epochs_done=trainer.current_epoch + 1, metrics=metrics(trainer))
 
     @rank_zero_only
