@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from vae_lightning import VAE
 from vae_lightning.app.rehearsal import num_batches
-from vae_lightning.callbacks import BetaAnnealing, CurveLog, GracefulStop, OutputBias, Progress, SampleGrid
+from vae_lightning.callbacks import BetaAnnealing, CurveLog, GracefulStop, OutputBias, Progress, SampleGrid, output_bias
 from vae_lightning.errors import ConfigError, Interrupted
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.length import Length
@@ -134,9 +134,24 @@ def test_the_mean_of_a_stream_is_that_of_the_batches_of_the_run(tmp_path, endles
     torch.testing.assert_close(module.decoder[0].bias.sigmoid(), images().mean(0).flatten())
 
 
-def test_the_mean_of_a_stream_without_an_end_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="OutputBias: the mean of a stream needs the length of the run"):
-        quiet_trainer(tmp_path, OutputBias("decoder.0.bias"), max_epochs=-1).fit(ForeignVAE(), stream(endless=True))
+def test_the_mean_of_a_stream_without_an_end_is_that_of_its_first_batches(tmp_path, monkeypatch):
+    class Ends(pl.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            trainer.should_stop = True
+
+    monkeypatch.setattr(output_bias, "MOST", BATCHES)
+    module = ForeignVAE()
+    module.decoder[0].bias.requires_grad_(False)
+    trainer = quiet_trainer(tmp_path, OutputBias("decoder.0.bias"), Ends(), max_epochs=-1)
+    trainer.fit(module, stream(endless=True))
+    torch.testing.assert_close(module.decoder[0].bias.sigmoid(), images().mean(0).flatten())
+
+
+def test_the_mean_of_data_with_a_length_is_that_of_the_whole_epoch(tmp_path):
+    module = ForeignVAE()
+    module.decoder[0].bias.requires_grad_(False)
+    quiet_trainer(tmp_path, OutputBias("decoder.0.bias"), max_steps=1).fit(module, plain())
+    torch.testing.assert_close(module.decoder[0].bias.sigmoid(), images().mean(0).flatten())
 
 
 def test_a_signal_in_a_stream(tmp_path):

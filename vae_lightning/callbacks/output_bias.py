@@ -16,6 +16,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.length import length_of
 from vae_lightning.rules import check
 
+MOST = 10_000  # batches of a stream, which may have no end
 LEAST = 1e-3  # the log-odds of a pixel that is never white are minus infinity
 
 
@@ -26,8 +27,8 @@ class OutputBias(pl.Callback):
     A decoder with a sigmoid then starts at the mean image, and fewer latent units are switched off while the decoder
     learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. `batch` is the key or
     index of the images in a batch, or a function of the batch. The training set is what an epoch reads of it; of a
-    stream, what the run reads. A resumed run keeps its bias. Raises ConfigError if there is no such parameter, if the
-    images leave [0, 1], and if a stream and a run have no known end.
+    stream, its first 10,000 batches, or those of a shorter run. A resumed run keeps its bias. Raises ConfigError if
+    there is no such parameter, and if the images leave [0, 1].
     """
 
     def __init__(self, bias: str = "network.decoder.4.bias", batch: Place = None) -> None:
@@ -77,12 +78,8 @@ def sums(trainer: pl.Trainer, place: Place = None) -> tuple[Tensor, Tensor]:
     return total, number
 
 
-def most_batches(trainer: pl.Trainer) -> int | None:
-    """The batches of an epoch, or of the run; None for a stream that ends in every epoch. Raises ConfigError."""
+def most_batches(trainer: pl.Trainer) -> int:
+    """The batches of an epoch; of a stream those of the run, and no more than `MOST`."""
     length = length_of(trainer)
-    most = min(length.per_epoch, length.max_steps * length.accumulated)
-    if math.isfinite(most):
-        return int(most)
-    if math.isinf(length.epochs):
-        length.needed_by("OutputBias: the mean of a stream")
-    return None
+    known = math.isfinite(length.per_epoch)
+    return int(length.per_epoch if known else min(length.max_steps * length.accumulated, MOST))
