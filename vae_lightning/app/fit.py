@@ -17,7 +17,7 @@ from vae_lightning.app.prepare import Job
 from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.callbacks.foreign import best_checkpoint
-from vae_lightning.errors import ConfigError, FolderError, UserError
+from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError
 from vae_lightning.output import say
 from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.folder import owned
@@ -135,6 +135,8 @@ def write_report(job: Job) -> None:
         run = open_run(job.folder)
         path, _ = write_page(run.completed if run.status == RUNNING else run, job.module, job.data)
         say(f"open {path}")
+    except Interrupted:
+        raise
     except ConfigError:  # the run ended before its record began: there is nothing to show
         pass
     except Exception as error:
