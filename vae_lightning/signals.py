@@ -99,3 +99,10 @@ def answering(message: Callable[[str], str], waits: bool = False) -> Iterator[An
     finally:
         _active.remove(answer)
         answer.end()
+
+
+def ignore() -> None:
+    """Ignores the three signals, while a process ends that has said and written everything."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_FULL_ERROR=1 shows every traceback.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
-from vae_lightning.signals import answering, current
+from vae_lightning.signals import answering, current, ignore
 
 Item = TypeVar("Item")
 
@@ -33,9 +34,10 @@ Item = TypeVar("Item")
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
     asked = os.environ.get("HYDRA_FULL_ERROR", "0")
+    atexit.register(ignore)  # everything is said and written
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and exiting with 1
     try:
-        with answering(lambda name: f"stopped by {name} before anything was begun"), answered(asked == "1"):
+        with answering("stopped by {}".format), answered(tracebacks=asked == "1"):
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]

@@ -88,7 +88,7 @@ def job(number: int) -> Iterator[None]:
         for sweep in _sweep:
             sweep.begun = number + 1
         try:
-            with answering(message):
+            with answering("stopped by {}".format):
                 yield
         except Interrupted as error:
             raise SweepStopped(error) from None
@@ -105,16 +105,11 @@ def job(number: int) -> Iterator[None]:
         silent.was_told = True  # type: ignore[attr-defined]
         raise silent
     try:
-        with answering(message), watching(folder):
+        with answering("stopped by {}".format), watching(folder):
             yield
     except Interrupted as error:
         mark(folder, error.status - 128)
         raise
-
-
-def message(name: str) -> str:
-    """The line of a job that a signal stopped before its run began."""
-    return f"stopped by {name}"
 
 
 @contextmanager
