@@ -152,7 +152,7 @@ def test_forty_moments_from_start_to_exit(nursery, tmp_path, unbroken, number, w
 
 # --- sweeps ----------------------------------------------------------------------------------------------------------
 
-JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "-m", "seed=1,2,3,4", "report=false", "epochs=60"]
+JOBLIB = ["-m", *RUN, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2,3,4", "report=false", "epochs=600"]
 
 
 def processes(folder: Path) -> list[int]:
@@ -176,7 +176,7 @@ def test_a_signal_ends_a_sweep_of_joblib(tmp_path, number, to):
     """At 756e4e9 a signal to the parent left workers that trained on; after one to the group a worker began the next
     job."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "vae_lightning.train", *RUN, *JOBLIB]
+    command = [sys.executable, "-m", "vae_lightning.train", *JOBLIB]
     parent = subprocess.Popen(
         command,
         cwd=tmp_path,
