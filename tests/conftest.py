@@ -117,6 +117,16 @@ def answer(monkeypatch, capsys):
     return run
 
 
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory):
+    """Real runs of the main job in processes of their own: see `Nursery`."""
+    from nurse import Nursery
+
+    kept = Nursery(tmp_path_factory.mktemp("no-data"))
+    yield kept
+    kept.close()
+
+
 def command(*arguments: str, cwd: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
     """`python -m ...` as a user would type it, in a process of its own; None takes a variable away."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status")
 # A file may import from its own level and from those below it (DESIGN.md). The first prefix that fits counts.
 LEVELS: list[tuple[str, ...]] = [
-    ("errors", "rules", "version", "shapes", "batch", "output"),
+    ("errors", "rules", "version", "shapes", "batch", "output", "signals"),
     ("runs",),
     ("equations", "noise"),
     ("loss", "latent", "network", "schedule", "optimizer", "length"),

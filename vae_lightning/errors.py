@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -41,11 +42,14 @@ class FolderError(UserError):
 
 
 class Interrupted(UserError):
-    """A signal stopped the run, which saved its state. The status is 128 + the number of the signal."""
+    """A signal stopped the command. The status is 128 + the number of the signal."""
 
     def __init__(self, signum: int, message: str) -> None:
         super().__init__(message)
         self.status = 128 + signum
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status - 128, str(self)), self.__dict__  # a worker sends it to its parent
 
 
 def shown(value: object) -> str:

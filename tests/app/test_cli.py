@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 from conftest import NO_NETWORK
 from documents import PREDECESSOR
+from omegaconf import OmegaConf
 
 from vae_lightning import callbacks, train
-from vae_lightning.app import arguments, build, command
+from vae_lightning.app import arguments, build, stopping
 
 TINY = [
     "epochs=1",
@@ -91,14 +92,17 @@ def test_a_signal_in_a_sweep_ends_it_and_says_what_never_began(ask, monkeypatch,
     assert "job 1:" not in out
 
 
-def test_the_last_job_of_a_declared_sweep(monkeypatch):
-    class Declared:
-        sweeper = {"params": {"loss": "bce,mse", "schedule": "none,linear,cyclic"}}  # noqa: RUF012
-
-    monkeypatch.setattr(command.HydraConfig, "get", lambda: Declared)
+def test_the_last_job_of_a_declared_sweep(monkeypatch, tmp_path):
+    params = {"loss": "bce,mse", "schedule": "none,linear,cyclic"}
+    choices = {"hydra/sweeper": "basic", "hydra/launcher": "basic"}
+    runtime, sweep = {"choices": choices}, {"dir": str(tmp_path)}
     monkeypatch.setattr("sys.argv", ["train", "-m", "experiment=mnist_grid", "loss=bce"])
-    assert command.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
-    assert command.not_started(5) == "the sweep ends here"
+    hydra = {"runtime": runtime, "sweep": sweep, "sweeper": {"params": params}}
+    for begun, said in ((1, "not started: job 1, job 2"), (3, "the sweep ends here")):
+        stopping.begins(OmegaConf.create({"hydra": hydra}))
+        stopping._sweep[0].begun = begun
+        assert stopping.ended().endswith(said)
+    assert stopping.ended() is None
 
 
 def test_ctrl_c_before_training_is_130(ask, monkeypatch, tmp_path):

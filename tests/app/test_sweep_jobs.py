@@ -13,7 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from vae_lightning import callbacks, train
 from vae_lightning.app import fit
 from vae_lightning.app.config import name_run
-from vae_lightning.app.launch import Numbered, sweep_overrides
+from vae_lightning.app.launch import Numbered
+from vae_lightning.app.words import sweep_overrides
 from vae_lightning.runs.folder import check_name
 
 TINY = ["epochs=1", "network.hidden=[8]", "latent.dim=2", "project_dir=o", "report=false"]
@@ -178,8 +179,9 @@ def test_an_error_of_the_program_is_still_told_with_its_job(ask, monkeypatch):
 
 def test_what_a_sweep_varies():
     config("experiment=mnist_grid")
+    declared = HydraConfig.get().sweeper.params
     words = ["loss=mse", "lr=0.1,0.2", "--config-dir=a,b", "-m", "seed=1"]
-    assert [override.key_or_group for override in sweep_overrides(words)] == ["schedule", "latent", "lr"]
+    assert [override.key_or_group for override in sweep_overrides(words, declared)] == ["schedule", "latent", "lr"]
 
 
 # --- a sweep that is repeated ----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Reads one JSON order per line, answers with one: {"status": exit status or -signal, "calls": input/output calls seen,
 "seconds": from the signal to the end}.
-Run by `Nursery` in test_kill.py. Nothing of the package is replaced, except by orders for negative controls.
+Run by `Nursery`. Nothing of the package is replaced, except by orders for negative controls, and by `strike_in`:
+[function, signal, before], which sends a signal in the first call of that function.
 """
 
 import io
@@ -51,6 +52,8 @@ def live(order: dict[str, Any], counter: int, output: int) -> None:
             if calls == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    if "strike_in" in order:
+        strike(*order["strike_in"])
     status = 1
     try:
         if kill_at is not None:
@@ -64,6 +67,25 @@ def live(order: dict[str, Any], counter: int, output: int) -> None:
         os.write(counter, str(calls).encode())
         sys.stdout.flush()
         os._exit(status)
+
+
+def strike(name: str, number: int, before: bool) -> None:
+    """Sends this process a signal in the first call of a function: `app.fit.write_report`, `module.VAE.test_step`."""
+    *path, function = name.split(".")
+    holder: Any = sys.modules["vae_lightning"]
+    for part in path:
+        holder = getattr(holder, part)
+    original, left = getattr(holder, function), [number]
+
+    def struck_once(*arguments: Any, **options: Any) -> Any:
+        if before and left:
+            os.kill(os.getpid(), left.pop())
+        result = original(*arguments, **options)
+        if left:
+            os.kill(os.getpid(), left.pop())
+        return result
+
+    setattr(holder, function, struck_once)
 
 
 def run_command(order: dict[str, Any]) -> None:

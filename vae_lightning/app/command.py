@@ -3,6 +3,7 @@
 Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_FULL_ERROR=1 shows every traceback.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -16,13 +17,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vae_lightning.app import stopping
 from vae_lightning.app.arguments import check_arguments, quoted
 from vae_lightning.app.config import CONF
-from vae_lightning.app.launch import numbered, sweep_overrides
+from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
+from vae_lightning.signals import answering, current, ignore
 
 Item = TypeVar("Item")
 
@@ -30,13 +34,16 @@ Item = TypeVar("Item")
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
     asked = os.environ.get("HYDRA_FULL_ERROR", "0")
+    atexit.register(ignore)  # everything is said and written
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and exiting with 1
     try:
-        with answered(tracebacks=asked == "1"):
+        with answering("stopped by {}".format), answered(tracebacks=asked == "1"):
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task))()
+            stopping.ended()
+            current().check()
     finally:
         os.environ["HYDRA_FULL_ERROR"] = asked
 
@@ -47,16 +54,30 @@ def answered(tracebacks: bool = False) -> Iterator[None]:
     try:
         with unfailing():
             yield
-    except KeyboardInterrupt:  # before or after training; during training GracefulStop answers
+    except KeyboardInterrupt:  # not in the main thread, where `signals` answers
         say("error: interrupted", error=True)
         sys.exit(128 + signal.SIGINT)
-    except Exception as error:
-        mistake = as_user_error(error, sys.argv[1:])
+    except (Exception, SweepStopped) as error:
+        mistake = as_user_error(of_sweep(error), sys.argv[1:])
         if mistake is None or tracebacks:
             say(traceback.format_exc(), end="", error=True)
         else:
             tell(mistake)
         sys.exit(mistake.status if mistake else 1)
+
+
+def of_sweep(error: BaseException) -> Exception:
+    """The error that ends the command: a signal that stopped the sweep comes before an error of one of its jobs."""
+    try:
+        left = stopping.ended()
+    except Interrupted as stop:
+        return stop
+    if isinstance(error, SweepStopped):
+        error = error.args[0]
+        tell(error)
+    if isinstance(error, Interrupted) and left:
+        say(left, error=True)
+    return error
 
 
 def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -66,16 +87,15 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.RUN:
             return attempted(task, cfg)
-        say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
-        with numbered(hydra_cfg.job.num):
+        with numbered(hydra_cfg.job.num), stopping.job(hydra_cfg.job.num):
+            say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
             return attempted(task, cfg)
 
     return told
 
 
 def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
-    """The result of a task. A user's mistake is told, and ends a single run; a signal to one job ends the sweep."""
-    hydra_cfg = HydraConfig.get()
+    """The result of a task. A user's mistake is told at once; it ends a single run."""
     try:
         with unfailing():  # also in the worker of a launcher, where `answered` does not run
             return task(cfg)
@@ -84,10 +104,7 @@ def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
         if mistake is None:
             raise
         tell(mistake)
-        if hydra_cfg.mode == RunMode.RUN:
-            sys.exit(mistake.status)
-        if isinstance(mistake, Interrupted):
-            say(not_started(hydra_cfg.job.num), error=True)
+        if HydraConfig.get().mode == RunMode.RUN:
             sys.exit(mistake.status)
         raise mistake from None
 
@@ -115,15 +132,6 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
             mistakes.append(mistake)
     if mistakes:
         raise mistakes[0]
-
-
-def not_started(job: int) -> str:
-    """The jobs of this sweep that never began, as far as the command line tells their number."""
-    total = 1
-    for override in sweep_overrides(sys.argv[1:]):
-        total *= len(list(override.sweep_string_iterator()))
-    left = range(job + 1, total)
-    return f"the sweep ends here; not started: {', '.join(f'job {k}' for k in left)}" if left else "the sweep ends here"
 
 
 def quiet() -> None:

@@ -1,14 +1,14 @@
 """Runs a `Job` in its folder: fit, test, record, report."""
 
 import shutil
-import sys
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 from hydra.core.hydra_config import HydraConfig
 
-from vae_lightning import logger
+from vae_lightning import logger, signals
 from vae_lightning.app import resume
 from vae_lightning.app.config import config_flags
 from vae_lightning.app.facts import facts_of
@@ -17,7 +17,7 @@ from vae_lightning.app.prepare import Job
 from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.callbacks.foreign import best_checkpoint
-from vae_lightning.errors import ConfigError, FolderError, UserError
+from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError
 from vae_lightning.output import say
 from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.folder import owned
@@ -26,33 +26,45 @@ from vae_lightning.runs.run import RUNNING, Run, open_run
 
 
 def fit(job: Job) -> float:
-    """Trains and tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats."""
+    """Trains and tests, and returns the last validation ELBO (training ELBO where nothing is held out), in nats.
+
+    The report is written before the record says `completed`, so that a resume finds what is missing.
+    """
+    answer = signals.current()
+    answer.message = partial(stopped, job)
     with owned(job.folder):
         before = job.resumes
         start = resume.sound_checkpoint(before, job.module, job.falls_back) if before else None
         try:
+            answer.go()
             record(job.trainer, config=job.config, overrides=list(job.overrides), image_shape=job.image_shape)
             record(job.trainer, **command_of(job))
             record(job.trainer, **facts_of(job.config, job.choices, job.parts))
             record(job.trainer, **(resume.history(before) if before else {}))
             for receiver in job.trainer.loggers:
                 receiver.log_hyperparams(job.config)
-            return fit_and_test(job, start)
+            score = fit_and_test(job, start)
+            leave(job, report=True)
+            answer.go()  # also a signal that the writer of the report took for a reason to write none
+            answer.close()
+            for callback in recorders(job.trainer):
+                callback.end(job.trainer)
+            return score
         except BaseException as error:
             record_end(job, error)
+            leave(job, report=not isinstance(error, OSError | FolderError))  # else no disk
             check_late(job, error)
             raise
         finally:
-            logger.finish()
             if job.is_trial:
                 shutil.rmtree(job.folder, ignore_errors=True)
-            elif job.config["report"] and not isinstance(sys.exc_info()[1], OSError | FolderError):  # else no disk
-                write_report(job)
 
 
 def fit_and_test(job: Job, start: Any) -> float:
     """The training, from the start or from a checkpoint, then the test of the best weights."""
     trainer = job.trainer
+    for callback in recorders(trainer):
+        callback.hold()
     trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
     metrics = trainer.callback_metrics
     score = metrics.get("val/elbo", metrics.get("train/elbo"))
@@ -62,7 +74,24 @@ def fit_and_test(job: Job, start: Any) -> float:
         number = int(job.config["trainer"]["fast_dev_run"])
         batches = f"{number} batch{'es' if number > 1 else ''}"
         say(f"trial (fast_dev_run) of {batches} in training, validation and test: it works; nothing is kept")
-    return job.resumes.score if score is None and job.resumes else float(score or 0.0)
+    return Run(job.folder).score if score is None else float(score)  # None: nothing was left to train
+
+
+def leave(job: Job, report: bool) -> None:
+    """Ends the loggers, then writes the report. A trial has none."""
+    logger.finish()
+    if job.config["report"] and report and not job.is_trial:
+        write_report(job)
+
+
+def stopped(job: Job, name: str) -> str:
+    """The line of a run that a signal stopped before or after the training, which answers for itself."""
+    if job.is_trial:
+        return f"stopped by {name}; a trial keeps nothing"
+    kept = Run(job.folder).last.is_file()
+    return f"stopped by {name}; " + (
+        f"go on with resume={job.folder}" if kept else f"{job.folder} has no checkpoint yet: start it again"
+    )
 
 
 def check_late(job: Job, error: BaseException) -> None:
@@ -79,20 +108,23 @@ def command_of(job: Job) -> dict[str, list[str]]:
     return {"flags": flags, "command": ["python", "-m", "vae_lightning.train", *flags, *job.overrides]}
 
 
+def recorders(trainer: pl.Trainer) -> list[RunRecord]:
+    """The callbacks that write the record of the run."""
+    return [part for part in trainer.callbacks if isinstance(part, RunRecord)]  # type: ignore[attr-defined]
+
+
 def record(trainer: pl.Trainer, **facts: Any) -> None:
     """Gives the run's record the facts that only the command line knows."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, RunRecord):
-            callback.add(**facts)
+    for callback in recorders(trainer):
+        callback.add(**facts)
 
 
 def record_end(job: Job, error: BaseException) -> None:
-    """Writes how the run ended, where a second error (of another worker, say) interrupted the writing of the first."""
-    if Run(job.folder).record.get("status") == RUNNING and is_first_process():
-        for callback in job.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, RunRecord):
-                with suppress(OSError):  # a full disk: the first error says so
-                    callback.on_exception(job.trainer, job.module, error)
+    """Writes how the run ended, where no callback did: the fit never began, or a second error came in between."""
+    if Run(job.folder).record.get("status") in (None, RUNNING) and is_first_process():
+        for callback in recorders(job.trainer):
+            with suppress(OSError):  # a full disk: the first error says so
+                callback.end(job.trainer, error)
 
 
 def write_report(job: Job) -> None:
@@ -100,8 +132,11 @@ def write_report(job: Job) -> None:
     if not is_first_process():
         return
     try:
-        path, _ = write_page(open_run(job.folder), job.module, job.data)
+        run = open_run(job.folder)
+        path, _ = write_page(run.completed if run.status == RUNNING else run, job.module, job.data)
         say(f"open {path}")
+    except Interrupted:
+        raise
     except ConfigError:  # the run ended before its record began: there is nothing to show
         pass
     except Exception as error:

@@ -7,7 +7,7 @@ import atexit
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,17 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.app import stopping
+from vae_lightning.app.words import sweep_overrides
 from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
 
 
 class Quiet(Callback):
     """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        stopping.begins(config)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if getattr(job_return._return_value, "was_told", False):
@@ -91,20 +96,7 @@ def swept_keys() -> list[str] | None:
     if hydra_cfg.mode != RunMode.MULTIRUN:
         return None
     words, _ = sweep_words(Path(hydra_cfg.runtime.output_dir))
-    return [override.key_or_group for override in sweep_overrides(words)]
-
-
-def sweep_overrides(words: Sequence[str]) -> list[Any]:
-    """Hydra's overrides that a sweep varies: those that the configuration declares, then those among the words."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parser = OverridesParser.create()
-    said = parser.parse_overrides([word for word in words if "=" in word and not word.startswith("-")])
-    params = dict(HydraConfig.get().sweeper.get("params") or {})
-    for override in said:
-        params.pop(override.key_or_group, None)
-    declared = parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
-    return [override for override in (*declared, *said) if override.is_sweep_override()]
+    return [override.key_or_group for override in sweep_overrides(words, hydra_cfg.sweeper.get("params"))]
 
 
 def scratch() -> str:

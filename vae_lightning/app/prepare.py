@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning import signals
 from vae_lightning.app import build, find, resume
 from vae_lightning.app.config import is_trial, name_run, plain
 from vae_lightning.app.rehearsal import rehearse, try_out
@@ -82,9 +83,10 @@ def prepare(
         raise ConfigError("trainer.fast_dev_run: a trial keeps nothing, so it resumes nothing; leave one of them out")
     if before:
         resume.check_data(before, data)
-    elif is_trial(cfg):
+    signals.current().hold()  # from the claim of the folder until `fit` records how the run ends
+    if is_trial(cfg):
         cfg.run_dir = tempfile.mkdtemp(prefix="vae_lightning-")
-    else:
+    elif not before:
         cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     trainer = build.make_trainer(cfg, data, with_loggers=not is_trial(cfg))
     return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, schedule, trainer, before)

@@ -26,6 +26,7 @@ from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import say
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
+from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.run import COMPLETED, Run
 
 
@@ -123,8 +124,10 @@ def check_data(run: Run, data: Any) -> None:
 
 
 def finished(run: Run, cfg: DictConfig) -> bool:
-    """Whether nothing is left to do."""
-    return run.status == COMPLETED and run.epochs_done >= cfg.epochs
+    """Whether nothing is left to do, or nothing can be done any more: test and report need the checkpoint."""
+    trained = run.status == COMPLETED and run.epochs_done >= cfg.epochs
+    reported = (run.path / PAGE).is_file() or not cfg.report
+    return trained and ((run.was_tested and reported) or not run.last.is_file())
 
 
 def history(run: Run) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class EpochWeights(pl.Callback):
         check(self, type(self).__name__)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step == 0:
+        if trainer.global_step == 0:  # else the run is resumed in its first epoch
             self._save(trainer, pl_module, epoch=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -58,7 +58,7 @@ class PictureCallback(pl.Callback, ABC):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.prepare(trainer, pl_module)
-        if trainer.global_step == 0:
+        if trainer.global_step == 0:  # else the run is resumed in its first epoch
             self._publish(trainer, pl_module, epoch=0)
 
     @rank_zero_only

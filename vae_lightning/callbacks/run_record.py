@@ -1,11 +1,8 @@
 """The record of a run: what it was and how it ended, in one JSON file."""
 
-import importlib.metadata
 import json
 import math
 import os
-import platform
-import subprocess
 import sys
 from datetime import datetime, timezone
 from functools import partial
@@ -14,28 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
+from vae_lightning.callbacks.machine import device, git_revision, versions
 from vae_lightning.errors import Diverged, Interrupted
 from vae_lightning.output import say
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import BEST, CHECKPOINTS, RECORD
 from vae_lightning.runs.readings import json_of, mapping, sequence
-
-PACKAGES = (
-    "vae-lightning",
-    "torch",
-    "torchvision",
-    "lightning",
-    "hydra-core",
-    "omegaconf",
-    "numpy",
-    "matplotlib",
-    "wandb",
-)
 
 
 class RunRecord(pl.Callback):
@@ -52,12 +37,40 @@ class RunRecord(pl.Callback):
         self.dirpath = dirpath
         self.record: dict[str, Any] = {}
         self._added: dict[str, Any] = {}
+        self._resumed: dict[str, Any] = {}  # what the checkpoint says of the last whole epoch
         self._fitted: Path | None = None  # the record of the last fit
+        self._held = False
 
     def add(self, **facts: Any) -> None:
         """Adds entries with plain values. They are on disk after the next write."""
         self._added.update(facts)
         self.record.update(facts)
+
+    def hold(self) -> None:
+        """Leaves the status `running` after the fit, for a command that has more to do. `end` then writes the last."""
+        self._held = True
+
+    @rank_zero_only
+    def end(self, trainer: pl.Trainer, exception: BaseException | None = None) -> None:
+        """Writes how the run ended, also where the fit never began: `completed`, or the status of an exception."""
+        if self._fitted is None:
+            self.record = {**mapping(json_of(self._path(trainer))), **self._added}
+        if exception is None:
+            self.record["status"] = "completed"
+            self._write(trainer)
+        else:
+            self.record["error"] = f"{type(exception).__name__}: {exception}"
+            self._write_end(trainer, status_of(exception))
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(dirpath=self.dirpath and str(self.dirpath))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {key: self.record[key] for key in ("epochs_done", "metrics") if key in self.record}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resumed = dict(state_dict)
 
     @rank_zero_only
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -81,7 +94,9 @@ class RunRecord(pl.Callback):
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "versions": versions(),
             "git": git_revision(),
+            **self._resumed,
         }
+        self._resumed = {}
         self._write(trainer)
 
     @rank_zero_only
@@ -99,7 +114,7 @@ class RunRecord(pl.Callback):
 
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._end(trainer, "completed")
+        self._write_end(trainer, "running" if self._held else "completed")
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,13 +134,10 @@ class RunRecord(pl.Callback):
 
     @rank_zero_only
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self._fitted is None:  # a test or a prediction failed, the run did not
-            return
-        self.record["error"] = f"{type(exception).__name__}: {exception}"
-        stopped = isinstance(exception, KeyboardInterrupt | Interrupted)
-        self._end(trainer, "interrupted" if stopped else "diverged" if isinstance(exception, Diverged) else "failed")
+        if self._fitted is not None:  # else a test or a prediction failed, the run did not
+            self.end(trainer, exception)
 
-    def _end(self, trainer: pl.Trainer, status: str) -> None:
+    def _write_end(self, trainer: pl.Trainer, status: str) -> None:
         ended = now()
         seconds = datetime.fromisoformat(ended) - datetime.fromisoformat(self.record.get("started", ended))
         self.record.update(status=status, ended=ended, seconds=seconds.total_seconds())
@@ -149,6 +161,12 @@ class RunRecord(pl.Callback):
         write_text(path, json.dumps(self.record, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def status_of(exception: BaseException) -> str:
+    """How a run ended that raised an exception."""
+    stopped = isinstance(exception, KeyboardInterrupt | Interrupted)
+    return "interrupted" if stopped else "diverged" if isinstance(exception, Diverged) else "failed"
+
+
 def now() -> str:
     """The time in UTC, to the millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
@@ -158,37 +176,3 @@ def metrics(trainer: pl.Trainer) -> dict[str, float | None]:
     """The newest value of each metric as a plain number; None if it is not finite, since JSON has no such number."""
     logged = {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
     return {key: round(value, 6) if math.isfinite(value) else None for key, value in logged.items()}
-
-
-def device(trainer: pl.Trainer) -> dict[str, Any]:
-    """The device that the run uses, which may differ from the one in the configuration."""
-    root = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(root) if root.type == "cuda" else platform.processor() or platform.machine()
-    facts = {"accelerator": root.type, "name": name, "devices": trainer.num_devices, "nodes": trainer.num_nodes}
-    return {**facts, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
-
-
-def versions() -> dict[str, str]:
-    """The versions of Python, of the system, and of the packages that are installed."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def git_revision() -> dict[str, Any] | None:
-    """The commit of the running program, and whether its files differ from it; None outside a checkout."""
-    program = getattr(sys.modules["__main__"], "__file__", None)
-    folder = Path(program).resolve().parent if program else Path.cwd()
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "-uno"))}
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -89,11 +89,13 @@ class IndexTensors(BatchSampler):
 class EpochShuffle(Sampler[int]):
     """A permutation that is a function of (seed, epoch) alone; the order of the images if not `shuffle`.
 
-    Lightning calls `set_epoch`. The first epoch leaves out the first `skip` images: a resumed run has seen them.
+    Lightning calls `set_epoch`. The epoch that it begins with leaves out the first `skip` images, however often it is
+    iterated (a DataLoader with workers does it twice): a resumed run has seen them.
     """
 
     def __init__(self, size: int, seed: int, epoch: int = 0, skip: int = 0, shuffle: bool = True) -> None:
-        self.size, self.seed, self.epoch, self.skip, self.shuffle = size, seed, epoch, skip, shuffle
+        self.size, self.seed, self.epoch, self.shuffle = size, seed, epoch, shuffle
+        self._skips = {epoch: skip}
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -104,8 +106,7 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         noise = generator("cpu", "order", self.seed, self.epoch)
         order = torch.randperm(self.size, generator=noise) if self.shuffle else torch.arange(self.size)
-        skip, self.skip = self.skip, 0
-        return iter(order.tolist()[skip:])
+        return iter(order.tolist()[self._skips.get(self.epoch, 0) :])
 
 
 def seen_of_epoch(trainer: pl.Trainer | None, batch_size: int) -> tuple[int, int]:

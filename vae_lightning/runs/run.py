@@ -13,16 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import ConfigError
-from vae_lightning.runs.files import (
-    BEST,
-    CHECKPOINTS,
-    CURVES,
-    EVALUATION,
-    LAST,
-    LOG,
-    RECORD,
-    USAGE,
-)
+from vae_lightning.runs.files import BEST, CHECKPOINTS, CURVES, EVALUATION, LAST, LOG, RECORD, USAGE
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.readings import Row, finite, json_of, mapping, number_rows, sequence, text, whole
@@ -54,6 +45,13 @@ class Run:
             return DAMAGED
         status = text(self.record.get("status")) or KILLED
         return KILLED if status == RUNNING and not Lock(self.path).held else status
+
+    @property
+    def completed(self) -> "Run":
+        """This run as it reads once its record says `completed`, for what is written before."""
+        run = Run(self.path)
+        vars(run).update(record={**self.record, "status": COMPLETED})
+        return run
 
     @property
     def config(self) -> dict[str, Any]:
@@ -96,6 +94,11 @@ class Run:
         """The metrics that were logged last, as finite numbers."""
         numbers = {str(key): finite(value) for key, value in mapping(self.record.get("metrics")).items()}
         return {key: value for key, value in numbers.items() if value is not None}
+
+    @property
+    def was_tested(self) -> bool:
+        """Whether the record has metrics of the test."""
+        return bool(sequence(self.record.get("tested"))) or any(key.startswith("test") for key in self.metrics)
 
     @property
     def started(self) -> str:

@@ -1,0 +1,210 @@
+"""SIGTERM, SIGINT, SIGHUP and SIGKILL at every moment of a run and of a sweep: R2 and R4."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from alike import assert_same_run
+from conftest import ROOT
+from nurse import WORDS, log, run_of
+
+TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
+RUN = [*WORDS, "group=g", "epochs=2", "schedule=cyclic", "+trainer.limit_train_batches=8"]
+RUN += ["+trainer.limit_val_batches=1", "+trainer.limit_test_batches=1"]
+slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def unbroken(nursery, tmp_path_factory) -> Path:
+    """The run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert nursery(folder, *RUN)["status"] == 0, log(folder)
+    return run_of(folder)
+
+
+def record(run: Path) -> dict:
+    return json.loads((run / "run_meta.json").read_text())
+
+
+def errors(folder: Path) -> list[str]:
+    return [line for line in log(folder).splitlines() if "error:" in line or "Traceback" in line]
+
+
+def goes_on(nursery, folder: Path, unbroken: Path) -> None:
+    """A resume ends where the unbroken run does, and nothing is missing."""
+    assert nursery(folder, *RUN, "resume=auto")["status"] == 0, log(folder)
+    run = run_of(folder)
+    assert_same_run(unbroken, run)
+    assert record(run)["status"] == "completed"
+    assert (run / "report.html").is_file()
+
+
+# --- the windows before, between and after the steps -----------------------------------------------------------------
+
+WINDOWS = [  # (function, whether the signal comes before it, what is there to resume)
+    ("app.prepare.claim", False, False),
+    ("app.fit.facts_of", True, False),
+    ("callbacks.RunRecord.on_fit_start", False, False),
+    ("callbacks.GracefulStop.on_train_start", True, False),
+    ("module.VAE.test_step", True, True),
+    ("callbacks.RunRecord.on_test_end", False, True),
+    ("app.fit.write_page", True, True),
+    ("app.fit.leave", False, True),
+]
+
+
+@pytest.mark.parametrize(("function", "before", "saved"), WINDOWS)
+@pytest.mark.parametrize("number", [TERM, INT, pytest.param(HUP, marks=slow)])
+def test_a_signal_outside_of_the_steps(nursery, tmp_path, function, before, saved, number):
+    """At 756e4e9: SIGTERM between the record's `running` and the first step, or in the test: exit 0, `failed`."""
+    ended = nursery(tmp_path, *RUN, strike_in=[function, number, before])
+    assert ended["status"] == 128 + number, log(tmp_path)
+    run = run_of(tmp_path)
+    assert record(run)["status"] == "interrupted"
+    (line,) = errors(tmp_path)
+    assert line.startswith(f"error: stopped by {number.name}")
+    assert (f"go on with resume={run.relative_to(tmp_path).parent}" in line) == saved
+
+
+@pytest.mark.parametrize("function", ["module.VAE.test_step", "app.fit.write_page"])
+def test_a_signal_after_the_training_is_made_good_by_a_resume(nursery, tmp_path, unbroken, function):
+    assert nursery(tmp_path, *RUN, strike_in=[function, TERM, True])["status"] == 143
+    goes_on(nursery, tmp_path, unbroken)
+
+
+KILLS = ["module.VAE.test_step", "app.fit.write_page", "callbacks.RunRecord.on_fit_end", "callbacks.RunRecord.end"]
+
+
+@pytest.mark.parametrize("function", KILLS)
+def test_a_kill_after_the_training_is_made_good_by_a_resume(nursery, tmp_path, unbroken, function):
+    """At 756e4e9: killed in the test, `completed` without test metrics and report, for ever; killed after the last
+    checkpoint and before the end of the fit, `completed` after a resume, without any metric of the training."""
+    assert nursery(tmp_path, *RUN, strike_in=[function, KILL, True])["status"] == -KILL
+    assert record(run_of(tmp_path))["status"] == "running"
+    goes_on(nursery, tmp_path, unbroken)
+    assert nursery(tmp_path, *RUN, "resume=auto")["status"] == 0
+
+
+def test_a_completed_run_stays_completed(nursery, tmp_path):
+    """A signal after the last write changes nothing."""
+    ended = nursery(tmp_path, *RUN, "report=false", strike_in=["callbacks.RunRecord.end", TERM, False])
+    assert (ended["status"], errors(tmp_path)) == (0, [])
+    assert record(run_of(tmp_path))["status"] == "completed"
+
+
+# --- inside an epoch -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_stopped_within_its_first_epoch(nursery, tmp_path, unbroken, workers):
+    """At 756e4e9, with workers: other weights (-225.447 against -225.511) and "step 41, in epoch 1" of 36; and the
+    picture of the untrained model was drawn again with trained weights."""
+    words = [*RUN, f"data.num_workers={workers}"]
+    stop = ["callbacks.GracefulStop.on_train_batch_end", TERM, True]
+    assert nursery(tmp_path, *words, strike_in=stop)["status"] == 143
+    run = run_of(tmp_path)
+    untrained = {path: path.read_bytes() for path in run.rglob("epoch_0000.png")}
+    assert untrained
+    assert nursery(tmp_path, *words, "resume=auto", strike_in=stop)["status"] == 143
+    steps = [line.split(" after step ")[1].split(";")[0] for line in errors(tmp_path)]
+    assert steps == ["1, in epoch 1", "2, in epoch 1"]
+    assert nursery(tmp_path, *words, "resume=auto")["status"] == 0
+    assert_same_run(unbroken, run)
+    assert {path: path.read_bytes() for path in untrained} == untrained
+
+
+# --- any moment ------------------------------------------------------------------------------------------------------
+
+
+@slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [TERM, INT, HUP])
+def test_forty_moments_from_start_to_exit(nursery, tmp_path, unbroken, number, workers):
+    """The status fits the record, one line is said, and what goes on ends where the unbroken run does."""
+    words = [*RUN, f"data.num_workers={workers}"]
+    start = time.monotonic()
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert nursery(whole, *words)["status"] == 0
+    seconds, seen = time.monotonic() - start, set()
+    for moment in range(40):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        ended = nursery(folder, *words, kill_after=seconds * moment / 39, signal=number)
+        runs = sorted((folder / "o" / "g").glob("2*"))
+        status = record(runs[0])["status"] if runs else "none"
+        seen.add(status)
+        if status == "completed":
+            assert (ended["status"], errors(folder)) == (0, [])
+        else:  # before the first line of the command the signal has its own effect
+            assert ended["status"] in ((128 + number,) if runs else (128 + number, -number)), log(folder)
+            assert status in ("interrupted", "none"), log(folder)
+            assert len(errors(folder)) <= 1, log(folder)
+        if moment % 4 == 0:
+            goes_on(nursery, folder, unbroken)
+    assert "interrupted" in seen
+
+
+# --- sweeps ----------------------------------------------------------------------------------------------------------
+
+JOBLIB = ["-m", *RUN, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2,3,4", "report=false", "epochs=600"]
+
+
+def processes(folder: Path) -> list[int]:
+    """The processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if os.readlink(entry / "cwd") == str(folder) and (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+@slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize("to", ["parent", "group", "one worker", "killed parent"])
+@pytest.mark.parametrize("number", [TERM, INT])
+def test_a_signal_ends_a_sweep_of_joblib(tmp_path, number, to):
+    """At 756e4e9 a signal to the parent left workers that trained on; after one to the group a worker began the next
+    job."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "vae_lightning.train", *JOBLIB]
+    parent = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        process_group=0,
+    )
+    group = tmp_path / "o" / "g"
+    deadline = time.monotonic() + 120
+    while len([*group.glob("2*/curves/train_log.csv")]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if to == "group":
+        os.killpg(parent.pid, number)
+    elif to == "one worker":
+        lock = next(iter(group.glob("2*/.lock")))
+        os.kill(int(lock.read_text()), number)
+    else:
+        parent.send_signal(KILL if to == "killed parent" else number)
+    said = parent.communicate(timeout=60)[1]
+    assert parent.returncode == (-KILL if to == "killed parent" else 128 + number), said
+    deadline = time.monotonic() + 20
+    while processes(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes(tmp_path) == []
+    runs = [record(run) for run in group.glob("2*")]
+    assert [run["status"] for run in runs] == ["interrupted", "interrupted"]
+    assert "Traceback" not in said
+    if to != "killed parent":
+        assert "not started: job 2, job 3" in said

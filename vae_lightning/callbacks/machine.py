@@ -1,0 +1,57 @@
+"""What a record says of the machine and of the program: device, versions, git revision."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+PACKAGES = (
+    "vae-lightning",
+    "torch",
+    "torchvision",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "matplotlib",
+    "wandb",
+)
+
+
+def device(trainer: pl.Trainer) -> dict[str, Any]:
+    """The device that the run uses, which may differ from the one in the configuration."""
+    root = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(root) if root.type == "cuda" else platform.processor() or platform.machine()
+    facts = {"accelerator": root.type, "name": name, "devices": trainer.num_devices, "nodes": trainer.num_nodes}
+    return {**facts, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, of the system, and of the packages that are installed."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> dict[str, Any] | None:
+    """The commit of the running program, and whether its files differ from it; None outside a checkout."""
+    program = getattr(sys.modules["__main__"], "__file__", None)
+    folder = Path(program).resolve().parent if program else Path.cwd()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,108 @@
+"""How SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) are answered: with one error, `Interrupted`."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from vae_lightning.errors import Interrupted
+
+HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([HANGUP] if HANGUP else []))
+
+
+class Answer:
+    """Answers the three signals from `begin` to `end`.
+
+    The first signal raises Interrupted at once, or is only noted while the answer `waits`; `check` then raises it.
+    `message` makes the line of the error from the name of the signal. A second SIGTERM or SIGINT ends the process. A
+    closing terminal may send SIGHUP twice, so a second one does nothing; under `nohup` SIGHUP stays ignored. Only the
+    main thread receives signals: in other threads there is nothing to answer.
+    """
+
+    def __init__(self, message: Callable[[str], str], waits: bool = False) -> None:
+        self.message, self.waits = message, waits
+        self.received: int | None = None
+        self.on_first: Callable[[int], None] | None = None
+        self._raised = self._closed = False
+        self._before: dict[int, Any] = {}
+
+    def begin(self) -> None:
+        """Takes the place of the handlers that are installed now."""
+        if threading.current_thread() is threading.main_thread():
+            heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
+
+    def end(self) -> None:
+        """Restores the handlers from before. They receive a signal that was noted here and never raised.
+
+        One that came after `close` is for another answer, if there is one: the program has done what it was to do.
+        """
+        before, self._before = self._before, {}
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if before and self.received is not None and not self._raised and (_active or not self._closed):
+            self._raised = True
+            signal.raise_signal(self.received)
+
+    def hold(self) -> None:
+        """From here on a signal is only noted."""
+        self.waits = True
+
+    def go(self) -> None:
+        """From here on a signal is raised at once, and one that was noted is raised now."""
+        self.waits = False
+        self.check()
+
+    def close(self) -> None:
+        """From here on a signal changes nothing: everything is done."""
+        self.waits = self._closed = True
+
+    def check(self) -> None:
+        """Raises Interrupted if a signal was received, even if that error was raised before and caught by mistake."""
+        if self.received is not None and not self._closed:
+            self._raised = True
+            raise Interrupted(self.received, self.message(signal.Signals(self.received).name))
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is None:
+            self.received = number
+            if self.on_first is not None:
+                self.on_first(number)
+            if not self.waits:
+                self.check()
+        elif number != HANGUP and not self._closed:
+            os._exit(128 + number)
+
+
+_active: list[Answer] = []
+
+
+def current() -> Answer:
+    """The answer of the command that runs. Without a command it is one that receives no signal."""
+    return _active[-1] if _active else Answer(str)
+
+
+@contextmanager
+def answering(message: Callable[[str], str], waits: bool = False) -> Iterator[Answer]:
+    """Answers the signals until the block ends. A signal that the block caught by mistake is raised at its end."""
+    answer = Answer(message, waits)
+    _active.append(answer)
+    answer.begin()
+    try:
+        yield answer
+        if not answer.waits:
+            answer.check()
+    finally:
+        _active.remove(answer)
+        answer.end()
+
+
+def ignore() -> None:
+    """Ignores the three signals, while a process ends that has said and written everything."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
