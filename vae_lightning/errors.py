@@ -1,6 +1,7 @@
 """The mistakes of a user. Each has one line, the value and then the fix, and the exit status of the command."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -64,3 +65,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`did you mean WORD? `, or an empty text where no word of `known` is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]}? " if near else ""
+
+
+def with_place(error: BaseException) -> str:
+    """An error that a module or class of the user's raised: its type, its text, and the last line of code behind it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (frames[-1].filename, frames[-1].lineno)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{text}; {place[0]}, line {place[1]}; HYDRA_FULL_ERROR=1 shows the traceback"

@@ -3,7 +3,7 @@
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import command
-from vae_lightning.app.config import WORDS, check_keys
+from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
 from vae_lightning.errors import ConfigError
 from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
@@ -12,7 +12,8 @@ COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temper
 COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
 RULES = {name: whole(1) for name in COUNTS} | {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
-RULES |= {"split": one_of(("test", "val", "train"))}
+RULES |= {"split": one_of(("test", "val", "train")), "run": FOLDER}
+RULES |= {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:

@@ -31,6 +31,10 @@ FLAGS = {
     "--wandb-run-name": "logger.name=VALUE",
     "--wandb-tags": "logger.tags=[VALUE]",
 }  # of the script repository that this package succeeds
+LOGGINGS = {
+    "hydra/job_logging": ("none", "stdout", "disabled"),
+    "hydra/hydra_logging": ("none", "default", "disabled"),
+}  # the options of Hydra's logs that write no file
 RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
 
 
@@ -47,6 +51,12 @@ def check_arguments(arguments: Sequence[str]) -> None:
         if re.match(r"hydra$|hydra\.(run|sweep|output_subdir)\b|hydra\.job\.chdir\b", key):
             raise ConfigError(
                 f"{shown(argument)}: Hydra makes no folders here; a run goes to project_dir/group/name, or to save_dir"
+            )
+        group = key.partition("@")[0]
+        if group in LOGGINGS and value.strip("'\"") not in LOGGINGS[group]:
+            raise ConfigError(
+                f"{shown(argument)}: it may write a log file into the working folder; choose one of "
+                f"{', '.join(LOGGINGS[group])}"
             )
         if key == "hydra.searchpath":
             for folder in re.findall(r"file://([^,\]'\"]+)", value):

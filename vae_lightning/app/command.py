@@ -3,12 +3,15 @@
 Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_FULL_ERROR=1 shows every traceback.
 """
 
+import logging
 import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -22,24 +25,31 @@ from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.runs.lock import is_first_process
 
+FULL_ERROR = "HYDRA_FULL_ERROR"
+ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
+
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
-    asked = os.environ.get("HYDRA_FULL_ERROR", "0")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and exiting with 1
+    asked = os.environ.get(FULL_ERROR, "0")
     try:
-        with answered(tracebacks=asked == "1"):
+        with answered():
+            os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task))()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, asked == "1"))()
     finally:
-        os.environ["HYDRA_FULL_ERROR"] = asked
+        os.environ[FULL_ERROR] = asked
 
 
 @contextmanager
-def answered(tracebacks: bool = False) -> Iterator[None]:
-    """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error."""
+def answered() -> Iterator[None]:
+    """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error.
+
+    With HYDRA_FULL_ERROR=1 the traceback of a mistake comes before its line.
+    """
+    full = os.environ.get(FULL_ERROR) == "1"
     try:
         yield
     except KeyboardInterrupt:  # before or after training; during training GracefulStop answers
@@ -47,14 +57,14 @@ def answered(tracebacks: bool = False) -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         mistake = as_user_error(error, sys.argv[1:])
-        if mistake is None or tracebacks:
+        if mistake is None:
             traceback.print_exc()
         elif not getattr(mistake, "was_told", False):
-            tell(mistake)
+            tell(mistake, full)
         sys.exit(mistake.status if mistake else 1)
 
 
-def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+def telling(task: Callable[[DictConfig], Any], full: bool) -> Callable[[DictConfig], Any]:
     """`task` with an immediate answer to a user's mistake: a single run ends, a sweep goes on and ends badly."""
 
     def told(cfg: DictConfig) -> Any:
@@ -67,7 +77,7 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             mistake = as_user_error(error, [])
             if mistake is None:
                 raise
-            tell(mistake)
+            tell(mistake, full)
             if hydra_cfg.mode == RunMode.RUN:
                 sys.exit(mistake.status)
             if isinstance(mistake, Interrupted):  # a signal to one job ends the sweep
@@ -79,8 +89,10 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     return told
 
 
-def tell(mistake: UserError) -> None:
-    """Prints one line on stderr. A character that cannot be printed becomes a space."""
+def tell(mistake: UserError, full: bool) -> None:
+    """Prints one line on stderr, after the traceback if `full`. A character that cannot be printed becomes a space."""
+    if full:
+        traceback.print_exc()
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
     print(f"error: {line}", file=sys.stderr, flush=True)
 
@@ -102,14 +114,17 @@ def not_started(job: int) -> str:
 
 
 def quiet() -> None:
-    """Silences Lightning's tips, the warnings that do not apply to data in memory, and the search for a GPU."""
-    import logging
-    import warnings
+    """Silences Lightning's tips, the warnings that do not apply to data in memory, and the search for a GPU.
 
+    Reports of a profiler, a model summary, a tuner or a callback stay: they come only when they are asked for.
+    """
     import torch
 
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+    for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in (*ASKED_FOR, "utilities.rank_zero"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(was_asked_for)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # a compiler for the CPU needs no CUDA
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
@@ -120,3 +135,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     if not torch.cuda.is_available():  # Lightning has torch look for the driver's library; Adam would at every step
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+def was_asked_for(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's log is a warning, or comes from one of the packages in ASKED_FOR."""
+    return record.levelno >= logging.WARNING or Path(record.pathname).parent.name in ASKED_FOR

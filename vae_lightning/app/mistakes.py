@@ -86,8 +86,8 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         return f"{shown(override)}: cannot be read; quote the value for Hydra and the shell: \"{key}='VALUE'\""
     if type(error).__name__ == "MissingMandatoryValue":
         key = str(error).rpartition(": ")[2].split()[0]
-        folder = "outputs/GROUP/latest"
-        return f"{key}: it must be given, such as {key}={f'[{folder}]' if key.endswith('s') else folder}"
+        example = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}.get(key, "VALUE")
+        return f"{key}: it must be given, such as {key}={example}"
     lines = [str(error), str(error.__cause__ or "")]
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
     if "is not in struct" in text:

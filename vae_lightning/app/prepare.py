@@ -88,7 +88,7 @@ def rehearse(cfg: DictConfig, data: Any) -> object:
     steps_per_epoch = math.ceil(len(data.train_dataloader()) / trainer.accumulate_grad_batches)
     steps = cfg.epochs * steps_per_epoch
     steps = steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
-    schedule = build.build(cfg.schedule)
+    schedule = build.schedule(cfg)
     in_fractions(schedule, steps, steps / steps_per_epoch)
     cores = os.cpu_count() or 1
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
