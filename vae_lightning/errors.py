@@ -61,9 +61,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return nearest(word, known) + f"({', '.join(known)})"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """`did you mean WORD? `, or an empty text where no word of `known` is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
     return f"did you mean {near[0]}? " if near else ""
 
 

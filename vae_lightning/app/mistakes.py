@@ -96,6 +96,7 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         if key in RENAMED:
             return f"{shown(used)}: this key has a new name; here it is {renamed(key, 'VALUE')}"
         here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
-        near = nearest(key, [str(name) for name in here]) if here is not None else ""
-        return f"{shown(used)}: no such key; {near}--cfg job shows all, and +key=value adds one that its class takes"
+        near = nearest(key, [str(name) for name in here], 0.75) if here is not None else ""
+        added = f"+{shown(used)}" if "=" in used else "+key=value"
+        return f"{shown(used)}: no such key; {near}--cfg job shows all, and {added} adds one that its class takes"
     return text.partition(" full_key:")[0] or type(error).__name__
