@@ -70,6 +70,8 @@ def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
 def with_place(error: BaseException) -> str:
     """An error that a module or class of the user's raised: its type, its text, and the last line of code behind it."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
-    place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (frames[-1].filename, frames[-1].lineno)
+    place = (
+        (error.filename, error.lineno) if isinstance(error, SyntaxError) else (frames[-1].filename, frames[-1].lineno)
+    )
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{text}; {place[0]}, line {place[1]}; HYDRA_FULL_ERROR=1 shows the traceback"

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from vae_lightning.app.trust import check_yaml
 from vae_lightning.errors import ConfigError, shown
@@ -74,6 +77,12 @@ def quoted(argument: str) -> str:
         return argument
     parts = (part if part.isascii() else f"'{part}'" for part in value.split(","))
     return f"{key}={','.join(parts)}"
+
+
+def task_overrides(hydra_cfg: Any) -> list[str]:
+    """The overrides of a job as they were typed: ${run_dir} stays, where the configuration would resolve it."""
+    words: Any = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
+    return [str(word) for word in words]
 
 
 def renamed(key: str, value: str) -> str:

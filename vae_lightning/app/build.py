@@ -32,7 +32,7 @@ def build(part: Any, **more: Any) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        raise ConfigError(refused(error, list(more))) from error
+        raise ConfigError(refused(error, part, list(more))) from error
 
 
 def settle_targets(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:

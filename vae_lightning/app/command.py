@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app.arguments import check_arguments, quoted
+from vae_lightning.app.arguments import check_arguments, quoted, task_overrides
 from vae_lightning.app.config import CONF
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
@@ -38,7 +38,9 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, asked == "1"))()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
+                telling(task, asked == "1")
+            )()
     finally:
         os.environ[FULL_ERROR] = asked
 
@@ -70,7 +72,7 @@ def telling(task: Callable[[DictConfig], Any], full: bool) -> Callable[[DictConf
     def told(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.MULTIRUN:
-            print(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}", flush=True)
+            print(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}", flush=True)
         try:
             return task(cfg)
         except Exception as error:

@@ -6,7 +6,6 @@ Imports neither torch nor Lightning, so that a mistake is answered at once.
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -74,7 +73,9 @@ def check(cfg: DictConfig) -> None:
             raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
     if (said := cfg.trainer.get("max_epochs", cfg.epochs)) != cfg.epochs:
-        raise ConfigError(f"trainer.max_epochs={shown(said)}: the number of epochs is another key, epochs={shown(said)}")
+        raise ConfigError(
+            f"trainer.max_epochs={shown(said)}: the number of epochs is another key, epochs={shown(said)}"
+        )
 
 
 def check_added(overrides: Sequence[str]) -> None:

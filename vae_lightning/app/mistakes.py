@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.app.groups import SETS
 from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
 from vae_lightning.runs.configuration import key_of
 
@@ -90,6 +91,11 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         return f"{key}: it must be given, such as {key}={example}"
     lines = [str(error), str(error.__cause__ or "")]
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
+    if "Config group override must be" in text:
+        used = next((word for word in overrides if re.fullmatch(r"\+?[\w/]+=(null|)", word)), "null")
+        group = key_of(used)
+        leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
+        return f"{shown(used)}: not an option; say group=option{leaves_out}"
     if "is not in struct" in text:
         key = text.partition("Key '")[2].partition("'")[0]
         used = next((word for word in overrides if key_of(word).split(".")[-1] == key), key)

@@ -7,9 +7,11 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_class
+from omegaconf import OmegaConf
 
 from vae_lightning.app.mistakes import raised_in
 from vae_lightning.errors import ConfigError, nearest, with_place
+from vae_lightning.runs.configuration import leaves
 
 EXPLAINED = ("vae_lightning", "lightning", "torch", "hydra")  # packages whose messages need no line of code
 NEEDS = {
@@ -26,20 +28,32 @@ NEEDS = {
 }  # group: what the command asks of its objects
 
 
-def refused(error: InstantiationException, given: Collection[str]) -> str:
-    """Why a class refused its arguments, after its place in the configuration. `given` are those of the command."""
+def refused(error: InstantiationException, part: Any, given: Collection[str]) -> str:
+    """Why a class refused its arguments, after its place in the configuration.
+
+    `part` is the configuration of the object, and `given` are the arguments that the command adds.
+    """
     key, cause = re.search(r"full_key: (\S+)", str(error)), error.__cause__
     place = key[1] if key else "the configuration"
     if cause is None:
-        return f"{place}: {' '.join(str(error).partition('full_key:')[0].split())}"
+        return f"{place}: {one_line(str(error).partition('full_key:')[0])}"
     target = re.search(r"target '([\w.]+)'", str(error))
-    unknown = re.match(r"(?:\w+\.)*(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(cause))
-    if target and unknown and raised_in(cause) in ("hydra", "vae_lightning"):
-        return no_argument(place, get_class(target[1]), unknown[2], given)
-    if isinstance(cause, ValueError | TypeError) or type(cause).__name__ == "MisconfigurationException":
-        if raised_in(cause) in EXPLAINED:
-            return f"{place}: {' '.join(str(cause).split())}"
-    return f"{place}: {with_place(cause)}"
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
+    if target and unknown and unknown[1] in {*names_in(part), *given} - arguments_of(get_class(target[1])):
+        return no_argument(place, get_class(target[1]), unknown[1], given)
+    refusal = isinstance(cause, ValueError | TypeError) or type(cause).__name__ == "MisconfigurationException"
+    return f"{place}: {one_line(cause) if refusal and raised_in(cause) in EXPLAINED else with_place(cause)}"
+
+
+def names_in(part: Any) -> set[str]:
+    """The keys of a part and of the parts in it."""
+    values: Any = OmegaConf.to_container(part) if OmegaConf.is_config(part) else {}
+    return {name for key, _ in leaves(values) for name in key.split(".")}
+
+
+def one_line(text: object) -> str:
+    """A text without its line breaks."""
+    return " ".join(str(text).split())
 
 
 def no_argument(place: str, kind: type, name: str, given: Collection[str]) -> str:

@@ -76,7 +76,8 @@ def no_class(name: str, found: Any) -> str:
     if found is not None:
         return f"it is a {type(found).__name__}, not a class"
     parts = name.split(".")
-    module = next((name for size in range(len(parts), 0, -1) if (name := ".".join(parts[:size])) in sys.modules), "")
+    beginnings = (".".join(parts[:size]) for size in range(len(parts) - 1, 0, -1))
+    module = next((beginning for beginning in beginnings if beginning in sys.modules), "")
     if not module:
         return (
             f"there is no package {parts[0]}; run the command in the folder that holds it, install it, or add that "

@@ -111,7 +111,7 @@ def check_name(key: str, value: str) -> str:
     edges = value.startswith((".", "-", " ")) or value.endswith((".", " "))
     if not value or edges or unseen or re.search(r'[/\\=:*?"<>|]', value):
         raise ConfigError(
-            f"{key}={shown(value)}: must be the name of one folder on every system: no slash, none of = : * ? \" < > |, "
+            f'{key}={shown(value)}: must be the name of one folder on every system: no slash, none of = : * ? " < > |, '
             "no control characters, not starting with '.', '-' or a space, not ending with '.' or a space"
         )
     if DEVICES.fullmatch(value):
