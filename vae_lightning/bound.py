@@ -48,13 +48,13 @@ class Bound(ABC):
 
 @dataclass
 class Elbo(Bound):
-    """Implements Eq. (7), SGVB estimator B with L = `num_samples`; Algorithm 1 has L = 1."""
+    """Implements Eq. (7), SGVB estimator B with L = `num_samples`; it is Eq. (10) for Gaussians. Algorithm 1: L = 1."""
 
     title = "the ELBO, estimator B, L = {num_samples}"
 
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         recon, kl = draw.recon, draw.kl
-        return Terms(recon, kl, equations.sgvb_b(draw.log_px_z, kl), recon + beta * kl)
+        return Terms(recon, kl, equations.lower_bound(-recon, kl), -draw.sgvb(beta))
 
 
 @dataclass
@@ -65,8 +65,8 @@ class ElboA(Bound):
 
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         log_pz, log_qz_x = draw.log_pz, draw.log_qz_x
-        recon, kl = draw.recon, (log_qz_x - log_pz).mean(0)
-        return Terms(recon, kl, equations.sgvb_a(draw.log_px_z, log_pz, log_qz_x), recon + beta * kl)
+        bound, weighted = [equations.sgvb_a(draw.log_px_z, w * log_pz, w * log_qz_x) for w in (1, beta)]
+        return Terms(draw.recon, (log_qz_x - log_pz).mean(0), bound, -weighted)
 
 
 @dataclass
@@ -110,7 +110,7 @@ class IwaeDreg(Bound):
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         log_ratio = draw.log_pz - draw.posterior.detach().log_qz_x(draw.z)
         if draw.z.requires_grad:
-            weights = (draw.log_px_z + beta * log_ratio).detach().softmax(0)
+            weights = (draw.log_px_z + beta * log_ratio).detach().softmax(0)  # detached for memory: a hook has no graph
             draw.z.register_hook(lambda gradient: gradient * weights.unsqueeze(-1))
         return importance_weighted_terms(draw, log_ratio, beta)
 
@@ -144,9 +144,9 @@ class FreeBits(Bound):
     title = "the ELBO with free bits"
 
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
-        recon, kl_units = draw.recon, draw.posterior.kl()
-        floored = kl_units.mean(0).clamp(min=self.nats).sum()
-        return Terms(recon, kl_units.sum(-1), equations.sgvb_b(draw.log_px_z, kl_units.sum(-1)), recon + beta * floored)
+        recon, kl = draw.recon, draw.kl
+        floored = draw.posterior.kl().mean(0).clamp(min=self.nats).sum().expand_as(kl)
+        return Terms(recon, kl, draw.sgvb(), -equations.sgvb_b(draw.log_px_z, beta * floored))
 
 
 @dataclass
@@ -162,8 +162,8 @@ class Capacity(Bound):
 
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         recon, kl = draw.recon, draw.kl
-        objective = recon + self.gamma * (kl.mean() - self.capacity).abs()
-        return Terms(recon, kl, equations.sgvb_b(draw.log_px_z, kl), objective)
+        distance = (kl.mean() - self.capacity).abs().expand_as(kl)
+        return Terms(recon, kl, draw.sgvb(), -equations.sgvb_b(draw.log_px_z, self.gamma * distance))
 
 
 def importance_weighted_bound(log_w: PerSample) -> PerDatum:

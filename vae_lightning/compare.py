@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import WORDS, check_keys
+from vae_lightning.output import say
 from vae_lightning.rules import Rule, optional, whole
 
 RUNS = Rule(lambda v: WORDS.holds(v) and len(v) > 0, "must be a list of run folders, such as runs=[outputs/a/latest]")
@@ -15,7 +16,7 @@ def compare(cfg: DictConfig) -> None:
     check_keys(cfg, RULES)
     from vae_lightning.evaluation.compare import newest, table
 
-    print(table({folder: newest(folder, cfg.num_samples) for folder in cfg.runs}))
+    say(table({folder: newest(folder, cfg.num_samples) for folder in cfg.runs}))
 
 
 def main() -> None:

@@ -79,22 +79,27 @@ def log_pz(z: Float[Tensor, "L B J"]) -> Float[Tensor, "L B"]:
 
 
 def gaussian_sgvb(
-    mean: Float[Tensor, "B J"], log_var: Float[Tensor, "B J"], log_px_z: Float[Tensor, "L B"]
+    mean: Float[Tensor, "B J"],
+    log_var: Float[Tensor, "B J"],
+    log_px_z: Float[Tensor, "L B"],
+    beta: float | Tensor = 1.0,
 ) -> Float[Tensor, " B"]:
     """Implements Eq. (10): the estimator of the VAE, Eq. (7) with the KL of Appendix B in closed form.
 
-    1/2 sum_j (1 + log sigma_j^2 - mean_j^2 - sigma_j^2) + 1/L sum_l log p(x|z_l)
+    beta/2 sum_j (1 + log sigma_j^2 - mean_j^2 - sigma_j^2) + 1/L sum_l log p(x|z_l)
+
+    The paper has beta = 1. Any other beta weights the KL (Higgins et al. 2017), and the value is no lower bound.
     """
-    return sgvb_b(log_px_z, kl_standard_normal(mean, log_var).sum(-1))
+    return sgvb_b(log_px_z, beta * kl_standard_normal(mean, log_var).sum(-1))
 
 
 def bernoulli_log_px_z(x: Float[Tensor, "B D"], y: Float[Tensor, "L B D"]) -> Float[Tensor, "L B"]:
     """Implements Eq. (11): log p(x|z) = sum_i x_i log y_i + (1 - x_i) log(1 - y_i), y the probabilities.
 
-    -inf when an impossible x is observed (y_i = 0 and x_i > 0). For x strictly inside (0, 1) it is minus the cross
-    entropy, the convention for grey MNIST, not a log-probability.
+    y lies strictly between 0 and 1: at y_i = 0 it is -inf for x_i > 0 and NaN for x_i = 0. For x strictly inside (0, 1)
+    it is minus the cross entropy, the convention for grey MNIST, not a log-probability.
     """
-    return (torch.xlogy(x, y) + torch.xlogy(1 - x, 1 - y)).sum(-1)
+    return (x * y.log() + (1 - x) * (1 - y).log()).sum(-1)
 
 
 def bernoulli_log_px_z_from_logits(x: Float[Tensor, "B D"], logits: Float[Tensor, "L B D"]) -> Float[Tensor, "L B"]:

@@ -24,7 +24,7 @@ class DataError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing or damaged, or that belongs to another model."""
+    """A checkpoint that is missing or damaged, that belongs to another model, or that cannot hold a value."""
 
     status = 4
 

@@ -5,6 +5,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
 
@@ -32,14 +33,14 @@ def evaluate(cfg: DictConfig) -> None:
     slower = measure.chosen(dict(cfg.ais), dict(cfg.appendix_d), module.latent.dim)
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)
     module.model.check(x)
-    print(f"run folder: {run.path}", flush=True)
+    say(f"run folder: {run.path}")
     source = restore.source(run, path, data, cfg.split, cfg.seed)
     measured = measure.measure(module.model, x, source, cfg.num_samples, list(cfg.curve), cfg.rows)
     measured.results.extend(measure.estimated(estimate, module.model, x, source) for estimate in slower)
     write(run, old, measured.results)
     summary.figures(measured, run.path / FIGURES)
-    print(summary.table(measured))
-    print(f"in the run folder: {EVALUATION}, {FIGURES}/*.png")
+    say(summary.table(measured))
+    say(f"in the run folder: {EVALUATION}, {FIGURES}/*.png")
 
 
 def check(cfg: DictConfig) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from vae_lightning.errors import DataError
+from vae_lightning import equations
+from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import Latent, Posterior
 from vae_lightning.loss import Likelihood
 from vae_lightning.loss.common import REAL_LINE, UNIT_INTERVAL
@@ -45,6 +46,13 @@ class Draw:
         """KL( q(z|x) || p(z) ) in closed form: the rate."""
         return self.posterior.kl().sum(-1)
 
+    def sgvb(self, beta: float | torch.Tensor = 1.0) -> PerDatum:
+        """Estimator B with the KL weighted by beta: Eq. (10) for the paper's Gaussians, Eq. (7) with any other KL."""
+        q = self.posterior
+        if type(q) is Posterior:
+            return equations.gaussian_sgvb(q.mean, q.log_var, self.log_px_z, beta)
+        return equations.sgvb_b(self.log_px_z, beta * self.kl)
+
 
 @dataclass(frozen=True)
 class Model:
@@ -59,7 +67,9 @@ class Model:
 
         The backward pass then computes the decoder's activations again, and memory does not grow with L.
         """
-        posterior = self.latent.posterior(self.network.encode(x))
+        params = self.network.encode(x)
+        self._check_output("encoder", params, "[B, latent.num_parameters]", len(x), self.latent.num_parameters)
+        posterior = self.latent.posterior(params)
         z = posterior.rsample(eps)
         if chunk is None:
             log_px_z = self.log_px_z(x, z)
@@ -69,7 +79,14 @@ class Model:
         return Draw(self.latent, posterior, z, log_px_z)
 
     def check(self, x: Image) -> None:
-        """Raises DataError when x leaves the support of p(x|z). NaN is outside of every support."""
+        """Raises DataError for images of another shape than the network's, or values outside the support of p(x|z).
+
+        NaN is outside of every support.
+        """
+        size = getattr(self.network, "image_shape", None)
+        if size is not None and list(x.shape[1:]) != list(size):
+            taken = ", ".join(map(str, size))
+            raise DataError(f"x is {list(x.shape)}, but the network takes [B, {taken}]; reshape x, or build it for x")
         option = getattr(self.loss, "name", "") or type(self.loss).__name__
         if getattr(self.loss, "support", REAL_LINE) == UNIT_INTERVAL:
             low, high = x.min().item(), x.max().item()
@@ -83,4 +100,15 @@ class Model:
 
     def log_px_z(self, x: Image, z: Codes) -> PerSample:
         """log p(x|z)."""
-        return self.loss.log_px_z(x, self.network.decode(z))
+        params, P = self.network.decode(z), getattr(self.loss, "num_parameters", 1)
+        self._check_output("decoder", params, "[L, B, loss.num_parameters, C, H, W]", *z.shape[:-1], P, *x.shape[1:])
+        return self.loss.log_px_z(x, params)
+
+    def _check_output(self, side: str, output: torch.Tensor, meaning: str, *shape: int) -> None:
+        """Raises ConfigError unless the network's output has the shape that the latent space or the likelihood needs.
+
+        A shape that broadcasts would train on other values without an error.
+        """
+        if tuple(output.shape) != shape:
+            network, found = type(self.network).__name__, list(output.shape)
+            raise ConfigError(f"network {network}: its {side} returns {found}, must be {list(shape)}, {meaning}")

@@ -3,7 +3,8 @@
 B batch, L samples, J latent dims, C H W image. Logged values are nats per datapoint.
 """
 
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 import lightning.pytorch as pl
 import torch
@@ -18,12 +19,10 @@ from vae_lightning.model import Model
 from vae_lightning.network import MLP, Network
 from vae_lightning.noise import generator
 from vae_lightning.optimizer import Adam
-from vae_lightning.parts import MODULES, describe, rebuild, translated
-from vae_lightning.rules import REDUCTION
-from vae_lightning.shapes import Image, Picture
-
-STAGES = ("train", "val", "test")
-REDUCE = {"mean": torch.mean, "sum": torch.sum}
+from vae_lightning.parts import MODULES, describe, plain, rebuild, translated
+from vae_lightning.rules import REDUCTION, NonNegative, Seed, check
+from vae_lightning.shapes import Image, Picture, as_x
+from vae_lightning.sums import REDUCE, EpochSums, sums_of
 
 
 class VAE(pl.LightningModule):
@@ -41,14 +40,13 @@ class VAE(pl.LightningModule):
         loss: Any = None,
         bound: Any = None,
         optimizer: Any = None,
-        beta: float = 1.0,
-        seed: int = 0,
-        reduction: str = "mean",
+        beta: NonNegative = 1.0,
+        seed: Seed = 0,
+        reduction: Annotated[str, REDUCTION] = "mean",
     ) -> None:
         super().__init__()
         given = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
-        given = translated(given | {"reduction": reduction})
-        REDUCTION.check("reduction", given["reduction"])
+        given = translated({**given, "reduction": reduction})
         self.latent: Latent = rebuild(given["latent"], "latent", DiagonalGaussian)
         self.loss: Likelihood = rebuild(given["loss"], "loss", Bernoulli)
         self.bound: Bound = rebuild(given["bound"], "bound", Elbo)
@@ -56,19 +54,31 @@ class VAE(pl.LightningModule):
             given["network"], "network", lambda: MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
         )
         self.optimizer = rebuild(given["optimizer"], "optimizer", Adam)
-        self.beta, self.seed, self.reduction = float(beta), int(seed), str(given["reduction"])
+        self.beta, self.seed, self.reduction = plain(beta), plain(seed), plain(given["reduction"])
+        check(self, "vae")
+        self.beta = float(self.beta)
         parts = {name: describe(getattr(self, name)) for name in MODULES}
         self.save_hyperparameters({**parts, "beta": self.beta, "seed": self.seed, "reduction": self.reduction})
-        self._sums: dict[str, list[Tensor]] = {stage: [] for stage in STAGES}
+        self._sums = {stage: EpochSums(stage) for stage in ("train", "val", "test")}
 
     @property
     def model(self) -> Model:
         """The parts of p(x, z) and q(z|x): what estimators take."""
         return Model(self.network, self.latent, self.loss)
 
+    @property
+    def lr(self) -> float:
+        """The learning rate. `Tuner.lr_find` sets it. Raises AttributeError when the optimizer has none."""
+        return self.optimizer.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimizer = replace(self.optimizer, lr=value)
+        self.hparams["optimizer"] = describe(self.optimizer)
+
     def encode(self, x: Image) -> Posterior:
-        """q(z|x)."""
-        return self.latent.posterior(self.network.encode(x))
+        """q(z|x). Bytes are taken as x = byte / 255."""
+        return self.latent.posterior(self.network.encode(as_x(x)))
 
     def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
@@ -78,9 +88,7 @@ class VAE(pl.LightningModule):
         """E[x|z] at the mean of q(z|x)."""
         return self.decode(self.encode(x).mean)
 
-    def forward(self, x: Image) -> Image:
-        """The reconstruction of x."""
-        return self.reconstruct(x)
+    forward = reconstruct
 
     @torch.no_grad()
     def sample(self, n: int, seed: int | None = None) -> Picture:
@@ -91,8 +99,7 @@ class VAE(pl.LightningModule):
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
         """What is minimised, and the batch's sums of recon, kl, bound, objective and 1. `CompileStep` compiles this."""
         terms = self.bound(self.model.draw(x, eps, self.bound.chunk), beta)
-        values = [terms.recon, terms.kl, terms.bound, terms.objective, torch.ones_like(terms.kl)]
-        return REDUCE[self.reduction](terms.objective), torch.stack(values).detach().sum(1)
+        return REDUCE[self.reduction](terms.objective), sums_of(terms)
 
     def training_step(self, batch: Any, batch_idx: int) -> Float[Tensor, ""]:
         return self._step(batch, batch_idx, "train", step=self.trainer.fit_loop.total_batch_idx)
@@ -102,6 +109,9 @@ class VAE(pl.LightningModule):
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self._step(batch, batch_idx, "test", step=batch_idx)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Image:
+        return self(batch[0] if isinstance(batch, list | tuple) else batch)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.optimizer(self.parameters())
@@ -116,44 +126,35 @@ class VAE(pl.LightningModule):
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
         """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""
-        x = batch[0] if isinstance(batch, list | tuple) else batch
+        x = as_x(batch[0] if isinstance(batch, list | tuple) else batch)
         if batch_idx == 0:
             self.model.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)
         objective, sums = self.objective(x, self.latent.noise(self.bound.num_samples, len(x), noise), self.beta)
-        self._sums[stage].append(sums)
+        self._sums[stage].add(sums)
         return objective
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint within an epoch keeps the sums of the epoch so far."""
-        if self._sums["train"]:
-            checkpoint["epoch_sums"] = torch.stack(self._sums["train"]).cpu()
+        if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far
+            checkpoint["epoch_sums"] = self._sums["train"].state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is not None:
-            self._sums["train"] = list(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
+            self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
+            if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
+                checkpoint["current_model_state"] = checkpoint["state_dict"]
 
-    def _log(self, stage: str) -> None:
-        """The metrics of an epoch: sums over observations, divided by their count."""
-        if not self._sums[stage]:
-            return
-        total = torch.stack(self._sums[stage]).cpu().double().sum(0)
-        self._sums[stage].clear()
-        if self.trainer.world_size > 1:
-            total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum")
-        recon, kl, bound, loss, count = total.tolist()
-        values = {self.bound.name: bound, "loss": loss, "elbo": -(recon + kl), "recon": recon, "kl": kl}
-        metrics = {f"{stage}/{name}": value / count for name, value in values.items()}
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=1)
+    def _log_epoch(self, stage: str, **more: float) -> None:
+        metrics = self._sums[stage].means(self.bound.name, self.trainer)
+        self.log_dict({**more, **metrics}, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         stops = self.trainer.should_stop or 0 <= self.trainer.max_steps <= self.trainer.global_step
         if self.trainer.is_last_batch or stops:  # callbacks read the metrics before this module's on_train_epoch_end
-            self.log("beta", float(self.beta), on_step=False, on_epoch=True, batch_size=1)
-            self._log("train")
+            self._log_epoch("train", beta=float(self.beta))
 
     def on_validation_epoch_end(self) -> None:
-        self._log("val")
+        self._log_epoch("val")
 
     def on_test_epoch_end(self) -> None:
-        self._log("test")
+        self._log_epoch("test")

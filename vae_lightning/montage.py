@@ -8,6 +8,7 @@ from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, check_keys
 from vae_lightning.app.sheet import check_output, save, sheet
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.rules import FLAG, optional, whole
 from vae_lightning.runs.readings import thinned
 from vae_lightning.runs.run import resolved
@@ -34,7 +35,7 @@ def montage(cfg: DictConfig) -> None:
     if cfg.output:
         check_output(output)
     save(sheet(paths, cfg.columns, cfg.labels, cfg.font_size), output)
-    print(f"{len(paths)} pictures -> {output}")
+    say(f"{len(paths)} pictures -> {output}")
 
 
 def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:

@@ -20,6 +20,16 @@ CITATION = re.compile(
     r"(?:Implements|Follows|Inspired by) "
     r"(Eqs?\. \(\d+\)|Algorithm \d+|Appendix [A-F]|Sec\. [\d.]*\d|(?:[A-Z][\w'-]+(?: & | et al\.)? ?)+\(\d{4}\))"
 )
+ASKED = {  # part -> (the methods that the module calls, what to hand over)
+    "network": (
+        ("encode", "decode", "parameters"),
+        "a torch.nn.Module with encode and decode, such as network.MLP([1, 28, 28], 20)",
+    ),
+    "latent": (("posterior", "log_pz", "noise"), "a latent space, such as latent.DiagonalGaussian(20)"),
+    "loss": (("log_px_z", "mean", "sample"), "a likelihood, such as loss.Bernoulli()"),
+    "bound": (("__call__",), "a bound, such as bound.Elbo()"),
+    "optimizer": (("__call__",), "a function of the parameters, such as optimizer.Adam()"),
+}
 LAYERS = {"MLP": (1, {}), "PaperMLP": (1, {"activation": "tanh", "initial": "normal"})}
 LAYERS |= {"IwaeMLP": (2, {"activation": "tanh", "initial": "glorot"})}  # of checkpoints that say `hidden_dim`
 
@@ -58,13 +68,26 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no plain value")
 
 
+def check_part(part: Any, name: str) -> None:
+    """Raises ConfigError unless the object has the methods that the module calls of this part."""
+    methods, what = ASKED[name]
+    by_class = inspect.isclass(part) and not hasattr(part, "step")  # torch.optim.AdamW is a function of parameters
+    if by_class or not all(callable(getattr(part, method, None)) for method in methods):
+        given = f"the class {part.__name__}" if inspect.isclass(part) else shown(repr(part))
+        raise ConfigError(f"VAE({name}={given}): must be {what}")
+
+
 def rebuild(part: Any, name: str = "part", default: Callable[[], Any] | None = None) -> Any:
     """The part of a description, the `default` for None; any other object is a part already and comes back.
 
-    Raises ConfigError for a part of one's own, with the argument that hands it over.
+    Raises ConfigError for an object that cannot be this part, and for a description of a part of one's own, with the
+    argument that hands it over.
     """
     if not isinstance(part, Mapping):
-        return default() if part is None and default is not None else part
+        part = default() if part is None and default is not None else part
+        if name in ASKED:
+            check_part(part, name)
+        return part
     arguments = dict(part)
     said = str(arguments.pop("class", None))
     module, _, kind_name = said.rpartition(".")

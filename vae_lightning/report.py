@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.runs.files import LATEST, RECORD
 
 USAGE = """usage: python -m vae_lightning.report DIR [data_dir=DIR] [allow_targets=[PACKAGE.]]
@@ -57,10 +58,10 @@ def asked(arguments: Sequence[str]) -> tuple[Path, str | None, list[str]]:
 def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+        say(USAGE)
         sys.exit(0 if arguments else 2)
     with command.answered():
-        print(f"open {report(*asked(arguments))}")
+        say(f"open {report(*asked(arguments))}")
 
 
 if __name__ == "__main__":

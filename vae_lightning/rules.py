@@ -80,10 +80,12 @@ REDUCTION = Rule(
     "must be mean or sum (of the batch); averaging over pixels is not offered: on 784 pixels it would make beta 784 "
     "times as large",
 )
+SEED = whole(0, 2**32 - 1)
 FLAG = Rule(lambda v: type(v) is bool, "must be true or false")
 Count = Annotated[int, whole(1)]
 Positive = Annotated[float, number(above=0)]
 NonNegative = Annotated[float, number(least=0)]
+Seed = Annotated[int, SEED]
 
 
 def check(part: object, owner: str) -> None:

@@ -1,8 +1,9 @@
-"""The shapes that repeat in the mathematics, each with one name.
+"""The shapes that repeat in the mathematics, each with one name, and the way from bytes to x.
 
 B batch, L samples of z, J latent dims, P parameters per pixel, C H W image. Only the tests check them.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,3 +15,8 @@ Codes = Float[Tensor, "L B J"]  # z, and the noise eps that z is a function of
 PerSample = Float[Tensor, "L B"]  # nats of each sample of each datapoint
 PerDatum = Float[Tensor, " B"]  # nats of each datapoint
 PerUnit = Float[Tensor, "B J"]  # one number of each latent unit of each datapoint
+
+
+def as_x(images: Tensor) -> Tensor:
+    """Bytes become numbers in [0, 1]; numbers stay what they are."""
+    return images / 255 if images.dtype == torch.uint8 else images

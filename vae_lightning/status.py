@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
+from vae_lightning.output import say
 from vae_lightning.runs.run import Run, runs_below
 
 COLUMNS = "{status:<12} {epochs:>9} {elbo:>11}   {run}"
@@ -33,13 +34,13 @@ def line(run: Run) -> str:
 def main() -> None:
     arguments = sys.argv[1:]
     if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
-        print(USAGE)
+        say(USAGE)
         sys.exit(0 if arguments[0] in ("-h", "--help") else 2)
     folder = Path(arguments[0] if arguments else "outputs")
     with command.answered():
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder; name a run, a group, or a project_dir")
-        print("\n".join(lines(folder)))
+        say("\n".join(lines(folder)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command, config, sweep
 from vae_lightning.app.arguments import task_overrides
+from vae_lightning.output import say
 
 
 def train(cfg: DictConfig) -> float:
@@ -24,9 +25,10 @@ def train(cfg: DictConfig) -> float:
         job = prepare(cfg, overrides, hydra_cfg.runtime.choices)
         if not isinstance(job, Job):
             recorder.becomes(job.path, str(job.config["group"]))
-            print(f"{job.path}: completed, nothing to do")
+            say(f"{job.path}: completed, nothing to do")
             return job.score
-        recorder.becomes(job.folder, str(job.config["group"]))
+        if not job.is_trial:
+            recorder.becomes(job.folder, str(job.config["group"]))
         return fit(job)
 
 

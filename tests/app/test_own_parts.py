@@ -47,6 +47,20 @@ class Net(nn.Module):
         return self.up(z).unflatten(-1, self.picture)
 
 
+class Flat(Net):
+    """Its pictures lack the axis of the parameters."""
+
+    def decode(self, z):
+        return super().decode(z).squeeze(-4)
+
+
+class Narrow(Net):
+    """Its decoder takes other codes."""
+
+    def decode(self, z):
+        return super().decode(z[..., :1])
+
+
 class Latent(DiagonalGaussian):
     pass
 
@@ -176,6 +190,20 @@ def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
     assert ask(compare.main, "runs=[run]")[0] == 0
     assert ask(report.main, "run", ALLOWED)[0] == 0
     assert "no latent explorer" not in (run / "report.html").read_text().lower().partition("<script")[0]
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        ("Flat", r"network Flat: its decoder returns \[1, 2, 1, 28, 28\], must be \[1, 2, 1, 1, 28, 28\]"),
+        ("Narrow", r"Narrow, DiagonalGaussian, Bernoulli, Elbo: these parts do not fit each other \(mat1 and mat2"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_before_a_folder_is_made(ask, tmp_path, network, line):
+    ended, _, err = ask(train.main, *said([f"network._target_=my_pkg.{network}"]))
+    assert ended == 2
+    assert re.search(line, err), err
+    assert not (tmp_path / "run").exists()
 
 
 def test_all_parts_at_once_are_resumed(ask, tmp_path):

@@ -490,16 +490,40 @@ class Signals(pl.Callback):
             signal.raise_signal(self.number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("step", "ends"), [(2, 2), (5, 5), (10, 10)])  # within an epoch, at its end, at the run's end
 def test_a_signal_ends_the_run_after_the_batch(foreign_fit, tmp_path, number, step, ends):
-    module, before = ForeignVAE(), [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    module, before = ForeignVAE(), [signal.getsignal(each) for each in numbers]
     with pytest.raises(Interrupted, match=f"stopped by {signal.Signals(number).name} after step {ends}") as stop:
         foreign_fit(Signals(step, number), GracefulStop(), module=module)
     assert stop.value.status == 128 + number
     assert len(module.weights_seen) == ends
-    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
+    assert [signal.getsignal(each) for each in numbers] == before
     assert (tmp_path / "checkpoints" / "last.ckpt").is_file() == (step == 2)
+
+
+def test_a_closing_terminal_may_send_its_signal_twice(foreign_fit):
+    """A second SIGTERM ends the process at once; the shell and the system both send SIGHUP, and nobody is in haste."""
+    with pytest.raises(Interrupted, match="stopped by SIGHUP after step 2"):
+        foreign_fit(Signals(2, signal.SIGHUP), Signals(2, signal.SIGHUP), GracefulStop())
+
+
+def test_nohup_is_heeded(foreign_fit):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        module, _ = foreign_fit(Signals(2, signal.SIGHUP), GracefulStop())
+        assert module.global_step == 10
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_trial_that_is_stopped_saves_nothing_and_says_so(foreign_fit, tmp_path):
+    with pytest.raises(Interrupted) as stop:
+        foreign_fit(Signals(1, signal.SIGTERM), GracefulStop(), fast_dev_run=3)
+    assert "resume" not in str(stop.value)
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 class Poisoned(ForeignVAE):

@@ -153,6 +153,28 @@ def test_every_bound_works_with_every_likelihood(kind, likelihood, x):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.network.parameters())
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_many_samples_are_averaged_in_every_term(kind, model, x):
+    """recon + kl is minus the bound of the ELBOs, and minus the closed-form ELBO beside the other bounds."""
+    eps = torch.randn(8, B, J)
+    bound = kind(groups=2, samples_per_group=4) if kind is Miwae else kind(num_samples=8)
+    draw = model.draw(x, eps)
+    terms = bound(draw, beta=1.0)
+    logits = model.network.decode(draw.z).squeeze(2)
+    recon = -torch.distributions.Bernoulli(logits=logits, validate_args=False).log_prob(x).sum((-3, -2, -1)).mean(0)
+    torch.testing.assert_close(terms.recon, recon)
+    q = Normal(draw.posterior.mean, (0.5 * draw.posterior.log_var).exp())
+    exact = torch.distributions.kl_divergence(q, Normal(0.0, 1.0)).sum(-1)
+    sampled = (q.log_prob(draw.z) - Normal(0.0, 1.0).log_prob(draw.z)).sum(-1).mean(0)
+    torch.testing.assert_close(terms.kl, sampled if kind is ElboA else exact, rtol=1e-4, atol=1e-4)
+    if bound.key == "elbo":
+        torch.testing.assert_close(terms.recon + terms.kl, -terms.bound)
+    else:  # a tighter bound than the mean of its own samples
+        assert (terms.bound >= -(recon + sampled) - 1e-4).all()
+    if kind not in (FreeBits, Capacity):
+        torch.testing.assert_close(terms.objective, -terms.bound)
+
+
 def test_importance_weighted_bound_by_hand():
     log_w = torch.tensor([[0.0, -1000.0], [math.log(3), -1000.0]])
     assert importance_weighted_bound(log_w).tolist() == pytest.approx([math.log(2), -1000.0])

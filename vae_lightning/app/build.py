@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
@@ -102,26 +102,30 @@ def schedule(cfg: DictConfig) -> Callable[[float], float]:
     return check_kind("schedule", build(cfg.schedule))
 
 
-def callbacks_and_loggers(cfg: DictConfig) -> tuple[list[DictConfig], list[DictConfig]]:
-    """The nodes of the callbacks and of the loggers. A group or a node that is null is left out."""
-    callbacks, loggers = cfg.get("callbacks") or {}, cfg.get("logger") or {}
-    nodes = [callbacks.values(), [loggers] if "_target_" in loggers else loggers.values()]
-    return tuple([node for node in group if node is not None] for group in nodes)  # type: ignore[return-value]
+def logger_nodes(cfg: DictConfig) -> list[DictConfig]:
+    """The nodes of the loggers. A group or a node that is null is left out."""
+    loggers = cfg.get("logger") or {}
+    nodes = [loggers] if "_target_" in loggers else loggers.values()
+    return [node for node in nodes if node is not None]
+
+
+def named_callbacks(cfg: DictConfig) -> dict[str, pl.Callback]:
+    """{name: callback} of the configuration, without those that a flag of the trainer turns off."""
+    unwanted = tuple(kind for flag, kind in TURNED_OFF.items() if cfg.trainer.get(flag) is False)
+    nodes = {str(name): node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
+    built = {name: check_kind("callbacks", build(node)) for name, node in nodes.items()}
+    return {name: part for name, part in built.items() if not isinstance(part, unwanted)}
 
 
 def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bool = True) -> pl.Trainer:
     """The trainer with the callbacks and loggers of the configuration.
 
-    A callback that monitors validation is left out where there is no validation set, and one that a flag of the
-    trainer turns off, such as the progress bar.
+    A ModelCheckpoint that monitors validation is left out where there is no validation.
     """
-    nodes, logger_nodes = callbacks_and_loggers(cfg)
-    unwanted = tuple(kind for flag, kind in TURNED_OFF.items() if cfg.trainer.get(flag) is False)
-    built: list[pl.Callback] = [check_kind("callbacks", build(node)) for node in nodes]
-    callbacks = [part for part in built if not isinstance(part, unwanted)]
-    if getattr(data, "val_size", None) == 0:
-        callbacks = [part for part in callbacks if not str(getattr(part, "monitor", "")).startswith("val/")]
-    loggers = [check_kind("logger", build(node)) for node in logger_nodes] if with_loggers else []
+    callbacks = list(named_callbacks(cfg).values())
+    if getattr(data, "val_size", None) == 0 or cfg.trainer.get("limit_val_batches") == 0:
+        callbacks = [part for part in callbacks if not selects_by_validation(part)]
+    loggers = [check_kind("logger", build(node)) for node in logger_nodes(cfg)] if with_loggers else []
     plugins = [*(build(cfg.trainer.get("plugins")) or []), WholeCheckpointIO()]
     more = {"callbacks": callbacks, "logger": loggers or False, "plugins": plugins}
     more |= {"default_root_dir": cfg.run_dir, "max_epochs": cfg.epochs}
@@ -141,12 +145,17 @@ def hint(trainer: DictConfig, refusal: str) -> str:
     return ""
 
 
+def selects_by_validation(part: pl.Callback) -> bool:
+    """Whether a callback is a ModelCheckpoint that monitors a metric of the validation set."""
+    return isinstance(part, ModelCheckpoint) and str(part.monitor).startswith("val/")
+
+
 def check_loggers(cfg: DictConfig) -> None:
     """Raises ConfigError for a logger that is not installed, has no key, or whose server does not answer.
 
     The class of a logger may have a class method `check_ready`, which takes some arguments of the constructor.
     """
-    for node in callbacks_and_loggers(cfg)[1]:
+    for node in logger_nodes(cfg):
         check_ready = getattr(get_class(node._target_), "check_ready", None)
         if check_ready is not None:
             check_ready(**{name: node[name] for name in inspect.signature(check_ready).parameters if name in node})

@@ -23,6 +23,7 @@ from vae_lightning.app.arguments import check_arguments, quoted, task_overrides
 from vae_lightning.app.config import CONF
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
+from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -53,14 +54,15 @@ def answered() -> Iterator[None]:
     """
     full = os.environ.get(FULL_ERROR) == "1"
     try:
-        yield
+        with unfailing():
+            yield
     except KeyboardInterrupt:  # before or after training; during training GracefulStop answers
-        print("error: interrupted", file=sys.stderr)
+        say("error: interrupted", error=True)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         mistake = as_user_error(error, sys.argv[1:])
         if mistake is None:
-            traceback.print_exc()
+            say(traceback.format_exc(), end="", error=True)
         elif not getattr(mistake, "was_told", False):
             tell(mistake, full)
         sys.exit(mistake.status if mistake else 1)
@@ -72,9 +74,10 @@ def telling(task: Callable[[DictConfig], Any], full: bool) -> Callable[[DictConf
     def told(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.MULTIRUN:
-            print(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}", flush=True)
+            say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
         try:
-            return task(cfg)
+            with unfailing():  # also in the worker of a launcher, where `answered` does not run
+                return task(cfg)
         except Exception as error:
             mistake = as_user_error(error, [])
             if mistake is None:
@@ -83,7 +86,7 @@ def telling(task: Callable[[DictConfig], Any], full: bool) -> Callable[[DictConf
             if hydra_cfg.mode == RunMode.RUN:
                 sys.exit(mistake.status)
             if isinstance(mistake, Interrupted):  # a signal to one job ends the sweep
-                print(not_started(hydra_cfg.job.num), file=sys.stderr, flush=True)
+                say(not_started(hydra_cfg.job.num), error=True)
                 sys.exit(mistake.status)
             mistake.was_told = True  # type: ignore[attr-defined]
             raise mistake from None
@@ -94,9 +97,9 @@ def telling(task: Callable[[DictConfig], Any], full: bool) -> Callable[[DictConf
 def tell(mistake: UserError, full: bool) -> None:
     """Prints one line on stderr, after the traceback if `full`. A character that cannot be printed becomes a space."""
     if full:
-        traceback.print_exc()
+        say(traceback.format_exc(), end="", error=True)
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
-    print(f"error: {line}", file=sys.stderr, flush=True)
+    say(f"error: {line}", error=True)
 
 
 def not_started(job: int) -> str:

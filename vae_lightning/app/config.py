@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import CONF, check_groups
 from vae_lightning.errors import ConfigError, nearest, shown
-from vae_lightning.rules import FLAG, REDUCTION, Rule, is_number, number, one_of, optional, whole
+from vae_lightning.rules import FLAG, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
 TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
@@ -23,7 +23,7 @@ WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word i
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
-    "seed": whole(0, 2**32 - 1),
+    "seed": SEED,
     "epochs": whole(1),
     "batch_size": whole(1),
     "lr": number(above=0),
@@ -41,6 +41,11 @@ RULES: dict[str, Rule] = {
     "allow_drift": WORDS,
     "allow_targets": WORDS,
     "trainer.max_epochs": whole(1),
+    "trainer.accumulate_grad_batches": whole(1),
+    "trainer.check_val_every_n_epoch": optional(whole(1)),
+    "trainer.val_check_interval": Rule(lambda v: not is_number(v) or v > 0, "must be > 0"),
+    "trainer.num_sanity_val_steps": whole(-1),
+    "trainer.fast_dev_run": Rule(lambda v: FLAG.holds(v) or whole(0).holds(v), "must be true, false or a whole number"),
     "trainer.precision": Rule(lambda v: str(v) in PRECISIONS, one_of(PRECISIONS).must),
 }
 
@@ -103,6 +108,24 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain values."""
     values: Any = OmegaConf.to_container(cfg, resolve=True)
     return values
+
+
+def config_flags(hydra_cfg: Any) -> list[str]:
+    """The words of the command line that say where the configurations are: flags, and hydra.searchpath."""
+    places = {source.provider: str(source.path) for source in hydra_cfg.runtime.config_sources}
+    main, beside, name = places.get("main"), places.get("command-line"), hydra_cfg.job.config_name
+    return [
+        *([f"--config-path={main}"] if main not in (None, str(CONF)) else []),
+        *([f"--config-dir={beside}"] if beside else []),
+        *([f"--config-name={name}"] if name != "train" else []),
+        *(str(word) for word in hydra_cfg.overrides.hydra if str(word).startswith("hydra.searchpath=")),
+    ]
+
+
+def is_trial(cfg: Any) -> bool:
+    """Whether the run only tries its configuration: `trainer.fast_dev_run` is true or a number of batches."""
+    trainer = cfg.get("trainer")
+    return isinstance(trainer, Mapping) and bool(trainer.get("fast_dev_run"))
 
 
 def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:

@@ -1,18 +1,25 @@
 """Runs a `Job` in its folder: fit, test, record, report."""
 
+import shutil
 import sys
 from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as pl
+from hydra.core.hydra_config import HydraConfig
 
 from vae_lightning import logger
 from vae_lightning.app import resume
+from vae_lightning.app.config import config_flags
 from vae_lightning.app.facts import facts_of
+from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.prepare import Job
 from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
-from vae_lightning.errors import ConfigError, FolderError
+from vae_lightning.callbacks.foreign import best_checkpoint
+from vae_lightning.errors import ConfigError, FolderError, UserError
+from vae_lightning.output import say
+from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import RUNNING, Run, open_run
@@ -25,6 +32,7 @@ def fit(job: Job) -> float:
         start = resume.sound_checkpoint(before, job.module, job.falls_back) if before else None
         try:
             record(job.trainer, config=job.config, overrides=list(job.overrides), image_shape=job.image_shape)
+            record(job.trainer, **command_of(job))
             record(job.trainer, **facts_of(job.config, job.choices, job.parts))
             record(job.trainer, **(resume.history(before) if before else {}))
             for receiver in job.trainer.loggers:
@@ -32,10 +40,13 @@ def fit(job: Job) -> float:
             return fit_and_test(job, start)
         except BaseException as error:
             record_end(job, error)
+            check_late(job, error)
             raise
         finally:
             logger.finish()
-            if job.config["report"] and not isinstance(sys.exc_info()[1], OSError | FolderError):  # else no disk
+            if job.is_trial:
+                shutil.rmtree(job.folder, ignore_errors=True)
+            elif job.config["report"] and not isinstance(sys.exc_info()[1], OSError | FolderError):  # else no disk
                 write_report(job)
 
 
@@ -45,8 +56,27 @@ def fit_and_test(job: Job, start: Any) -> float:
     trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
     metrics = trainer.callback_metrics
     score = metrics.get("val/elbo", metrics.get("train/elbo"))
-    trainer.test(job.module, job.data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
+    best: Any = best_checkpoint(trainer)
+    trainer.test(job.module, job.data, ckpt_path=best, verbose=False, weights_only=True)
+    if job.is_trial:
+        number = int(job.config["trainer"]["fast_dev_run"])
+        batches = f"{number} batch{'es' if number > 1 else ''}"
+        say(f"trial (fast_dev_run) of {batches} in training, validation and test: it works; nothing is kept")
     return job.resumes.score if score is None and job.resumes else float(score or 0.0)
+
+
+def check_late(job: Job, error: BaseException) -> None:
+    """Raises UserError in place of a ConfigError, whose status says that no folder was made."""
+    mistake = as_user_error(error, [])
+    if isinstance(mistake, ConfigError) and not job.is_trial:
+        raise UserError(str(mistake)) from error
+
+
+def command_of(job: Job) -> dict[str, list[str]]:
+    """The job as a command of its own, also in a sweep: all its words, and those that say where its YAML is."""
+    hydra_cfg, before = HydraConfig.get(), job.resumes
+    flags = config_flags(hydra_cfg) or (flags_of(before) if before else [])
+    return {"flags": flags, "command": ["python", "-m", "vae_lightning.train", *flags, *job.overrides]}
 
 
 def record(trainer: pl.Trainer, **facts: Any) -> None:
@@ -65,23 +95,15 @@ def record_end(job: Job, error: BaseException) -> None:
                     callback.on_exception(job.trainer, job.module, error)
 
 
-def best_checkpoint(trainer: pl.Trainer) -> str | None:
-    """The checkpoint of the best validation ELBO; None (the weights as they are) where none was selected."""
-    for callback in trainer.checkpoint_callbacks:
-        if getattr(callback, "monitor", None) and getattr(callback, "best_model_path", ""):
-            return callback.best_model_path  # type: ignore[attr-defined]
-    return None
-
-
 def write_report(job: Job) -> None:
     """Writes report.html, however the run ended. A report that cannot be written is one warning."""
     if not is_first_process():
         return
     try:
         path, _ = write_page(open_run(job.folder), job.module, job.data)
-        print(f"open {path}", flush=True)
+        say(f"open {path}")
     except ConfigError:  # the run ended before its record began: there is nothing to show
         pass
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: {job.folder}: no report.html ({reason}); its results are whole", file=sys.stderr, flush=True)
+        say(f"warning: {job.folder}: no report.html ({reason}); its results are whole", error=True)

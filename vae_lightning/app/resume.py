@@ -6,7 +6,6 @@ not change the run, unless `allow_drift` names its key.
 
 import importlib.metadata
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -24,6 +24,7 @@ from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.output import say
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
 from vae_lightning.runs.run import COMPLETED, Run, open_run
 
@@ -86,7 +87,7 @@ def composed_with(saved: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
     if unknown := [word for word in words if gone.get(place_without_option(word) or "", "known") is None]:
         raise ConfigError(f"{unknown[0]}: no such option; name its folder again with --config-dir")
     beside = [word for word in words if place_without_option(word) is None]
-    cfg = compose("train", [word for word in beside if not among(key_of(word), list(gone))])
+    cfg = compose(HydraConfig.get().job.config_name, [word for word in beside if not among(key_of(word), list(gone))])
     for place, value in gone.items():
         OmegaConf.update(cfg, place, value, merge=False, force_add=True)
     for word in (word for word in beside if among(key_of(word), list(gone))):
@@ -165,7 +166,7 @@ def sound_checkpoint(run: Run, module: torch.nn.Module, fall_back: bool) -> Path
             raise
         if not fall_back:
             raise CheckpointError(f"{error}; resume=auto goes on from {previous.name}") from error
-        print(f"warning: {error}; going on from the checkpoint before it", file=sys.stderr, flush=True)
+        say(f"warning: {error}; going on from the checkpoint before it", error=True)
         last, content = previous, checkpoint.load(previous)
     checkpoint.check_fits(content, module, last)
     return last

@@ -4,7 +4,6 @@ Imports neither torch nor Lightning.
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,8 +18,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import task_overrides
+from vae_lightning.app.config import is_trial
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
+from vae_lightning.output import say
 from vae_lightning.runs.files import JOBS, SWEEP_PAGE
 from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job
@@ -66,10 +67,10 @@ class Recorder:
 def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     """Records a job of a sweep from its start to its end, and then writes the pages that show it.
 
-    A record or page that cannot be written is one warning; the job ends as it would have.
+    A record or page that cannot be written is one warning; the job ends as it would have. A trial leaves no record.
     """
     hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
-    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process():
+    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process() and not is_trial(cfg):
         number, overrides = int(hydra_cfg.job.num), tuple(task_overrides(hydra_cfg))
         file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
         job = Job(file, number, overrides, group.name if group else None)
@@ -102,7 +103,7 @@ def warned(write: Callable[[], Any]) -> None:
         write()
     except Exception as error:
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"warning: no sweep page ({line}); the run is not touched by this", file=sys.stderr, flush=True)
+        say(f"warning: no sweep page ({line}); the run is not touched by this", error=True)
 
 
 def rebuild(folder: Path) -> None:
@@ -144,4 +145,4 @@ def finish() -> None:
         if (folder / JOBS).is_dir():
             warned(partial(rebuild, folder))
             if (folder / SWEEP_PAGE).is_file():
-                print(f"sweep page: {folder / SWEEP_PAGE}", flush=True)
+                say(f"sweep page: {folder / SWEEP_PAGE}")

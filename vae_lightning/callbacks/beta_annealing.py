@@ -40,7 +40,8 @@ class BetaAnnealing(pl.Callback):
         if math.isinf(self._steps):
             raise ConfigError("BetaAnnealing: the run has no end; give the trainer max_epochs or max_steps")
         steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        self._curve = in_fractions(self.schedule, self._steps, self._steps / steps_per_epoch)
+        stretched = (self.schedule, self._steps, self._steps / steps_per_epoch)
+        self._curve = self.schedule if trainer.fast_dev_run else in_fractions(*stretched)  # type: ignore[attr-defined]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -1,6 +1,5 @@
 """The training step through torch.compile; checkpoints are the same as without it."""
 
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.callbacks.foreign import method as method_of
+from vae_lightning.output import say
 from vae_lightning.rules import check, one_of
 
 MODES = ("default", "reduce-overhead", "max-autotune")
@@ -52,7 +52,7 @@ class CompileStep(pl.Callback):
             if not isinstance(error, TorchDynamoException):
                 raise
             self._compiled = None
-            print(f"not compiled: {reason(error)}; training goes on as it is, slower", file=sys.stderr, flush=True)
+            say(f"not compiled: {reason(error)}; training goes on as it is, slower", error=True)
             return self._eager(x, *rest)
 
 

@@ -95,6 +95,14 @@ def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
     return Path(trainer.default_root_dir if dirpath is None else dirpath)
 
 
+def best_checkpoint(trainer: pl.Trainer) -> Path | None:
+    """The file that the first ModelCheckpoint with a `monitor` holds for the best; None if none was selected."""
+    for callback in trainer.checkpoint_callbacks:
+        if getattr(callback, "monitor", None) and getattr(callback, "best_model_path", ""):
+            return Path(callback.best_model_path)  # type: ignore[attr-defined]
+    return None
+
+
 class NewMetrics:
     """The metrics that were logged since the last call. Lightning keeps the values of epochs without validation."""
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, kill and the time limit of a scheduler: finish the batch, save, and end with a status of its own."""
+"""Ctrl-C, kill, a closed terminal, the time limit of a scheduler: finish the batch, save, end with its own status."""
 
 import os
 import signal
@@ -14,15 +14,17 @@ from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.errors import Interrupted
 from vae_lightning.runs.files import CHECKPOINTS, LAST
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+SIGNALS = (signal.SIGTERM, signal.SIGINT, *([HANGUP] if HANGUP else []))
 
 
 class GracefulStop(pl.Callback):
-    """On SIGTERM or SIGINT, finishes the running batch, writes `checkpoints/last.ckpt` and raises Interrupted.
+    """On SIGTERM, SIGINT or SIGHUP, finishes the running batch, writes `checkpoints/last.ckpt` and raises Interrupted.
 
     In the last batch of an epoch it finishes the epoch. A second signal ends the process at once; the checkpoint is
-    then that of the last whole epoch. Only the main thread receives signals; in other threads the callback does
-    nothing.
+    then that of the last whole epoch. SIGHUP, which a closing terminal may send twice, never does; under `nohup` it is
+    ignored. Only the main thread receives signals; in other threads the callback does nothing. With `fast_dev_run` it
+    saves nothing.
     """
 
     def __init__(self, filename: str = LAST, dirpath: str | PathLike | None = None) -> None:
@@ -33,14 +35,16 @@ class GracefulStop(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._received = None
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._received is not None and not trainer.is_last_batch:
-            folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / CHECKPOINTS
-            trainer.save_checkpoint(folder / self.filename)
+            if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+                folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / CHECKPOINTS
+                trainer.save_checkpoint(folder / self.filename)
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,17 +62,15 @@ class GracefulStop(pl.Callback):
         self._restore()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
+        if self._received is not None and number != HANGUP:
             os._exit(128 + number)
-        self._received = number
+        self._received = self._received or number
 
     def _stop(self, trainer: pl.Trainer) -> None:
-        number = self._received or signal.SIGTERM
-        raise Interrupted(
-            number,
-            f"stopped by {signal.Signals(number).name} after step {trainer.global_step}, in epoch "
-            f"{trainer.current_epoch + 1}; saved: go on with resume={trainer.default_root_dir}",
-        )
+        number, epoch = self._received or signal.SIGTERM, trainer.current_epoch + 1
+        saved = "" if trainer.fast_dev_run else f"; saved: go on with resume={trainer.default_root_dir}"  # type: ignore
+        what = f"stopped by {signal.Signals(number).name} after step {trainer.global_step}, in epoch {epoch}"
+        raise Interrupted(number, what + saved)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

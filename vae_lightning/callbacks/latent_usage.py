@@ -1,6 +1,5 @@
 """The latent units that a model uses, and a sentence when it stops using a unit."""
 
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -9,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae_lightning import output
 from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_log_var, method, run_dir
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.latent import active_units
@@ -93,7 +93,7 @@ class LatentUsage(pl.Callback):
 def say(sentence: str) -> None:
     """Prints a sentence on lines of its own, over a progress bar."""
     text = textwrap.fill(sentence, 79, subsequent_indent="  ")
-    print(f"\r{text:<78}" if sys.stdout.isatty() else text, flush=True)
+    output.say(f"\r{text:<78}" if output.on_terminal() else text)
 
 
 def listed(units: Sequence[int]) -> str:

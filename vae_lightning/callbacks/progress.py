@@ -1,7 +1,6 @@
 """Progress of a run: one line per epoch, 80 columns, readable in a log file too."""
 
 import math
-import sys
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
 from vae_lightning.callbacks.foreign import NewMetrics, description
+from vae_lightning.output import on_terminal, say
 from vae_lightning.runs.words import duration
 
 HEADER = "  epoch   train ELBO = -( recon +     KL )    val ELBO     beta   time left"
@@ -34,13 +34,13 @@ class Progress(ProgressBar):
 
     @property
     def _live(self) -> bool:
-        return self._enabled and sys.stdout.isatty()
+        return self._enabled and on_terminal()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started, self._first_epoch, self._drawn = time.monotonic(), trainer.current_epoch, 0.0
         self._best, self._metrics = (-math.inf, 0), NewMetrics()
         if self._enabled:
-            print(f"{headline(trainer)}run folder: {trainer.default_root_dir}\n{HEADER}", flush=True)
+            say(f"{headline(trainer)}\n{HEADER}")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -51,7 +51,7 @@ class Progress(ProgressBar):
         done = (batch_idx + 1) / max(1, self.total_train_batches)
         bar = ("█" * int(30 * done)).ljust(30, "·")
         text = f"{self._epoch(trainer)}   {bar} {100 * done:3.0f} %   {self._time_left(trainer, done)}"
-        print(f"\r{text:<78}", end="", flush=True)
+        say(f"\r{text:<78}", end="")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self._enabled:
@@ -66,27 +66,24 @@ class Progress(ProgressBar):
         elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
         line = f"{self._epoch(trainer)}   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, 3)}"
         line += f"   {self._time_left(trainer, 1.0):>9}"
-        print(f"\r{line:<78}" if self._live else line, flush=True)
+        say(f"\r{line:<78}" if self._live else line)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and self._best[1]:
-            print(f"\nbest epoch {self._best[1]}: validation ELBO {self._best[0]:.2f} nats", flush=True)
+            say(f"\nbest epoch {self._best[1]}: validation ELBO {self._best[0]:.2f} nats")
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logged = trainer.callback_metrics
         if self._enabled and "test/elbo" in logged:
             recon, kl = (float(logged[f"test/{term}"]) for term in ("recon", "kl"))
-            print(f"test ELBO {float(logged['test/elbo']):.2f} nats = -({recon:.2f} + {kl:.2f})")
-            print(f"{headline(trainer)}run folder: {trainer.default_root_dir}", flush=True)
+            say(f"test ELBO {float(logged['test/elbo']):.2f} nats = -({recon:.2f} + {kl:.2f})")
+            say(headline(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._enabled and isinstance(exception, KeyboardInterrupt):
-            print(
-                f"\ninterrupted in epoch {trainer.current_epoch + 1}; run folder: {trainer.default_root_dir}",
-                flush=True,
-            )
+            say(f"\ninterrupted in epoch {trainer.current_epoch + 1}; run folder: {trainer.default_root_dir}")
         elif self._live:
-            print(flush=True)
+            say("")
 
     def _epoch(self, trainer: pl.Trainer) -> str:
         total = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
@@ -101,5 +98,6 @@ class Progress(ProgressBar):
 
 
 def headline(trainer: pl.Trainer) -> str:
-    """A line that describes the data, if the data module has a description."""
-    return f"{text}\n" if (text := description(trainer)) else ""
+    """The data, if the data module has a description, and the run folder, which a trial does not have."""
+    folder = "trial (fast_dev_run)" if trainer.fast_dev_run else f"run folder: {trainer.default_root_dir}"  # type: ignore
+    return "\n".join(line for line in (description(trainer), folder) if line)

@@ -16,10 +16,11 @@ from torch.utils.data import DataLoader
 
 from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
 from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
-from vae_lightning.data.splits import Splits, apart, as_x
+from vae_lightning.data.splits import Splits, apart
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.rules import FLAG, Count, Rule, one_of, rules_of, whole
+from vae_lightning.shapes import as_x
 
 MOST_WORKERS = 8 * (os.cpu_count() or 1)
 WORKERS = Rule(
@@ -86,7 +87,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader:
         # the epoch is given here too, since workers start before Lightning calls set_epoch
         epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
-        return self._loader("train", sampler=EpochShuffle(len(self._splits["train"]), self.seed, epoch, seen))
+        size, shuffle = len(self._splits["train"]), not self._overfits
+        return self._loader("train", sampler=EpochShuffle(size, self.seed, epoch, seen, shuffle))
 
     def val_dataloader(self) -> DataLoader | list:
         return self._loader("val") if self.val_size else []
@@ -106,7 +108,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         images, labels = batch
         x = as_x(images)
         if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
-            step = self.trainer.fit_loop.total_batch_idx
+            loop = self.trainer.fit_loop
+            step = loop.batch_idx if self._overfits else loop.total_batch_idx
             x = torch.bernoulli(x, generator=generator(x.device, "x", self.seed, self.trainer.global_rank, step))
         return x, labels
 
@@ -136,6 +139,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         sizes = {split: len(images) for split, images in self._splits.items()}
         split_by = {"split_seed": self.split_seed} if self._split_by_seed else {}
         return {**facts, "sizes": sizes, **split_by, "sha256": dict(self._facts.sha256)}
+
+    @property
+    def _overfits(self) -> bool:
+        """Whether the trainer overfits some batches: every epoch then has the same ones."""
+        return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
 
     def _prepared(self, read: Splits) -> dict[str, ImagesInMemory]:
         """The three splits under the protocol."""

@@ -87,13 +87,13 @@ class IndexTensors(BatchSampler):
 
 
 class EpochShuffle(Sampler[int]):
-    """A permutation that is a function of (seed, epoch) alone. Lightning calls `set_epoch`.
+    """A permutation that is a function of (seed, epoch) alone; the order of the images if not `shuffle`.
 
-    The first epoch leaves out the first `skip` images: a resumed run has seen them.
+    Lightning calls `set_epoch`. The first epoch leaves out the first `skip` images: a resumed run has seen them.
     """
 
-    def __init__(self, size: int, seed: int, epoch: int = 0, skip: int = 0) -> None:
-        self.size, self.seed, self.epoch, self.skip = size, seed, epoch, skip
+    def __init__(self, size: int, seed: int, epoch: int = 0, skip: int = 0, shuffle: bool = True) -> None:
+        self.size, self.seed, self.epoch, self.skip, self.shuffle = size, seed, epoch, skip, shuffle
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -102,7 +102,8 @@ class EpochShuffle(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        order = torch.randperm(self.size, generator=generator("cpu", "order", self.seed, self.epoch))
+        noise = generator("cpu", "order", self.seed, self.epoch)
+        order = torch.randperm(self.size, generator=noise) if self.shuffle else torch.arange(self.size)
         skip, self.skip = self.skip, 0
         return iter(order.tolist()[skip:])
 

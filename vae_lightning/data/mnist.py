@@ -1,6 +1,5 @@
 """MNIST and Fashion-MNIST. <-> conf/data/"""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.mirrors import MIRRORS, sources_of
 from vae_lightning.data.sources import Folder, Found, Source, Subset, check_root, obtain
 from vae_lightning.data.splits import Splits
+from vae_lightning.output import say
 from vae_lightning.rules import FLAG, check
 
 
@@ -80,7 +80,7 @@ class MNISTDataModule(ImageDataModule):
             check_root(self.files, self.root, str(self.name))
             self._found = obtain(self.sources, self.files, self.root, str(self.name), self.allow_subset)
             if self._found.subset:
-                print(subset_warning(self.title, self._found.problems), file=sys.stderr, flush=True)
+                say(subset_warning(self.title, self._found.problems), error=True)
         return self._found
 
 

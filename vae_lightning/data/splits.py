@@ -72,8 +72,3 @@ def apart(size: int, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
     """The rows of a split that are kept, in order, and the rows that are held out, drawn by `seed`."""
     order = torch.randperm(size, generator=generator("cpu", "split", seed))
     return order[held_out:].sort().values, order[:held_out]
-
-
-def as_x(images: Tensor) -> Tensor:
-    """Bytes become numbers in [0, 1]; numbers stay what they are."""
-    return images / 255 if images.dtype == torch.uint8 else images

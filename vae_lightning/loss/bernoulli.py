@@ -1,6 +1,5 @@
 """Bernoulli likelihoods, binary and continuous. <-> conf/loss/ (shapes and units: `vae_lightning.loss`)"""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from vae_lightning import equations
 from vae_lightning.loss.common import BERNOULLI, UNIT_INTERVAL, Likelihood
 from vae_lightning.shapes import Image, Params, PerSample, Picture
 
-LOGIT_LIMIT = math.log(2**24 - 1)  # the logit of 1 - 2^-24
+LEAST = 2**-24  # 1 - 2^-24 is the largest float32 below 1
 
 
 @dataclass(frozen=True)
@@ -19,16 +18,15 @@ class Bernoulli(Likelihood):
     """Implements Eq. (11) on probabilities, y = sigmoid(params): the binary cross entropy of the PyTorch example.
 
     float32 cannot tell y from 1 above a logit of 17, so y is kept 2^-24 away from 0 and 1: no pixel costs more than
-    16.6 nats, and its gradient ends there. Computed on logits within the same limits: the same number at half the
-    cost. `BernoulliLogits` is the same density without that limit.
+    16.6 nats, and its gradient ends there. `BernoulliLogits` is the same density without that limit.
     """
 
     name, link, support, measure = "bce", "sigmoid", UNIT_INTERVAL, BERNOULLI
     title = "Bernoulli, on probabilities"
 
     def log_px_z(self, x: Image, params: Params) -> PerSample:
-        logits = params.float().squeeze(-4).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
-        return equations.bernoulli_log_px_z_from_logits(x.flatten(-3), logits.flatten(-3))
+        y = self.mean(params).clamp(LEAST, 1 - LEAST)
+        return equations.bernoulli_log_px_z(x.flatten(-3), y.flatten(-3))
 
     def sample(self, params: Params, generator: torch.Generator) -> Picture:
         return torch.bernoulli(self.mean(params), generator=generator)

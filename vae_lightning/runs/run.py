@@ -139,8 +139,9 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """checkpoints/best.ckpt, which may not exist."""
-        return self.path / CHECKPOINTS / BEST
+        """The file that the record names, else checkpoints/best.ckpt, which may not exist."""
+        named = self.path / (text(self.record.get("best_checkpoint")) or "")
+        return named if os.path.isfile(named) else self.path / CHECKPOINTS / BEST
 
     @property
     def last(self) -> Path:

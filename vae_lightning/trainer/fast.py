@@ -1,6 +1,5 @@
 """Lightning's Trainer with a compiled step, bfloat16 and a short way through the epoch."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import lightning.pytorch as pl
 import torch
 
 from vae_lightning.callbacks import CompileStep
+from vae_lightning.output import say
 from vae_lightning.trainer.epoch_loop import EpochLoop
 
 
@@ -35,7 +35,7 @@ class FastTrainer(pl.Trainer):
         if precision == "auto":
             precision = "bf16-mixed" if has_bfloat16(accelerator) else "32-true"
             if precision == "32-true":
-                print("no bfloat16 on this machine: training in float32", file=sys.stderr, flush=True)
+                say("no bfloat16 on this machine: training in float32", error=True)
         super().__init__(precision=precision, accelerator=accelerator, callbacks=callbacks, **options)
         steps = self.fit_loop.epoch_loop
         self.fit_loop.epoch_loop = EpochLoop(self, steps.min_steps, steps.max_steps)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.pages.base.titles import data_title
+from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.configuration import at, key_of
 from vae_lightning.runs.digest import read_digests, sha256
 from vae_lightning.runs.files import CHECKPOINTS
@@ -58,6 +59,7 @@ class SweptRun:
     status: str
     error: str | None = None
     overrides: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()  # of the command line, such as --config-dir=FOLDER
     config: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)  # {group: option}
     setting: Setting | None = None
@@ -87,6 +89,7 @@ def of_run(run: Run) -> SweptRun:
         status=run.status,
         error=run.error,
         overrides=run.overrides,
+        flags=tuple(flags_of(run)),
         config=run.config,
         choices=choices(run),
         setting=setting(run),

@@ -14,6 +14,7 @@ from vae_lightning.pages.sweep import keys as swept_keys
 from vae_lightning.pages.sweep import pictures
 from vae_lightning.pages.sweep.folds import NUMBERS, Fold, Section, Spread, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
+from vae_lightning.runs.again import again
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.readings import thinned
 
@@ -64,7 +65,7 @@ def run_view(sweep: Sweep, run: SweptRun, number: int) -> dict[str, Any]:
         "numbers": {key: run.numbers.get(key) for key in NUMBERS},
         "nll": {"value": run.nll.value, "k": run.nll.num_samples, "n": run.nll.num_images} if run.nll else None,
         "curve": thinned(run.curve, max(20, min(200, MOST_POINTS // len(sweep.runs)))),
-        "command": f"{COMMAND} {shlex.join(run.overrides)}".strip(),
+        "command": f"{COMMAND} {shlex.join(again(run.overrides, run.flags))}".strip(),
         "report": report(sweep, run),
     }
 
@@ -156,6 +157,7 @@ def command(sweep: Sweep) -> str | None:
         content = yaml.safe_load((sweep.folder / "multirun.yaml").read_text(encoding="utf-8"))
         said = content["hydra"]["overrides"]
         launching = [str(word) for word in said["hydra"] if not str(word).startswith("hydra.mode=")]
-        return f"{COMMAND} -m {shlex.join([*map(str, said['task']), *launching])}"
+        flags = next((run.flags for run in sweep.runs if run.flags), ())
+        return f"{COMMAND} -m {shlex.join(again([*map(str, said['task']), *launching], flags))}"
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None

@@ -1,0 +1,170 @@
+"""The rehearsal of a run: what cannot work is found before its folder is claimed."""
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.data import sized_len
+from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.trainer.connectors.data_connector import _parse_num_batches
+from lightning.pytorch.trainer.states import RunningStage
+from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.seed import isolate_rng
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning import checkpoint
+from vae_lightning.app import build
+from vae_lightning.callbacks import LatentUsage
+from vae_lightning.errors import ConfigError, UserError, did_you_mean
+from vae_lightning.module import VAE
+from vae_lightning.runs.files import CHECKPOINTS
+from vae_lightning.schedule import in_fractions
+
+MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
+OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
+Callbacks = Mapping[str, pl.Callback]
+
+
+def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
+    """The schedule, once the rehearsal has succeeded. A trial (`fast_dev_run`) rehearses the whole run.
+
+    Raises ConfigError for a trainer, callback or schedule that cannot work, CheckpointError for data whose settings no
+    checkpoint can hold. Touches no logger, network or disk.
+    """
+    whole = cfg.copy()
+    whole.run_dir = "."
+    OmegaConf.update(whole, "trainer.fast_dev_run", False, force_add=True)
+    callbacks = build.named_callbacks(whole)
+    check_states(callbacks)
+    trainer = build.make_trainer(whole, data, with_loggers=False)
+    batches = num_batches(trainer, data)
+    check_trainer(trainer, batches)
+    schedule = build.schedule(cfg)
+    if math.isfinite(batches["train"]):
+        steps_per_epoch = math.ceil(batches["train"] / trainer.accumulate_grad_batches)
+        steps = steps_per_epoch * (trainer.max_epochs or cfg.epochs)
+        steps = steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
+        in_fractions(schedule, steps, steps / steps_per_epoch)
+    check_monitors(callbacks, module, batches["val"] > 0)
+    check_files(callbacks, Path(trainer.default_root_dir))
+    for name, part in callbacks.items():
+        if isinstance(part, LearningRateMonitor | DeviceStatsMonitor) and not build.logger_nodes(cfg):
+            raise ConfigError(f"callbacks.{name}: {type(part).__name__} needs a logger; add one: logger=tensorboard")
+    checkpoint.savable(dict(getattr(data, "hparams", None) or {}), "datamodule_hyper_parameters")
+    return schedule
+
+
+def try_out(module: VAE, shape: Sequence[int]) -> None:
+    """Raises ConfigError where the parts do not fit each other: takes two grey images through them, once."""
+    x = torch.full((2, *shape), 0.5)
+    try:
+        with isolate_rng(), torch.no_grad():
+            eps = module.latent.noise(module.bound.num_samples, len(x), torch.Generator())
+            module.eval().bound(module.model.draw(x, eps, module.bound.chunk), module.beta)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if isinstance(error, UserError):
+            raise
+        parts = ", ".join(type(part).__name__ for part in (module.network, module.latent, module.loss, module.bound))
+        raise ConfigError(f"{parts}: these parts do not fit each other ({' '.join(str(error).split())})") from error
+    finally:
+        module.train()
+
+
+def num_batches(trainer: pl.Trainer, data: Any) -> dict[str, float]:
+    """The batches of an epoch in training and validation; inf for a stream. Raises Lightning's error for a limit."""
+
+    def batches(stage: RunningStage, load: Callable[[], Any], limit: float) -> list[float]:
+        lengths = [sized_len(loader) for loader in CombinedLoader(load(), "max_size_cycle").flattened]
+        return [_parse_num_batches(stage, math.inf if length is None else length, limit) for length in lengths]
+
+    train = batches(RunningStage.TRAINING, data.train_dataloader, trainer.limit_train_batches)
+    validates = is_overridden("val_dataloader", data) and trainer.limit_val_batches
+    val = batches(RunningStage.VALIDATING, data.val_dataloader, trainer.limit_val_batches) if validates else []
+    if isinstance(trainer.limit_test_batches, float) and 0 < trainer.limit_test_batches < 1:
+        data.setup("test")
+        batches(RunningStage.TESTING, data.test_dataloader, trainer.limit_test_batches)
+    return {"train": max(train, default=0), "val": sum(val)}
+
+
+def check_trainer(trainer: pl.Trainer, batches: Mapping[str, float]) -> None:
+    """Raises ConfigError for a trainer that would train nothing, wait for more processors than there are, or never
+    reach its validation."""
+    cores, train, every = os.cpu_count() or 1, batches["train"], trainer.val_check_interval
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
+        raise ConfigError(f"trainer.devices={trainer.num_devices}: this machine has {cores} cores")
+    if train == 0 or trainer.max_steps == 0:
+        raise ConfigError("trainer.limit_train_batches=0 or trainer.max_steps=0: nothing would be trained")
+    if batches["val"] and isinstance(every, int) and trainer.check_val_every_n_epoch is not None and every > train:
+        raise ConfigError(
+            f"trainer.val_check_interval={every}: an epoch has {train} batches; make it smaller, or let it count the "
+            "batches of all epochs: +trainer.check_val_every_n_epoch=null"
+        )
+
+
+def check_states(callbacks: Callbacks) -> None:
+    """Raises ConfigError for two callbacks whose states have one key in a checkpoint."""
+    keys: dict[str, str] = {}
+    for name, part in callbacks.items():
+        other = keys.setdefault(part.state_key, name) if is_overridden("state_dict", part) else name
+        if other != name:
+            kind = type(part).__name__
+            raise ConfigError(
+                f"callbacks.{name}: a second {kind} with the same settings as callbacks.{other}; a checkpoint cannot "
+                f"hold both states; change its monitor, mode or interval, or set callbacks.{other} in its place"
+            )
+
+
+def modes_of(module: VAE, stages: Sequence[str]) -> dict[str, str | None]:
+    """{metric: the better end} of the metrics that the module logs in training and validation; None: neither is."""
+    terms = {**MODES, module.bound.name: "max"}
+    return {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | {"beta": None}
+
+
+def check_monitors(callbacks: Callbacks, module: VAE, validates: bool) -> None:
+    """Raises ConfigError for a callback whose `monitor` is not logged, or whose `mode` takes the worst for the best.
+
+    A callback of the user's own may log more metrics: then only the metrics of this package are checked.
+    """
+    modes = modes_of(module, ("train", "val") if validates else ("train",))
+    modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks.values()) else {}
+    logs_more = not all(type(part).__module__.startswith(OURS) for part in callbacks.values())
+    rates = any(isinstance(part, LearningRateMonitor) for part in callbacks.values())
+    for name, part in callbacks.items():
+        monitor, mode = getattr(part, "monitor", None), getattr(part, "mode", None)
+        if not isinstance(monitor, str) or (not validates and build.selects_by_validation(part)):
+            continue  # nothing to check, or left out by the trainer
+        if monitor not in modes and not logs_more and not (rates and monitor.startswith("lr-")):
+            raise ConfigError(f"callbacks.{name}.monitor={monitor}: it is not logged; {did_you_mean(monitor, modes)}")
+        if mode in ("min", "max") and modes.get(monitor) not in (None, mode):
+            raise ConfigError(
+                f"callbacks.{name}.mode={mode}: this takes the worst {monitor} for the best; "
+                f"say callbacks.{name}.mode={modes[monitor]}"
+            )
+
+
+def check_files(callbacks: Callbacks, root: Path) -> None:
+    """Raises ConfigError where one checkpoint would replace another that is to be kept."""
+    writers: dict[Path, str] = {}
+    for name, part in callbacks.items():
+        if not isinstance(part, ModelCheckpoint) or not part.save_top_k:
+            continue
+        filename = part.filename or "{epoch}-{step}"
+        if part.save_top_k != 1 and not part._enable_version_counter and not re.search(r"\{(epoch|step)\b", filename):
+            raise ConfigError(
+                f"callbacks.{name}.save_top_k={part.save_top_k}: all its files would be {filename}.ckpt; say "
+                f"callbacks.{name}.enable_version_counter=true"
+            )
+        for file in (filename, *(["last"] if part.save_last else [])):
+            path = Path(part.dirpath or root / CHECKPOINTS, file).absolute()
+            other = writers.setdefault(path, name) if "{" not in file else name
+            if other != name:
+                raise ConfigError(
+                    f"callbacks.{name}: it would replace {file}.ckpt, which callbacks.{other} writes; give it another "
+                    "filename, without save_last"
+                )

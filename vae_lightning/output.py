@@ -1,0 +1,95 @@
+"""Everything that is printed goes through here: output that cannot be written is given up, and the run goes on.
+
+A closed pipe (`| head`), a closed terminal, a full disk, a stream that does not exist (`>&-`) and a character outside
+the encoding of the terminal raise no error.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EPIPE
+from typing import Any
+
+
+class Unfailing:
+    """A text stream whose `write` and `flush` never raise. `stream` may be None.
+
+    A character that the encoding lacks becomes "?". After the first error of the system the rest is given up: the
+    descriptor of the stream then points at os.devnull, also for its buffer and for code in C.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except UnicodeError:
+                encoding = getattr(self._stream, "encoding", None) or "ascii"
+                self.write(text.encode(encoding, "replace").decode(encoding))
+            except (OSError, ValueError) as error:
+                self._give_up(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._give_up(error)
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream.isatty()
+        except (AttributeError, OSError, ValueError):
+            return False
+
+    def _give_up(self, error: Exception) -> None:
+        if isinstance(error, BlockingIOError):  # the reader is slow: only this text is lost
+            return
+        with suppress(AttributeError, OSError, ValueError):  # the stream has no descriptor
+            descriptor, null = self._stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)
+            if descriptor == 1 and getattr(error, "errno", None) != EPIPE:  # `| head` closes the pipe on purpose
+                say(f"warning: the output cannot be written ({error}); going on without it", error=True)
+
+
+def say(text: str, end: str = "\n", error: bool = False) -> None:
+    """Prints a text at once on standard output, or on standard error."""
+    stream = Unfailing(sys.stderr if error else sys.stdout)
+    stream.write(text + end)
+    stream.flush()
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return Unfailing(sys.stdout).isatty()
+
+
+@contextmanager
+def unfailing() -> Iterator[None]:
+    """Makes standard output and standard error unfailing, for all code in the block."""
+    fill_descriptors()
+    before = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as null:
+        streams = [Unfailing(stream or null) for stream in before]
+        sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for stream in streams:
+                stream.flush()
+            sys.stdout, sys.stderr = before
+
+
+def fill_descriptors() -> None:
+    """Opens os.devnull in place of a closed standard descriptor: the next file that is opened would get its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
