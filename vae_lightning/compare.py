@@ -1,22 +1,41 @@
-"""The same numbers of several evaluated runs, and their mean: `python -m vae_lightning.compare runs=[DIR,DIR]`."""
+"""The numbers of several evaluated runs, setting by setting: `python -m vae_lightning.compare 'runs=[DIR,DIR]'`."""
 
 from omegaconf import DictConfig
 
 from vae_lightning.app import command
-from vae_lightning.app.config import WORDS, check_keys
+from vae_lightning.app.config import FOLDERS_OF_RUNS, check_keys
+from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
 from vae_lightning.rules import Rule, optional, whole
+from vae_lightning.runs.named import named
 
-RUNS = Rule(lambda v: WORDS.holds(v) and len(v) > 0, "must be a list of run folders, such as runs=[outputs/a/latest]")
-RULES = {"runs": RUNS, "num_samples": optional(whole(1))}
+SEVERAL = "must be a list of runs, a group or a glob, such as runs=[A,B], runs=outputs/GROUP or 'runs=outputs/GROUP/*'"
+RULES = {"runs": Rule(FOLDERS_OF_RUNS.holds, SEVERAL), "num_samples": optional(whole(1))}
 
 
 def compare(cfg: DictConfig) -> None:
-    """Prints a column for each run and the mean ± its standard error over runs, of each run's newest evaluation."""
+    """Prints a column for each setting, mean ± standard deviation over its seeds, of each run's newest evaluation.
+
+    A run of a group or glob that has no evaluation is left out, with a warning.
+    """
     check_keys(cfg, RULES)
+    words = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
+    folders = named(words, "runs")
+    if isinstance(cfg.runs, str) and len(folders) == 1:
+        raise ConfigError(f"runs={cfg.runs}: {SEVERAL}")
     from vae_lightning.evaluation.compare import newest, table
 
-    say(table({folder: newest(folder, cfg.num_samples) for folder in cfg.runs}))
+    evaluations, mistakes = {}, []
+    for folder in folders:
+        try:
+            evaluations.update([newest(folder, cfg.num_samples)])
+        except ConfigError as error:
+            mistakes.append(error)
+    if mistakes and (not evaluations or len(folders) == len(words)):  # then each word names one run
+        raise mistakes[0]
+    say(table(evaluations))
+    for mistake in mistakes:
+        say(f"warning: left out: {mistake}", error=True)
 
 
 def main() -> None:

@@ -1,31 +1,53 @@
-"""The numbers of a trained run, each with what it is: `python -m vae_lightning.evaluate run=DIR num_samples=5000`."""
+"""The numbers of trained runs, each with what it is: `python -m vae_lightning.evaluate run=DIR num_samples=5000`."""
+
+from functools import partial
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.app import command
-from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
-from vae_lightning.errors import ConfigError
+from vae_lightning.app import command, sweep
+from vae_lightning.app.config import FOLDERS_OF_RUNS, TEXT, WORDS, check_keys
+from vae_lightning.errors import ConfigError, shown
 from vae_lightning.output import say
 from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
+from vae_lightning.runs.named import named
 
 COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
 COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
-RULES = {name: whole(1) for name in COUNTS} | {"num_images": optional(whole(1)), "allow_targets": WORDS}
+RULES = {"run": FOLDERS_OF_RUNS}
+RULES |= {name: whole(1) for name in COUNTS} | {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
-RULES |= {"split": one_of(("test", "val", "train")), "run": FOLDER}
+RULES |= {"split": one_of(("test", "val", "train"))}
 RULES |= {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Measures, writes evaluation.json and figures into the run folder, and prints the table."""
+    """Evaluates each run that `run` names, then writes the sweep pages that show one of them anew.
+
+    A run that cannot be evaluated is answered in one line, and the others go on.
+    """
     check(cfg)
+    folders = named(cfg.run)
+    if cfg.checkpoint and len(folders) > 1:
+        raise ConfigError(
+            f"checkpoint={cfg.checkpoint}: it is of one run, and run={shown(cfg.run)} names {len(folders)}"
+        )
+    try:
+        command.for_each(folders, partial(evaluate_run, cfg=cfg))
+    finally:
+        sweep.renew(folders)
+
+
+def evaluate_run(folder: Path, cfg: DictConfig) -> None:
+    """Measures one run, writes evaluation.json and figures into its folder, and prints the table."""
     from vae_lightning.app import restore
     from vae_lightning.evaluation import measure, summary
     from vae_lightning.evaluation.result import read, write
     from vae_lightning.runs.run import open_run
 
-    run = open_run(cfg.run)
+    run = open_run(folder)
+    say(f"run folder: {run.path}")
     path, old = run.checkpoint(cfg.checkpoint), read(run)
     data = restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets)
     restore.check_protocol(run, data, cfg.protocol)
@@ -33,7 +55,6 @@ def evaluate(cfg: DictConfig) -> None:
     slower = measure.chosen(dict(cfg.ais), dict(cfg.appendix_d), module.latent.dim)
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)
     module.model.check(x)
-    say(f"run folder: {run.path}")
     source = restore.source(run, path, data, cfg.split, cfg.seed)
     measured = measure.measure(module.model, x, source, cfg.num_samples, list(cfg.curve), cfg.rows)
     measured.results.extend(measure.estimated(estimate, module.model, x, source) for estimate in slower)

@@ -10,8 +10,8 @@ from vae_lightning.app.sheet import check_output, save, sheet
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, optional, whole
+from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.readings import thinned
-from vae_lightning.runs.run import resolved
 
 RULES = {key: whole(1) for key in ("columns", "stride", "font_size")}
 RULES |= {"maximum": optional(whole(1)), "labels": FLAG, "run": FOLDER, "folder": FOLDER, "pattern": TEXT}
@@ -21,7 +21,7 @@ RULES |= {"output": optional(TEXT)}
 def montage(cfg: DictConfig) -> None:
     """Writes the sheet and prints where it is."""
     check_keys(cfg, RULES)
-    run = resolved(Path(cfg.run))
+    run = resolved(cfg.run)
     folder = run / cfg.folder
     if not folder.is_dir():
         raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")

@@ -10,11 +10,13 @@ from pathlib import Path
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
-from vae_lightning.runs.files import LATEST, RECORD
+from vae_lightning.runs.files import LATEST
+from vae_lightning.runs.named import folders_of, is_run
 
-USAGE = """usage: python -m vae_lightning.report DIR [data_dir=DIR] [allow_targets=[PACKAGE.]]
+USAGE = """usage: python -m vae_lightning.report DIR... [data_dir=DIR] [allow_targets=[PACKAGE.]]
 
-DIR: a run folder or a group's latest (writes DIR/report.html); or a folder of runs (writes DIR/sweep.html)
+DIR: a run folder or a group's latest (writes DIR/report.html); or a folder of runs (writes DIR/sweep.html);
+     or a glob of these in quotes, such as 'outputs/GROUP/2*'
 data_dir: where the run's data are now, if they moved
 allow_targets: packages of the run's own parts, as they were said to train"""
 KEYS = ("data_dir", "allow_targets")
@@ -26,7 +28,7 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
     Raises ConfigError where the folder is neither, CheckpointError where the run's checkpoint is damaged: its page is
     written all the same, without an explorer.
     """
-    if folder.name == LATEST or (folder / RECORD).is_file():
+    if folder.name == LATEST or is_run(folder):
         from vae_lightning.app.report import write_page
         from vae_lightning.runs.run import open_run
 
@@ -43,16 +45,19 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
     return write_sweep_page(folder)
 
 
-def asked(arguments: Sequence[str]) -> tuple[Path, str | None, list[str]]:
-    """DIR, data_dir and allow_targets. Raises ConfigError for any other word."""
-    folder, *more = arguments
-    pairs = [word.partition("=") for word in more]
+def asked(arguments: Sequence[str]) -> tuple[list[Path], str | None, list[str]]:
+    """The folders, data_dir and allow_targets. Raises ConfigError for any other word."""
+    words = [word for word in arguments if "=" not in word or Path(word).exists()]
+    pairs = [word.partition("=") for word in arguments if word not in words]
     values = {key: value for key, _, value in pairs}
-    if folder.startswith("-") or len(values) < len(more) or not set(values) <= set(KEYS):
+    strange = any(word.startswith("-") for word in words) or not set(values) <= set(KEYS)
+    if not words or strange or len(values) < len(pairs):
         known = " and ".join(f"{key}=VALUE" for key in KEYS)
         raise ConfigError(f"{' '.join(arguments)}: DIR, {known} are all it takes; --help says more")
+    places = [folder for word in words for folder in folders_of(word) or [Path(word)]]
+    folders = [folder for folder in places if len(places) == 1 or not folder.is_file()]  # `*` finds pages, too
     packages = values.get("allow_targets", "").strip("[]").split(",")
-    return Path(folder), values.get("data_dir"), [name.strip() for name in packages if name.strip()]
+    return list(dict.fromkeys(folders)), values.get("data_dir"), [name.strip() for name in packages if name.strip()]
 
 
 def main() -> None:
@@ -61,7 +66,12 @@ def main() -> None:
         say(USAGE)
         sys.exit(0 if arguments else 2)
     with command.answered():
-        say(f"open {report(*asked(arguments))}")
+        folders, data_dir, packages = asked(arguments)
+
+        def write(folder: Path) -> None:
+            say(f"open {report(folder, data_dir, packages)}")
+
+        command.for_each(folders, write)
 
 
 if __name__ == "__main__":

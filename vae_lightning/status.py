@@ -1,34 +1,60 @@
-"""The runs of a folder, a line each: `python -m vae_lightning.status [DIR]`."""
+"""The runs of a folder, the newest first: `python -m vae_lightning.status [DIR]`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
-from vae_lightning.runs.run import Run, runs_below
+from vae_lightning.runs.folder import resolved
+from vae_lightning.runs.folds import age
+from vae_lightning.runs.named import is_run, runs_below
+from vae_lightning.runs.run import Run
+from vae_lightning.runs.setting import Setting, setting
 
-COLUMNS = "{status:<12} {epochs:>9} {elbo:>11}   {run}"
+WIDTH = 80
+HEAD = ("status", "epochs", "best ELBO", "data, protocol")
 USAGE = "usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, or everything (default: outputs)"
 
 
 def lines(folder: Path) -> Iterator[str]:
-    """Status, epochs done and planned, best validation ELBO (nats), and the folder of every run, sorted by folder."""
-    runs = runs_below(folder)
+    """Status, epochs done and planned, best validation ELBO (nats), data, protocol and folder of every run.
+
+    A folder that does not fit into the 80 columns of its line has a line of its own.
+    """
+    runs = sorted([Run(folder)] if is_run(folder) else runs_below(folder), key=age, reverse=True)
     if not runs:
         yield f"{folder}: no runs"
         return
-    yield COLUMNS.format(status="status", epochs="epochs", elbo="best ELBO", run="run folder")
-    yield from map(line, runs)
+    rows = [HEAD, *facts(runs)]
+    status, epochs, elbo, data = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for row, path in zip(rows, ("run folder", *(str(run.path) for run in runs)), strict=True):
+        line = f"{row[0]:<{status}}  {row[1]:>{epochs}}  {row[2]:>{elbo}}  {row[3]:<{data}}"
+        fits = len(line) + 2 + len(path) <= WIDTH or len(path) > WIDTH - 4
+        yield f"{line}  {path}" if fits else line.rstrip()
+        if not fits:
+            yield f"    {path}"
 
 
-def line(run: Run) -> str:
-    """The line of one run."""
-    elbos = [value for _, value in run.elbo_curve]
-    planned = "?" if run.epochs is None else run.epochs
-    best = f"{max(elbos):.2f}" if elbos else "-"
-    return COLUMNS.format(status=run.status, epochs=f"{len(elbos)}/{planned}", elbo=best, run=run.path)
+def facts(runs: Sequence[Run]) -> list[tuple[str, str, str, str]]:
+    """Status, epochs, best ELBO and data of each run; the kind of likelihood where the runs have several."""
+    settings = [setting(run) for run in runs]
+    several = len({known.measure for known in settings if known}) > 1
+    rows = []
+    for run, known in zip(runs, settings, strict=True):
+        elbos = [value for _, value in run.elbo_curve]
+        epochs = f"{len(elbos)}/{'?' if run.epochs is None else run.epochs}"
+        rows.append((run.status, epochs, f"{max(elbos):.2f}" if elbos else "-", measured_on(known, several)))
+    return rows
+
+
+def measured_on(known: Setting | None, with_measure: bool) -> str:
+    """mnist (subset), grey, Bernoulli; `-` where the run ended before it knew its data."""
+    if known is None:
+        return "-"
+    name = f"{known.data}{' (subset)' if known.subset else ''}"
+    return ", ".join([name, known.protocol, *([known.measure] if with_measure else [])])
 
 
 def main() -> None:
@@ -36,7 +62,8 @@ def main() -> None:
     if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
         say(USAGE)
         sys.exit(0 if arguments[0] in ("-h", "--help") else 2)
-    folder = Path(arguments[0] if arguments else "outputs")
+    given = Path(arguments[0] if arguments else "outputs")
+    folder = given if given.is_dir() else resolved(given)
     with command.answered():
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder; name a run, a group, or a project_dir")

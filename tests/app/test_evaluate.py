@@ -16,7 +16,10 @@ from vae_lightning import train as training
 from vae_lightning.app import restore
 from vae_lightning.bound import Elbo
 from vae_lightning.errors import ConfigError
-from vae_lightning.evaluation.result import SAME, average, merged
+from vae_lightning.evaluation.result import SAME, check_alike, merged
+from vae_lightning.pages.sweep import page as sweep_page
+from vae_lightning.pages.sweep.page import write_sweep_page
+from vae_lightning.runs.jobs import Job
 from vae_lightning.runs.run import open_run
 
 FEW = ["num_images=30", "num_samples=20", "curve=[1,5]"]
@@ -27,6 +30,11 @@ EVERYTHING |= {"kl_per_unit", "mutual_information", "marginal_kl"}
 @pytest.fixture
 def run(train):
     return train("latent.dim=3", "~callbacks.latent_traversal")
+
+
+def told(err: str) -> list[str]:
+    """The lines on stderr, without the words on the bundled subset."""
+    return [line for line in err.splitlines() if not line.startswith("!!")]
 
 
 def rows_of(run) -> dict:
@@ -181,6 +189,92 @@ def test_the_group_s_latest_and_a_process_of_its_own(train, tmp_path):
     assert {"nll", "elbo"} <= set(rows_of(run))
 
 
+# --- a group of runs -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def group(train, tmp_path, monkeypatch) -> Path:
+    """outputs/g with two runs and outputs/g/sweep.html; the working folder is that of outputs."""
+    monkeypatch.chdir(tmp_path)
+    words = ["group=g", "latent.dim=2", "callbacks.latent_traversal.size=3"]
+    runs = [train(*words, f"seed={seed}") for seed in (1, 2)]
+    write_sweep_page(runs[0].parent)
+    return Path("outputs/g")
+
+
+@pytest.mark.parametrize("runs", ["outputs/g/*", "outputs/g", "[outputs/g/latest,outputs/g/*-seed1]"])
+def test_the_runs_of_a_group_are_evaluated_and_its_page_is_renewed(answer, group, tmp_path, runs):
+    (group / "run_in_progress").mkdir()
+    status, out, err = answer(evaluation.main, f"run={runs}", *FEW)
+    assert (status, told(err)) == (0, [])
+    values = [rows_of(run)["nll"]["value"] for run in sorted(group.glob("2*"))]
+    assert (
+        f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f} (K = 20, N = 30 of 1,000)"
+        in (group / "sweep.md").read_text()
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+    assert [line.partition(": ")[0] for line in out.splitlines()].count("run folder") == 2
+
+
+def test_a_run_that_cannot_be_evaluated_keeps_no_other_from_it(answer, group):
+    first, second = sorted(group.glob("2*"))
+    shutil.rmtree(first / "checkpoints")
+    status, _, err = answer(evaluation.main, "run=outputs/g", *FEW)
+    assert (status, len(told(err))) == (2, 1)
+    assert f"error: run={first}: it holds no checkpoint" in told(err)[0]
+    assert "nll" in rows_of(second)
+
+
+def test_a_page_that_cannot_be_renewed_fails_no_evaluation(answer, group, monkeypatch):
+    def refuse(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sweep_page, "write_sweep_page", refuse)
+    run = next(group.glob("2*"))
+    status, _, err = answer(evaluation.main, f"run={run}", *FEW)
+    assert (status, len(told(err))) == (0, 1)
+    assert "warning: no sweep page (OSError" in told(err)[0]
+    assert "nll" in rows_of(run)
+
+
+def test_the_page_of_the_sweep_that_made_a_run_is_renewed(answer, train, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = train("group=g", "latent.dim=2", "callbacks.latent_traversal.size=3")
+    sweep = tmp_path / "outputs" / "multirun" / "t"
+    Job(sweep / "jobs" / "0000.json", 0, status="completed", run=f"../../../g/{run.name}").write()
+    write_sweep_page(sweep)
+    other = tmp_path / "outputs" / "multirun" / "u"
+    Job(other / "jobs" / "0000.json", 0, status="failed").write()
+    write_sweep_page(other)
+    before = (other / "sweep.html").stat().st_mtime_ns
+    assert answer(evaluation.main, f"run={run}", *FEW)[0] == 0
+    assert "(K = 20, N = 30 of 1,000)" in (sweep / "sweep.md").read_text()
+    assert (other / "sweep.html").stat().st_mtime_ns == before
+    assert not (run.parent / "sweep.html").exists()  # no page is made where there was none
+
+
+def test_a_checkpoint_is_of_one_run(answer, group):
+    status, _, err = answer(evaluation.main, "run=outputs/g", "checkpoint=outputs/g/latest/checkpoints/last.ckpt")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "it is of one run, and run=outputs/g names 2" in err
+
+
+def test_a_multirun_leaves_nothing_in_the_working_folder(answer, group, tmp_path):
+    run = next(group.glob("2*"))
+    status, _, err = answer(evaluation.main, "-m", f"run={run}", *FEW, "num_samples=20,0")
+    assert (status, len(told(err))) == (2, 1)
+    assert told(err)[0].startswith("error: num_samples=0: must be")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+    assert rows_of(run)["nll"]["num_samples"] == 20
+
+
+@pytest.mark.parametrize("run", ["null", "''", "[]", "[a,'']", "3"])
+def test_what_can_be_no_run_is_answered_in_one_line(answer, run):
+    status, _, err = answer(evaluation.main, f"run={run}")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "must be a run folder, a group of runs, a glob" in err
+
+
 # --- several runs ---------------------------------------------------------------------------------------------------
 
 
@@ -192,8 +286,7 @@ def test_runs_are_compared_and_averaged(answer, train):
     values = [rows_of(each)["nll"]["value"] for each in runs]
     assert status == 0
     (line,) = [line for line in out.splitlines() if line.startswith("nll")]
-    assert line.split()[1:4] == [f"{value:.2f}" for value in (*values, np.mean(values))]
-    assert float(line.split()[5]) == pytest.approx(np.std(values, ddof=1) / np.sqrt(2), abs=0.01)
+    assert line.split()[1:] == [f"{np.mean(values):.2f}", "±", f"{np.std(values, ddof=1):.2f}"]
 
 
 @pytest.mark.parametrize(
@@ -213,11 +306,11 @@ def test_numbers_of_different_kinds_are_never_compared(answer, train, other, say
 
 
 @pytest.mark.parametrize("key", SAME)
-def test_averages_refuse_every_difference(key):
+def test_every_difference_is_refused(key):
     row = {"name": "nll", "value": 90.0, **dict.fromkeys(SAME, 1)}
-    assert average({"a": row, "b": {**row, "value": 92.0}}) == (91.0, 1.0)
+    check_alike({"a": row, "b": {**row, "value": 92.0}})
     with pytest.raises(ConfigError, match=f"{key} is 1 in a and 2 in b"):
-        average({"a": row, "b": {**row, key: 2}})
+        check_alike({"a": row, "b": {**row, key: 2}})
 
 
 def test_merging_keeps_what_says_something_else():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sweeps import make_run
 
 from vae_lightning import status
 from vae_lightning.runs.folder import owned
@@ -28,7 +29,8 @@ def test_every_run_has_a_line(show, train):
     run = train("latent.dim=2", "group=g", "callbacks.latent_traversal.size=3")
     meta = json.loads((run / "run_meta.json").read_text())
     code, out, _ = show(run.parent.parent)
-    (line,) = [line for line in out.splitlines() if str(run) in line]  # `latest` is not a second one
+    one_line_each = out.replace("\n    ", "  ").splitlines()  # a long folder has a line of its own
+    (line,) = [line for line in one_line_each if str(run) in line]  # `latest` is not a second one
     assert code == 0
     assert line.split()[:3] == ["completed", "1/1", f"{meta['metrics']['val/elbo']:.2f}"]
     for said, held, shown in (("running", False, "killed"), ("running", True, "running"), ("failed", False, "failed")):
@@ -52,3 +54,55 @@ def test_records_cut_short(show, tmp_path, content, shown):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run_meta.json").write_text(content)
     assert show(tmp_path)[1].splitlines()[1].split()[:3] == [shown, "0/?", "-"]
+
+
+def started(run, when: str):
+    """Gives a run the time of its start."""
+    meta = json.loads((run / "run_meta.json").read_text())
+    (run / "run_meta.json").write_text(json.dumps({**meta, "started": when}))
+    return run
+
+
+def test_each_elbo_stands_beside_its_data_and_the_newest_run_comes_first(show, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole, ppca = {"subset": False}, {"name": "ppca", "protocol": "real", "subset": False}
+    started(make_run(tmp_path / "outputs" / "a" / "20260101-001-seed1", data=whole), "2026-01-01T10:00:00.000+00:00")
+    started(make_run(tmp_path / "outputs" / "b" / "20260103-001-seed1", data=ppca), "2026-01-03T10:00:00.000+00:00")
+    made = make_run(tmp_path / "outputs" / "c" / "20260102-001-seed1", "data.protocol=dynamic", data=whole)
+    started(made, "2026-01-02T10:00:00.000+00:00")
+    head, *lines = show()[1].splitlines()
+    assert head.split()[:4] == ["status", "epochs", "best", "ELBO"]
+    assert [line.split()[-1] for line in lines] == [
+        f"outputs/{name}-001-seed1" for name in ("b/20260103", "c/20260102", "a/20260101")
+    ]
+    said = ["ppca, real", "mnist, dynamic", "mnist, grey"]
+    assert all(words in line for words, line in zip(said, lines, strict=True))
+
+
+def test_kinds_of_likelihood_are_told_apart(show, tmp_path):
+    make_run(tmp_path / "g" / "a")
+    assert "Bernoulli" not in show(tmp_path)[1]
+    make_run(tmp_path / "g" / "b", "loss=mse")
+    assert {"grey, Bernoulli", "grey, density"} <= {
+        f"grey, {line.split('grey, ')[1].split()[0]}" for line in show(tmp_path)[1].splitlines() if "grey, " in line
+    }
+
+
+def test_eighty_columns(show, tmp_path, monkeypatch):
+    """A longer folder has a line of its own, whole: it is there to be copied."""
+    monkeypatch.chdir(tmp_path)
+    long = "outputs/mnist-dynamic-lat20-bce_logits-beta1-none-mean/20260101-001-seed1"
+    make_run(tmp_path / long, "data.protocol=dynamic", data={"subset": False})
+    make_run(tmp_path / "outputs" / "g" / "20260101-001-seed1", data={"subset": False})
+    lines = show()[1].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert f"    {long}" in lines
+    assert any(line.startswith("completed") and line.endswith("outputs/g/20260101-001-seed1") for line in lines)
+
+
+def test_a_run_and_a_group_s_latest(show, tmp_path):
+    run = make_run(tmp_path / "g" / "a")
+    (tmp_path / "g" / "latest.txt").write_text("a\n")
+    for place in (run, tmp_path / "g" / "latest"):
+        code, out, _ = show(place)
+        assert (code, out.count("completed"), out.count("g/a")) == (0, 1, 1)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import writers
 from conftest import NO_NETWORK, ROOT, command
-from sweeps import make_run, make_sweep
+from sweeps import evaluate, make_run, make_sweep
 
 from vae_lightning import train
 from vae_lightning.app import build
@@ -24,11 +24,12 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.pages.sweep import folds, pictures
 from vae_lightning.pages.sweep import page as sweep_page
 from vae_lightning.pages.sweep.page import write_sweep_page
-from vae_lightning.pages.sweep.runs import SPLITS, measure_of
+from vae_lightning.pages.sweep.runs import SPLITS
 from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.jobs import Job, read_jobs
 from vae_lightning.runs.lock import Lock
+from vae_lightning.runs.setting import measure_of
 
 HOSTILE = "<script>alert(1)</script>"
 TINY = [
@@ -255,26 +256,99 @@ def test_data_are_called_by_their_title(tmp_path):
 
 
 def test_nll_is_averaged_only_where_it_was_measured_alike(tmp_path):
-    def evaluated(run: Path, value: float, k: int, digest: str = "d") -> Path:
-        row = {"name": "nll", "value": value, "num_samples": k, "num_images": 1000, "split": "test"}
-        row |= {"checkpoint": "best.ckpt", "checkpoint_sha256": digest}
-        (run / "evaluation.json").write_text(json.dumps({"results": [row]}))
-        (run / "checkpoints").mkdir()
-        (run / "checkpoints" / "best.ckpt.sha256").write_text("d  best.ckpt\n")
-        return run
-
     runs = make_sweep(tmp_path / "g", betas=(1.0,), dims=(2,))
-    evaluated(runs[0], 100.0, 500)
-    evaluated(runs[1], 102.0, 500)
-    evaluated(runs[2], 50.0, 500, digest="of the checkpoint before")
+    evaluate(runs[0], 100.0)
+    evaluate(runs[1], 102.0)
+    evaluate(runs[2], 50.0, checkpoint_sha256="of the checkpoint before")
     (fold,) = only_section(tmp_path / "g").folds
-    assert fold.nll()[0] == 500
-    assert (fold.nll()[1].mean, fold.nll()[1].count) == (101.0, 2)
-    assert "K = 500" in page(tmp_path / "g")
-    shutil.rmtree(runs[1] / "checkpoints")
-    evaluated(runs[1], 99.0, 5000)
+    assert (fold.nll().num_samples, fold.nll().num_images) == (500, 1000)
+    assert (fold.nll().spread.mean, fold.nll().spread.count) == (101.0, 2)
+    evaluate(runs[1], 99.0, num_samples=5000)
     assert only_section(tmp_path / "g").folds[0].nll() is None
-    assert [row["nll_num_samples"] for row in table(tmp_path / "g")] == ["500", "5000", ""]
+    evaluate(runs[1], 99.0, num_images=30)
+    assert only_section(tmp_path / "g").folds[0].nll() is None
+    assert [row["nll_num_images"] for row in table(tmp_path / "g")] == ["1000", "30", ""]
+
+
+def test_the_nll_of_a_fold_is_on_the_page_with_its_k_and_its_images(tmp_path):
+    """The number of runs took the place of the number of images, and no folded NLL was ever shown."""
+    runs = make_sweep(
+        tmp_path / "g", betas=(1.0, 4.0), dims=(2,), data={"sizes": {"train": 1, "val": 1, "test": 10_000}}
+    )
+    for run, value in zip(runs[1:3], (100.0, 102.0), strict=True):
+        evaluate(run, value, num_images=500)
+    text = page(tmp_path / "g")
+    folded = [row for row in text.split("<tr") if 'class="fold-row"' in row]
+    assert ["101.00 ± 1.41" in row and "n = 2" in row for row in folded].count(True) == 1
+    head = text.partition("<thead>")[2].partition("</thead>")[0]
+    assert "K = 500, N = 500 of 10,000" in head
+    markdown = (tmp_path / "g" / "sweep.md").read_text()
+    assert "101.00 ± 1.41 (K = 500, N = 500 of 10,000, n = 2)" in markdown
+    assert {row["num_images"] for row in table(tmp_path / "g")} == {"10000"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"data": "fashion_mnist"},
+        {"protocol": "dynamic"},
+        {"subset": False},
+        {"split": "val"},
+        {"checkpoint": "last.ckpt"},
+        {"checkpoint": "/elsewhere/other.ckpt"},
+    ],
+)
+def test_an_nll_of_other_data_or_weights_is_not_beside_the_elbo(tmp_path, other):
+    evaluate(make_run(tmp_path / "g" / "a"), 100.0, **other)
+    (fold,) = only_section(tmp_path / "g").folds
+    assert fold.nll() is None
+
+
+# --- one seed, one vote ----------------------------------------------------------------------------------------------
+
+
+def repeat(run: Path, started: str, **changes) -> None:
+    """Changes the record of a run: when it started, and what else."""
+    meta = json.loads((run / "run_meta.json").read_text())
+    (run / "run_meta.json").write_text(json.dumps({**meta, "started": started, **changes}))
+
+
+def test_a_seed_that_ran_twice_has_one_vote_the_newest_and_it_is_said(tmp_path):
+    for i, (seed, elbo) in enumerate([(1, -100.0), (2, -102.0), (1, -500.0), (2, -600.0)]):
+        run = make_run(tmp_path / "g" / f"run{i}", seed=seed, elbo=elbo)
+        repeat(run, f"2026-01-0{4 - i if i < 2 else i - 1}T00:00:00.000+00:00")  # the first two are the newest
+    (fold,) = only_section(tmp_path / "g").folds
+    spread = fold.spread("elbo")
+    assert (spread.mean, spread.count) == (-101.0, 2)
+    assert spread.deviation == pytest.approx(statistics.stdev([-100, -102]))
+    assert [run.name for run in fold.repeated] == ["run2", "run3"]
+    text = page(tmp_path / "g")
+    assert text.count("not counted: its seed was run again") == 2 + 1  # in two rows, and among the script's words
+    assert "a newer run has the same seed: 2." in text
+    assert "Not counted, since a newer run has the same seed: run2, run3." in (tmp_path / "g" / "sweep.md").read_text()
+    assert [row["counted"] for row in table(tmp_path / "g")] == ["True", "False", "True", "False"]
+    n = next(row for row in text.split("<tr") if 'class="fold-row"' in row).partition('class="number" data-sort="')[2]
+    assert n.startswith('2">2</td>')
+
+
+def test_a_newer_run_that_failed_takes_no_vote_away(tmp_path):
+    repeat(make_run(tmp_path / "g" / "a", seed=1, elbo=-100.0), "2026-01-01T00:00:00.000+00:00")
+    repeat(make_run(tmp_path / "g" / "b", seed=1, status="diverged"), "2026-01-02T00:00:00.000+00:00")
+    make_run(tmp_path / "g" / "c", seed=1, beta=4.0, elbo=-90.0)  # another setting
+    spreads = [fold.spread("elbo") for fold in only_section(tmp_path / "g").folds]
+    assert [(spread.mean, spread.count) for spread in spreads] == [(-100.0, 1), (-90.0, 1)]
+
+
+def test_a_job_that_was_repeated_is_no_failure(tmp_path):
+    """The first sweep was killed before the job had a run; the second one ran it."""
+    make_run(tmp_path / "o" / "g" / "a")
+    jobs = {"t1": (None, "starting"), "t2": ("../../../g/a", "completed")}
+    for sweep, (run, status) in jobs.items():
+        file = tmp_path / "o" / "multirun" / sweep / "jobs" / "0000.json"
+        words = ("beta=1", "group=g", *(["resume=auto"] if run else []))
+        Job(file, 0, words, "g", status, run=run).write()
+    assert [row["status"] for row in table(tmp_path / "o" / "g")] == ["completed"]
+    assert [row["status"] for row in table(tmp_path / "o")] == ["completed"]
 
 
 # --- runs that did not end well --------------------------------------------------------------------------------------

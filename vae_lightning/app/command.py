@@ -9,10 +9,10 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,28 +21,31 @@ from omegaconf import DictConfig
 
 from vae_lightning.app.arguments import check_arguments, quoted, task_overrides
 from vae_lightning.app.config import CONF
+from vae_lightning.app.launch import numbered, sweep_overrides
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
 
+Item = TypeVar("Item")
 FULL_ERROR = "HYDRA_FULL_ERROR"
+TRACEBACKS = "VAE_LIGHTNING_FULL_ERROR"  # what the user said with FULL_ERROR, which the command sets to 1
 ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
-    asked = os.environ.get(FULL_ERROR, "0")
+    asked = os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR, "0"))
     try:
         with answered():
+            os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(
-                telling(task, asked == "1")
-            )()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task))()
     finally:
+        os.environ.pop(TRACEBACKS, None)
         os.environ[FULL_ERROR] = asked
 
 
@@ -52,7 +55,6 @@ def answered() -> Iterator[None]:
 
     With HYDRA_FULL_ERROR=1 the traceback of a mistake comes before its line.
     """
-    full = os.environ.get(FULL_ERROR) == "1"
     try:
         with unfailing():
             yield
@@ -63,56 +65,78 @@ def answered() -> Iterator[None]:
         mistake = as_user_error(error, sys.argv[1:])
         if mistake is None:
             say(traceback.format_exc(), end="", error=True)
-        elif not getattr(mistake, "was_told", False):
-            tell(mistake, full)
+        else:
+            tell(mistake)
         sys.exit(mistake.status if mistake else 1)
 
 
-def telling(task: Callable[[DictConfig], Any], full: bool) -> Callable[[DictConfig], Any]:
+def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """`task` with an immediate answer to a user's mistake: a single run ends, a sweep goes on and ends badly."""
 
     def told(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
-        if hydra_cfg.mode == RunMode.MULTIRUN:
-            say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
-        try:
-            with unfailing():  # also in the worker of a launcher, where `answered` does not run
-                return task(cfg)
-        except Exception as error:
-            mistake = as_user_error(error, [])
-            if mistake is None:
-                raise
-            tell(mistake, full)
-            if hydra_cfg.mode == RunMode.RUN:
-                sys.exit(mistake.status)
-            if isinstance(mistake, Interrupted):  # a signal to one job ends the sweep
-                say(not_started(hydra_cfg.job.num), error=True)
-                sys.exit(mistake.status)
-            mistake.was_told = True  # type: ignore[attr-defined]
-            raise mistake from None
+        if hydra_cfg.mode == RunMode.RUN:
+            return attempted(task, cfg)
+        say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
+        with numbered(hydra_cfg.job.num):
+            return attempted(task, cfg)
 
     return told
 
 
-def tell(mistake: UserError, full: bool) -> None:
-    """Prints one line on stderr, after the traceback if `full`. A character that cannot be printed becomes a space."""
-    if full:
+def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
+    """The result of a task. A user's mistake is told, and ends a single run; a signal to one job ends the sweep."""
+    hydra_cfg = HydraConfig.get()
+    try:
+        with unfailing():  # also in the worker of a launcher, where `answered` does not run
+            return task(cfg)
+    except Exception as error:
+        mistake = as_user_error(error, [])
+        if mistake is None:
+            raise
+        tell(mistake)
+        if hydra_cfg.mode == RunMode.RUN:
+            sys.exit(mistake.status)
+        if isinstance(mistake, Interrupted):
+            say(not_started(hydra_cfg.job.num), error=True)
+            sys.exit(mistake.status)
+        raise mistake from None
+
+
+def tell(mistake: UserError) -> None:
+    """Prints one line on stderr, once, with HYDRA_FULL_ERROR=1 after the traceback of the error that is handled.
+
+    A character that cannot be printed becomes a space.
+    """
+    if getattr(mistake, "was_told", False):
+        return
+    if os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR)) == "1":
         say(traceback.format_exc(), end="", error=True)
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
     say(f"error: {line}", error=True)
+    mistake.was_told = True  # type: ignore[attr-defined]
+
+
+def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
+    """Calls `work` for each item. A user's mistake is told at once; the other items follow, then it is raised."""
+    mistakes = []
+    for item in items:
+        try:
+            work(item)
+        except Exception as error:
+            mistake = as_user_error(error, [])
+            if mistake is None or isinstance(mistake, Interrupted):
+                raise
+            tell(mistake)
+            mistakes.append(mistake)
+    if mistakes:
+        raise mistakes[0]
 
 
 def not_started(job: int) -> str:
     """The jobs of this sweep that never began, as far as the command line tells their number."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    params = HydraConfig.get().sweeper.get("params") or {}
-    said = OverridesParser.create().parse_overrides([word for word in sys.argv[1:] if "=" in word])
-    swept = [override for override in said if override.is_sweep_override()]
-    named = {override.key_or_group for override in swept}
-    declared = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items() if k not in named])
     total = 1
-    for override in (*swept, *(other for other in declared if other.is_sweep_override())):
+    for override in sweep_overrides(sys.argv[1:]):
         total *= len(list(override.sweep_string_iterator()))
     left = range(job + 1, total)
     return f"the sweep ends here; not started: {', '.join(f'job {k}' for k in left)}" if left else "the sweep ends here"

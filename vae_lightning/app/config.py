@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import CONF, check_groups
+from vae_lightning.app.naming import job_name
 from vae_lightning.errors import ConfigError, nearest, shown
 from vae_lightning.rules import FLAG, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
@@ -20,6 +21,13 @@ TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
 FOLDER = Rule(TEXT.holds, lambda v: f"must be a folder{number_as_name(v)}")
 NAME_OR_NULL = Rule(lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
 WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
+FOLDERS_OF_RUNS = Rule(
+    lambda v: FOLDER.holds(v) or (WORDS.holds(v) and len(v) > 0 and all(map(FOLDER.holds, v))),
+    lambda v: (
+        "must be a run folder, a group of runs, a glob such as 'outputs/GROUP/*', or a list of these"
+        f"{number_as_name(v)}"
+    ),
+)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
@@ -128,8 +136,11 @@ def is_trial(cfg: Any) -> bool:
     return isinstance(trainer, Mapping) and bool(trainer.get("fast_dev_run"))
 
 
-def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
-    """Group and name of the run, composed where they are null: mnist-lat20-bce-beta1-none-mean and seed42."""
+def name_run(cfg: DictConfig, choices: Mapping[str, str], swept: Sequence[str] = ()) -> tuple[str, str]:
+    """Group and name of the run, composed where they are null: mnist-lat20-bce-beta1-none-mean and seed42.
+
+    The composed name of a sweep's job also says what differs between the jobs: `swept` are the keys that it varies.
+    """
     protocol = cfg.data.get("protocol", "grey")  # results of two protocols are never compared
     protocol = "" if protocol == "grey" else f"-{protocol}"
     bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
@@ -139,5 +150,5 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str]) -> tuple[str, str]:
         f"-{cfg.reduction}{bound}"
     )
     composed = composed.replace("/", "-")  # an option may lie in a folder: loss=mine/cauchy
-    group, name = cfg.group or composed, cfg.name or f"seed{cfg.seed}"
+    group, name = cfg.group or composed, cfg.name or job_name(cfg, choices, swept)
     return unicodedata.normalize("NFC", str(group)), unicodedata.normalize("NFC", str(name))

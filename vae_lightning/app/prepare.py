@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.app import build, resume
+from vae_lightning.app import build, find, resume
 from vae_lightning.app.config import is_trial, name_run, plain
 from vae_lightning.app.rehearsal import rehearse, try_out
 from vae_lightning.app.trust import ALLOWED, check_targets
@@ -48,19 +48,23 @@ class Job:
     @property
     def falls_back(self) -> bool:
         """Whether a damaged last checkpoint may be replaced by the one before it."""
-        return self.config["resume"] == resume.AUTO
+        return self.config["resume"] == find.AUTO
 
 
-def prepare(cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str]) -> Job | Run:
+def prepare(
+    cfg: DictConfig, overrides: Sequence[str], choices: Mapping[str, str], swept: Sequence[str] | None = None
+) -> Job | Run:
     """Checks the configuration, builds data and module, rehearses, and claims the folder.
 
-    Returns the run itself where a finished run was to be resumed. Raises UserError for whatever cannot work; a folder
-    exists only after everything was found to work. That of a trial (`fast_dev_run`) is temporary.
+    `swept` are the keys that the sweep varies; None in a single run. Returns the run itself where a finished run was to
+    be resumed. Raises UserError for whatever cannot work; a folder exists only after everything was found to work. That
+    of a trial (`fast_dev_run`) is temporary.
     """
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
     choices = {**choices, **build.settle_targets(cfg, overrides)}
-    cfg.group, cfg.name = name_run(cfg, choices)
-    before = resume.find(cfg)
+    is_named = cfg.name is not None
+    cfg.group, cfg.name = name_run(cfg, choices, swept or ())
+    before = find.find(cfg, is_named, in_sweep=swept is not None)
     if before:
         cfg = resume.configuration(before, overrides, cfg)
         overrides = resume.overrides(before, overrides)

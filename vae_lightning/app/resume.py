@@ -1,4 +1,4 @@
-"""Going on with a run: which run, with which configuration, from which checkpoint.
+"""Going on with a run: with which configuration, from which checkpoint.
 
 `python -m vae_lightning.train resume=DIR` takes the configuration that the run was started with. A word beside it must
 not change the run, unless `allow_drift` names its key.
@@ -26,24 +26,7 @@ from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import say
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
-from vae_lightning.runs.run import COMPLETED, Run, open_run
-
-AUTO = "auto"
-
-
-def find(cfg: DictConfig) -> Run | None:
-    """The run that `resume` names; with `auto` the newest run of the group that is not completed. None: a new run."""
-    if cfg.resume is None:
-        return None
-    if cfg.resume != AUTO:
-        try:
-            return open_run(cfg.resume, key="resume")
-        except ConfigError as error:
-            raise CheckpointError(str(error)) from None
-    group = Path(cfg.project_dir) / cfg.group
-    folders = sorted((path for path in group.glob("*") if path.is_dir() and not path.is_symlink()), reverse=True)
-    runs = (Run(folder) for folder in folders)
-    return next((run for run in runs if run.config and run.status != COMPLETED and run.last.is_file()), None)
+from vae_lightning.runs.run import COMPLETED, Run
 
 
 def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfig:

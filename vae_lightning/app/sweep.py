@@ -4,7 +4,7 @@ Imports neither torch nor Lightning.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,11 +22,11 @@ from vae_lightning.app.config import is_trial
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
 from vae_lightning.output import say
-from vae_lightning.runs.files import JOBS, SWEEP_PAGE
+from vae_lightning.runs.files import JOBS, SWEEP_PAGE, SWEEPS
 from vae_lightning.runs.folder import check_name
-from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job
+from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job, read_jobs
 from vae_lightning.runs.lock import is_first_process
-from vae_lightning.runs.run import runs_below
+from vae_lightning.runs.named import runs_below
 
 
 class Recorder:
@@ -34,10 +34,11 @@ class Recorder:
 
     def __init__(self, job: Job | None, group: Path | None) -> None:
         self.job, self.named, self.group = job, group, group
+        self.run: Path | None = None
 
     def becomes(self, run: Path, group: str) -> None:
         """Notes the run folder of the job, which lies in its group's folder unless `save_dir` names another place."""
-        self.group = run.parent if run.parent.name == group else None
+        self.run, self.group = run, run.parent if run.parent.name == group else None
         if self.job is not None:
             where = relative(run, self.job.file.parent)
             self.job = replace(self.job, run=where, group=group if self.group else None)
@@ -50,17 +51,38 @@ class Recorder:
         warned(self.write_pages)
 
     def write_pages(self) -> None:
-        """Writes the pages from what is on disk now."""
-        if self.job is not None:
-            warned(partial(rebuild, self.job.file.parent.parent))
+        """Writes the pages that show the job from what is on disk now."""
+        folders = [] if self.job is None else [self.job.file.parent.parent]
         if self.group is not None and self.has_page(self.group):
-            warned(partial(rebuild, self.group))
+            folders.append(self.group)
+        folders += pages_of(self.run) if self.run else []
+        for folder in {folder.resolve(): folder for folder in folders}.values():
+            warned(partial(rebuild, folder))
 
     def has_page(self, group: Path) -> bool:
         """Whether a group has a page, or is due one: a sweep named the group, or gave it a second run."""
         if self.job is None or (group / SWEEP_PAGE).is_file():
             return (group / SWEEP_PAGE).is_file()
         return len(runs_below(group)) >= (1 if self.named else 2) if group.is_dir() else False
+
+
+def pages_of(run: Path) -> list[Path]:
+    """The folders whose page shows a run: its group, its project, and the sweeps that it was a job of."""
+    run = run.resolve()
+    group, project = run.parent, run.parent.parent
+    above = [folder for folder in (group, project, project / SWEEPS) if (folder / SWEEP_PAGE).is_file()]
+    sweeps = [page.parent for page in sorted((project / SWEEPS).glob(f"*/{SWEEP_PAGE}"))]
+    return [*above, *(sweep for sweep in sweeps if any(job.run_folder == run for job in read_jobs(sweep)))]
+
+
+def renew(runs: Sequence[Path]) -> None:
+    """Writes the pages that show one of the runs anew. A page that cannot be written is one warning."""
+
+    def write() -> None:
+        for folder in dict.fromkeys(folder for run in runs for folder in pages_of(run)):
+            warned(partial(rebuild, folder))
+
+    warned(write)
 
 
 @contextmanager

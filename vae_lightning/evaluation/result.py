@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -95,11 +93,8 @@ def write(run: Run, old: Sequence[Mapping[str, Any]], results: Sequence[Result])
     write_text(run.path / EVALUATION, json.dumps({"results": rows}, indent=1) + "\n")
 
 
-def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:
-    """Mean and standard error over runs of one number, {run: row}; the error is nan for a single run.
-
-    Raises ConfigError when two rows differ in protocol, K, number of images, split or data.
-    """
+def check_alike(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises ConfigError when two rows of one number, {run: row}, differ in protocol, K, images, split or data."""
     (first, reference), *others = rows.items()
     for run, row in others:
         for key in SAME:
@@ -108,6 +103,3 @@ def average(rows: Mapping[str, Mapping[str, Any]]) -> tuple[float, float]:
                     f"{reference['name']}: {key} is {reference.get(key)} in {first} and {row.get(key)} in {run}; "
                     "such numbers are never compared: evaluate both in the same way"
                 )
-    values = [row["value"] for row in rows.values()]
-    error = statistics.stdev(values) / math.sqrt(len(values)) if others else math.nan
-    return statistics.fmean(values), error

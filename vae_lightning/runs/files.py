@@ -7,7 +7,7 @@ RECONSTRUCTIONS, SAMPLES, TRAVERSALS = "reconstructions", "samples", "traversals
 EVALUATION, FIGURES = "evaluation.json", "evaluation"
 PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.csv", "sweep.md"
 LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
-SWEEPS, JOBS = "multirun", "jobs"  # of a project, and of a sweep
+SWEEPS, JOBS, MULTIRUN = "multirun", "jobs", "multirun.yaml"  # of a project, and of a sweep
 
 
 def epoch_picture(epoch: int) -> str:

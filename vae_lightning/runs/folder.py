@@ -105,6 +105,16 @@ def point_latest(parent: Path, target: str) -> None:
         write_text(parent / LATEST_TEXT, target + "\n")
 
 
+def resolved(folder: str | os.PathLike) -> Path:
+    """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path."""
+    path = Path(os.path.expanduser(folder))
+    path = path if path.name not in ("", "..") else path.resolve()
+    pointer = path.parent / LATEST_TEXT
+    if path.name == LATEST and not (path / RECORD).is_file() and pointer.is_file():
+        return path.parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
+    return path.parent / os.readlink(path) if path.is_symlink() else path
+
+
 def check_name(key: str, value: str) -> str:
     """The name itself. Raises ConfigError unless it can be the name of one folder on any file system."""
     unseen = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)

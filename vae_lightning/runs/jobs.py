@@ -5,11 +5,15 @@ one job. `run` in it is relative to that file, so the project may move.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import yaml
+
 from vae_lightning.runs.atomic import write_text
-from vae_lightning.runs.files import JOBS
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of
+from vae_lightning.runs.files import JOBS, MULTIRUN
 from vae_lightning.runs.readings import json_of, mapping, sequence, text, whole
 
 STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
@@ -54,3 +58,25 @@ def read_job(file: Path) -> Job | None:
     overrides = tuple(str(word) for word in sequence(facts["overrides"]))
     group, error, run = (text(facts.get(key)) for key in ("group", "error", "run"))
     return Job(file, number, overrides, group, status, error, run)
+
+
+def not_repeated(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs, without those that became no run and have a later job with the same words and group."""
+    ordered = sorted(jobs, key=lambda job: str(job.file))
+    last = {words_of(job): job.file for job in ordered}
+    return [job for job in ordered if job.run is not None or last[words_of(job)] == job.file]
+
+
+def words_of(job: Job) -> tuple[str | None, ...]:
+    """The group of a job, and its words that say what run it is: not resume=auto."""
+    return job.group, *sorted(word for word in job.overrides if not among(key_of(word), NOT_THE_RUN))
+
+
+def sweep_words(folder: Path) -> tuple[list[str], list[str]]:
+    """The words of a sweep's command line for the runs, and those for Hydra; both empty where Hydra left no file."""
+    try:
+        content = yaml.safe_load((folder / MULTIRUN).read_text(encoding="utf-8"))
+        said = content["hydra"]["overrides"]
+        return [str(word) for word in said["task"]], [str(word) for word in said["hydra"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+        return [], []

@@ -19,12 +19,11 @@ from vae_lightning.runs.files import (
     CURVES,
     EVALUATION,
     LAST,
-    LATEST,
-    LATEST_TEXT,
     LOG,
     RECORD,
     USAGE,
 )
+from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.readings import Row, finite, json_of, mapping, number_rows, sequence, text, whole
 
@@ -36,6 +35,11 @@ class Run:
     """A run folder. Every property is read from disk when it is first asked for."""
 
     path: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.path.name
 
     @cached_property
     def record(self) -> Mapping[str, Any]:
@@ -92,6 +96,11 @@ class Run:
         """The metrics that were logged last, as finite numbers."""
         numbers = {str(key): finite(value) for key, value in mapping(self.record.get("metrics")).items()}
         return {key: value for key, value in numbers.items() if value is not None}
+
+    @property
+    def started(self) -> str:
+        """When its last attempt started, in UTC; empty where the record does not say."""
+        return text(self.record.get("started")) or ""
 
     @property
     def epochs(self) -> int | None:
@@ -170,7 +179,7 @@ class Run:
 
 def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
     """The run in a folder, or the run that a group's `latest` means. Raises ConfigError where there is no run."""
-    path = resolved(Path(folder))
+    path = resolved(folder)
     if not path.is_dir():
         raise ConfigError(f"{key}={folder}: no such folder; name a run's folder, or its group's latest")
     if not (path / RECORD).is_file():
@@ -181,19 +190,3 @@ def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
     if not run.config:
         raise ConfigError(f"{key}={folder}: {RECORD} is damaged, or was not written by the train command")
     return run
-
-
-def resolved(path: Path) -> Path:
-    """The folder itself, or the folder that a link or latest.txt points at."""
-    pointer = path.with_name(LATEST_TEXT) if path.name == LATEST else None
-    if pointer is not None and not path.exists() and pointer.is_file():
-        return path.with_name(pointer.read_text(encoding="utf-8").strip())
-    return path.parent / os.readlink(path) if path.is_symlink() else path
-
-
-def runs_below(folder: Path) -> list[Run]:
-    """All runs below a folder, sorted by path. Links such as `latest` are not followed."""
-    depth = len(folder.parents) + 1
-    folders = sorted((path.parent for path in folder.rglob(RECORD)), key=str)
-    linked = (any(parent.is_symlink() for parent in [path, *path.parents][:-depth]) for path in folders)
-    return [Run(path) for path, is_linked in zip(folders, linked, strict=True) if not is_linked]

@@ -8,7 +8,6 @@ from typing import Any
 from vae_lightning.model import Model
 from vae_lightning.pages.base.numbers import file_size, nats
 from vae_lightning.pages.base.render import render
-from vae_lightning.pages.base.titles import data_title
 from vae_lightning.pages.explorer.explorer import Images, explorer
 from vae_lightning.pages.explorer.words import EXPLORER
 from vae_lightning.pages.run import facts as said
@@ -20,6 +19,7 @@ from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.readings import Row, mapping, text
 from vae_lightning.runs.run import Run
+from vae_lightning.runs.setting import data_title
 from vae_lightning.version import __version__
 
 MOST_BYTES = 5_600_000  # of the page; the pictures of epochs get what is left

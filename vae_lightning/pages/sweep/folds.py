@@ -3,29 +3,30 @@
 Everything is read from disk each time, so any job, or a person afterwards, arrives at the same page.
 """
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vae_lightning.pages.sweep import keys as swept_keys
-from vae_lightning.pages.sweep.runs import SPLITS, Setting, SweptRun, of_job, of_run
+from vae_lightning.pages.sweep.runs import SPLITS, SweptRun, of_job, of_run
+from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.files import RECORD, SWEEPS
-from vae_lightning.runs.jobs import Job, read_jobs
-from vae_lightning.runs.readings import finite
-from vae_lightning.runs.run import Run, runs_below
+from vae_lightning.runs.folds import Spread, folded, newest_of_seeds, spread
+from vae_lightning.runs.jobs import Job, not_repeated, read_jobs
+from vae_lightning.runs.named import runs_below
+from vae_lightning.runs.run import Run
+from vae_lightning.runs.setting import Setting
 
 NUMBERS = ("elbo", "recon", "kl", "active_units", "epochs", "seconds")
 NATS = ("elbo", "recon", "kl")  # measured on one split
 
 
 @dataclass(frozen=True)
-class Spread:
-    """The mean over runs, their standard deviation (None for a single run), and their number."""
+class Bound:
+    """The importance-weighted bound of K samples on N images, over runs."""
 
-    mean: float
-    deviation: float | None
-    count: int
+    num_samples: int
+    num_images: int
+    spread: Spread
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,34 @@ class Fold:
     runs: tuple[SweptRun, ...]
 
     @property
+    def counted(self) -> tuple[SweptRun, ...]:
+        """The runs behind its means: the newest completed run of each seed."""
+        return tuple(newest_of_seeds([run for run in self.runs if run.ended_well]))
+
+    @property
+    def repeated(self) -> tuple[SweptRun, ...]:
+        """The completed runs that do not count, because their seed was run again."""
+        counted = set(map(id, self.counted))
+        return tuple(run for run in self.runs if run.ended_well and id(run) not in counted)
+
+    @property
     def split(self) -> str | None:
-        """The split of its means: test if a completed run has it, else val, else train."""
-        splits = [run.split for run in self.runs if run.ended_well]
+        """The split of its means: test if a counted run has it, else val, else train."""
+        splits = [run.split for run in self.counted]
         return next((split for split in SPLITS if split in splits), None)
 
     def spread(self, number: str) -> Spread | None:
-        """Over its completed runs that were measured on the same split; None if there is none."""
-        runs = [run for run in self.runs if run.ended_well and (number not in NATS or run.split == self.split)]
+        """Over its counted runs that were measured on the same split; None if there is none."""
+        runs = [run for run in self.counted if number not in NATS or run.split == self.split]
         return spread([run.numbers[number] for run in runs if number in run.numbers])
 
-    def nll(self) -> tuple[int, Spread] | None:
-        """K and the bound, over completed runs; None if they were evaluated with different K or N."""
-        known = [run.nll for run in self.runs if run.ended_well and run.nll]
-        if len({(nll.num_samples, nll.num_images) for nll in known}) != 1:
-            return None
+    def nll(self) -> Bound | None:
+        """The bound over its counted runs; None if they were evaluated with different K or N."""
+        known = [run.nll for run in self.counted if run.nll]
         over_runs = spread([nll.value for nll in known])
-        return (known[0].num_samples, over_runs) if over_runs else None
+        if over_runs is None or len({(nll.num_samples, nll.num_images) for nll in known}) != 1:
+            return None
+        return Bound(known[0].num_samples, known[0].num_images, over_runs)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,17 @@ class Section:
     @property
     def runs(self) -> tuple[SweptRun, ...]:
         return tuple(run for fold in self.folds for run in fold.runs)
+
+    @property
+    def repeated(self) -> tuple[SweptRun, ...]:
+        """The completed runs that do not count, because their seed was run again."""
+        return tuple(run for fold in self.folds for run in fold.repeated)
+
+    @property
+    def test_images(self) -> int | None:
+        """The size of the test set behind its ELBOs, or None if no run says it."""
+        sizes = (run.num_images for run in self.runs if run.split == "test")
+        return next((size for size in sizes if size is not None), None)
 
     @property
     def best(self) -> Fold | None:
@@ -129,11 +152,15 @@ def read(folder: Path) -> Sweep:
 
 
 def jobs_of(folder: Path) -> list[Job]:
-    """The jobs of the sweeps below a folder, and the jobs beside it that named it as their group and became no run."""
+    """The jobs of the sweeps below a folder, and the jobs beside it that named it as their group and became no run.
+
+    A job that became no run is left out once a later job has repeated it.
+    """
     below = read_jobs(folder)
     beside = read_jobs(folder.parent / SWEEPS) if folder.name != SWEEPS else []
-    named = [job for job in beside if job.group == folder.name and job.run is None]
-    return list({job.file: job for job in (*below, *named)}.values())
+    known = {job.file: job for job in (*below, *(job for job in beside if job.group == folder.name))}
+    inside = {job.file for job in below}
+    return [job for job in not_repeated(known.values()) if job.run is None or job.file in inside]
 
 
 def section(setting: Setting, runs: Sequence[SweptRun], settings: Mapping[Setting, None]) -> Section:
@@ -141,33 +168,5 @@ def section(setting: Setting, runs: Sequence[SweptRun], settings: Mapping[Settin
     keys = swept_keys.swept(runs)
     alike = [other for other in settings if other.label == setting.label]
     label = setting.label if len(alike) == 1 else f"{setting.label}, {setting.digest}"
-    return Section(setting, label, tuple(keys), tuple(folds(runs, keys)))
-
-
-def folds(runs: Sequence[SweptRun], keys: Sequence[str]) -> list[Fold]:
-    """Folds of runs whose configurations differ only in the seed, sorted by the values of the keys."""
-    configs = [swept_keys.flat(run) for run in runs]
-    differing = swept_keys.told_apart(configs)
-    members: dict[tuple[str, ...], list[int]] = {}
-    for i in range(len(runs)):
-        members.setdefault(tuple(column[i] for column in differing.values()), []).append(i)
-    made = []
-    for numbers in members.values():
-        first = numbers[0]
-        values = [swept_keys.value_of(runs[first], configs[first], key) for key in keys]
-        ordered = sorted((runs[i] for i in numbers), key=lambda run: (run.seed is None, run.seed or 0, run.name))
-        made.append(Fold(tuple(values), tuple(ordered)))
-    return sorted(made, key=lambda fold: [order(value) for value in fold.values])
-
-
-def order(value: str) -> tuple[int, float, str]:
-    """Numbers by size, before texts."""
-    number = finite(value)
-    return (1, 0.0, value) if number is None else (0, number, value)
-
-
-def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and standard deviation of a sample (divided by n - 1); None without values."""
-    if not values:
-        return None
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+    folds = tuple(Fold(values, tuple(members)) for values, members in folded(runs, keys))
+    return Section(setting, label, tuple(keys), folds)

@@ -3,41 +3,22 @@
 ELBO, recon and KL are in nats per image. Imports no torch.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.pages.base.titles import data_title
 from vae_lightning.runs.again import flags_of
-from vae_lightning.runs.configuration import at, key_of
-from vae_lightning.runs.digest import read_digests, sha256
-from vae_lightning.runs.files import CHECKPOINTS
+from vae_lightning.runs.configuration import key_of
+from vae_lightning.runs.digest import read_digests
+from vae_lightning.runs.files import BEST, CHECKPOINTS, LAST
 from vae_lightning.runs.jobs import Job
-from vae_lightning.runs.readings import finite, mapping, text, whole
-from vae_lightning.runs.run import Run
+from vae_lightning.runs.readings import finite, mapping, whole
+from vae_lightning.runs.run import COMPLETED, Run
+from vae_lightning.runs.setting import Setting, setting
 
 SPLITS = ("test", "val", "train")  # the ELBO of the first one that was measured is shown
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What two runs must share before their ELBOs are compared: data, protocol, and what log p(x|z) is the log of."""
-
-    data: str
-    protocol: str
-    subset: bool
-    measure: str
-    digest: str
-    title: str = field(default="", compare=False)
-
-    @property
-    def label(self) -> str:
-        """MNIST, grey, Bernoulli."""
-        subset = " (bundled subset)" if self.subset else ""
-        return f"{self.title}{subset}, {self.protocol}, {self.measure}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +39,7 @@ class SweptRun:
     group: str | None
     status: str
     error: str | None = None
+    started: str = ""
     overrides: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()  # of the command line, such as --config-dir=FOLDER
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -65,13 +47,14 @@ class SweptRun:
     setting: Setting | None = None
     seed: int | None = None
     split: str | None = None
+    num_images: int | None = None  # of the split
     numbers: Mapping[str, float] = field(default_factory=dict)  # elbo, recon, kl, active_units, epochs, seconds
     nll: Nll | None = None
     curve: tuple[tuple[int, float], ...] = ()  # (epoch, ELBO), of validation if it was measured
 
     @property
     def ended_well(self) -> bool:
-        return self.status == "completed"
+        return self.status == COMPLETED
 
 
 def of_run(run: Run) -> SweptRun:
@@ -83,11 +66,12 @@ def of_run(run: Run) -> SweptRun:
         "seconds": run.seconds,
     }
     return SweptRun(
-        name=run.path.name,
+        name=run.name,
         folder=run.path,
         group=str(run.config["group"]) if run.config.get("group") else run.path.parent.name,
         status=run.status,
         error=run.error,
+        started=run.started,
         overrides=run.overrides,
         flags=tuple(flags_of(run)),
         config=run.config,
@@ -95,6 +79,7 @@ def of_run(run: Run) -> SweptRun:
         setting=setting(run),
         seed=run.seed,
         split=split,
+        num_images=whole(mapping(run.data.get("sizes")).get(split or "")),
         numbers={**numbers, **{key: value for key, value in more.items() if value is not None}},
         nll=nll(run),
         curve=tuple(run.elbo_curve),
@@ -108,7 +93,7 @@ def of_job(job: Job) -> SweptRun:
     )
     gone = f"its folder is gone: {job.run}" if job.run else None
     status = "missing" if gone else job.status
-    return SweptRun(f"job {job.number}", None, job.group, status, error or gone, job.overrides)
+    return SweptRun(f"job {job.number}", None, job.group, status, error or gone, overrides=job.overrides)
 
 
 def measured(run: Run) -> tuple[str | None, dict[str, float]]:
@@ -138,34 +123,13 @@ def choices(run: Run) -> dict[str, str]:
     return options | {key: name.rpartition(".")[2] for key, name in named.items()}
 
 
-def setting(run: Run) -> Setting | None:
-    """The setting of a run, or None if the run ended before it knew its data."""
-    data = run.data
-    if not data.get("name"):
-        return None
-    identity = json.dumps(data.get("sha256") or data.get("source"), sort_keys=True)
-    subset, protocol = data.get("subset") is True, str(data.get("protocol"))
-    digest = sha256(identity.encode())[:8]
-    return Setting(str(data["name"]), protocol, subset, measure(run), digest, data_title(data))
-
-
-def measure(run: Run) -> str:
-    """What log p(x|z) is the log of, as the run recorded it; the record of an older version has only the class."""
-    recorded = text(mapping(run.parts.get("loss")).get("measure"))
-    return recorded or measure_of(str(at(run.config, "loss._target_")).rpartition(".")[2])
-
-
-def measure_of(likelihood: str) -> str:
-    """The measure of a likelihood of version 0.1, by the name of its class."""
-    if likelihood in ("Bernoulli", "BernoulliLogits"):
-        return "Bernoulli"
-    return "mass of bytes" if likelihood == "DiscretizedLogistic" else "density"
-
-
 def nll(run: Run) -> Nll | None:
-    """The newest bound on the test set, of the largest K. An evaluation of an older checkpoint does not count."""
-    rows = [row for row in run.evaluation if row.get("name") == "nll" and row.get("split") == "test"]
-    bounds = [bound_of(row) for row in reversed(rows) if is_current(run, row)]
+    """The newest bound on the run's own test set, of the largest K.
+
+    Evaluations of other data, and of a checkpoint that the run did not test or no longer holds, do not count.
+    """
+    rows = [row for row in reversed(run.evaluation) if row.get("name") == "nll" and row.get("split") == "test"]
+    bounds = [bound_of(row) for row in rows if is_of_the_data(run, row) and is_current(run, row)]
     return max((bound for bound in bounds if bound), key=lambda bound: bound.num_samples, default=None)
 
 
@@ -175,10 +139,18 @@ def bound_of(row: Mapping[str, Any]) -> Nll | None:
     return None if samples is None or images is None or value is None else Nll(samples, images, value)
 
 
+def is_of_the_data(run: Run, row: Mapping[str, Any]) -> bool:
+    """Whether a row was measured on the data that the run was trained on, as far as both say."""
+    own = {"data": run.data.get("name"), "protocol": run.data.get("protocol"), "subset": run.data.get("subset")}
+    return all(value is None or row.get(key, value) == value for key, value in own.items())
+
+
 def is_current(run: Run, row: Mapping[str, Any]) -> bool:
-    """Whether the run still holds the checkpoint of a row, by its checksum file."""
-    digests = read_digests(run.path / CHECKPOINTS / os.path.basename(str(row.get("checkpoint"))))
-    return not digests or row.get("checkpoint_sha256") in digests
+    """Whether the run was tested with the checkpoint of a row and still holds it, by its checksum file."""
+    name = os.path.basename(str(row.get("checkpoint")))
+    tested = (run.best.name,) if run.best.is_file() or read_digests(run.best) else (BEST, LAST)
+    digests = read_digests(run.path / CHECKPOINTS / name)
+    return name in tested and (not digests or row.get("checkpoint_sha256") in digests)
 
 
 def last_active(run: Run) -> float | None:

@@ -483,7 +483,7 @@
     ]);
     const bounds = [a, b].map((id) => S.runs[id].nll);
     if (bounds[0] && bounds[1] && bounds[0].k === bounds[1].k && bounds[0].n === bounds[1].n)
-      rows.splice(3, 0, [`${say("nll")}, K = ${bounds[0].k}`, bounds[0].value, bounds[1].value, 2]);
+      rows.splice(3, 0, [`${say("nll")}, ${say("bound", bounds[0])}`, bounds[0].value, bounds[1].value, 2]);
     const comparable = sectionOfRun.get(a) === sectionOfRun.get(b) && S.runs[a].split === S.runs[b].split;
     const signed = (value, digits) => (Number.isFinite(value) ? (value > 0 ? "+" : "") + number(value, digits) : "–");
     return table(

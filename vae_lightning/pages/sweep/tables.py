@@ -7,27 +7,28 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from vae_lightning.pages.sweep import keys as swept_keys
-from vae_lightning.pages.sweep.folds import Fold, Section, Spread, Sweep
+from vae_lightning.pages.sweep.folds import Bound, Fold, Section, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
+from vae_lightning.runs import keys as swept_keys
+from vae_lightning.runs.folds import Spread
 
 BEFORE = ("run", "status", "data", "protocol", "likelihood", "subset")
-AFTER = ("seed", "split", "elbo", "recon", "kl", "active_units", "nll", "nll_num_samples", "nll_num_images")
-AFTER += ("epochs_done", "seconds", "error", "overrides")
+AFTER = ("seed", "counted", "split", "num_images", "elbo", "recon", "kl", "active_units")
+AFTER += ("nll", "nll_num_samples", "nll_num_images", "epochs_done", "seconds", "error", "overrides")
 
 
 def as_csv(sweep: Sweep) -> str:
     """All runs, and all jobs that became none; a column for each key that a section was swept over."""
     keys = list(dict.fromkeys(key for section in sweep.sections for key in section.keys))
+    counted = {id(run) for section in sweep.sections for fold in section.folds for run in fold.counted}
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow([*BEFORE, *keys, *AFTER])
     for run in sweep.runs:
         config = swept_keys.flat(run)
         values = [swept_keys.value_of(run, config, key) for key in keys]
-        writer.writerow(
-            [*before(sweep, run), *("" if value == swept_keys.ABSENT else value for value in values), *after(run)]
-        )
+        shown = ["" if value == swept_keys.ABSENT else value for value in values]
+        writer.writerow([*before(sweep, run), *shown, *after(run, id(run) in counted)])
     return lines.getvalue()
 
 
@@ -38,13 +39,13 @@ def before(sweep: Sweep, run: SweptRun) -> list[object]:
     return [where, run.status, *((of.data, of.protocol, of.measure, of.subset) if of else ("", "", "", ""))]
 
 
-def after(run: SweptRun) -> list[object]:
-    """The numbers of a run, and its end."""
+def after(run: SweptRun, counted: bool) -> list[object]:
+    """The numbers of a run, whether they count in the mean over seeds, and its end."""
     numbers = [run.numbers.get(key, "") for key in ("elbo", "recon", "kl", "active_units")]
     bound = [run.nll.value, run.nll.num_samples, run.nll.num_images] if run.nll else ["", "", ""]
-    seed, split = "" if run.seed is None else run.seed, run.split or ""
+    known = ["" if value is None else value for value in (run.seed, counted, run.split, run.num_images)]
     ended = [run.numbers.get("epochs", ""), run.numbers.get("seconds", ""), run.error or ""]
-    return [seed, split, *numbers, *bound, *ended, shlex.join(run.overrides)]
+    return [*known, *numbers, *bound, *ended, shlex.join(run.overrides)]
 
 
 def as_markdown(sweep: Sweep) -> str:
@@ -60,6 +61,9 @@ def markdown_lines(sweep: Sweep) -> Iterator[str]:
     for section in sweep.sections:
         yield from ("", f"## {escaped(section.label)}", "")
         yield from table(section)
+        if section.repeated:
+            names = ", ".join(escaped(run.name) for run in section.repeated)
+            yield from ("", f"Not counted, since a newer run has the same seed: {names}.")
     if sweep.unfinished:
         yield from ("", "## Not completed", "", *failures(sweep.unfinished))
 
@@ -71,18 +75,25 @@ def table(section: Section) -> Iterator[str]:
     yield row([escaped(name) for name in head])
     yield row(["---"] * len(section.keys) + ["---:", "---"] + ["---:"] * 6)
     for fold in ranked:
-        yield row([*map(escaped, fold.values), *cells(fold)])
+        yield row([*map(escaped, fold.values), *cells(fold, section.test_images)])
 
 
-def cells(fold: Fold) -> list[str]:
+def cells(fold: Fold, test_images: int | None) -> list[str]:
     """The number of runs, and their numbers."""
-    done = sum(run.ended_well for run in fold.runs)
-    count = str(done) if done == len(fold.runs) else f"{done} of {len(fold.runs)}"
+    done, asked = len(fold.counted), len(fold.runs) - len(fold.repeated)
+    count = str(done) if done == asked else f"{done} of {asked}"
     shown = [plus_minus(fold.spread(key)) for key in ("elbo", "recon", "kl")]
     nll = fold.nll()
-    bound = f"{plus_minus(nll[1])} (K = {nll[0]})" if nll else "–"
+    bound = bound_text(nll, done, test_images) if nll else "–"
     more = [plus_minus(fold.spread("active_units"), 1), bound, plus_minus(fold.spread("seconds"), 1)]
     return [count, fold.split or "–", *shown, *more]
+
+
+def bound_text(nll: Bound, runs: int, test_images: int | None) -> str:
+    """101.00 ± 1.41 (K = 500, N = 30 of 1,000, n = 2): N images of the test set; n where not all runs have it."""
+    of = f" of {test_images:,}" if test_images not in (None, nll.num_images) else ""
+    n = f", n = {nll.spread.count}" if nll.spread.count != runs else ""
+    return f"{plus_minus(nll.spread)} (K = {nll.num_samples:,}, N = {nll.num_images:,}{of}{n})"
 
 
 def failures(runs: Sequence[SweptRun]) -> Iterator[str]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-import yaml
-
-from vae_lightning.pages.sweep import keys as swept_keys
 from vae_lightning.pages.sweep import pictures
-from vae_lightning.pages.sweep.folds import NUMBERS, Fold, Section, Spread, Sweep
+from vae_lightning.pages.sweep.folds import NUMBERS, Bound, Fold, Section, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
+from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.again import again
 from vae_lightning.runs.files import PAGE
+from vae_lightning.runs.folds import Spread
+from vae_lightning.runs.jobs import sweep_words
 from vae_lightning.runs.readings import thinned
 
 MOST_POINTS = 40_000  # of all curves together
@@ -98,7 +98,8 @@ def section_view(
         "swept": keys,
         "folds": folds,
         "best": best["id"] if best else None,
-        "bounds": [{"k": k, "n": n} for k, n in bounds],
+        "bounds": [{"k": k, "n": n, "of": section.test_images} for k, n in bounds],
+        "repeated": len(section.repeated),
         "ranked": sorted(folds, key=lambda fold: -(fold["spread"]["elbo"] or {"mean": -math.inf})["mean"]),
         "marked": any(run.split in ("val", "train") for run in section.runs),
         "seeded": any(len(fold.runs) > 1 for fold in section.folds),
@@ -107,24 +108,29 @@ def section_view(
 
 
 def fold_view(fold: Fold, number: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """A fold with its means over completed runs."""
-    nll = fold.nll()
-    done = sum(run.ended_well for run in fold.runs)
-    first = fold.runs[0].nll if nll else None
+    """A fold with its means over the runs that count."""
+    nll, repeated = fold.nll(), set(map(id, fold.repeated))
     return {
         "id": number,
         "values": list(fold.values),
         "runs": runs,
+        "repeated": [view["id"] for view, run in zip(runs, fold.runs, strict=True) if id(run) in repeated],
         "split": fold.split,
-        "done": done,
+        "done": len(fold.counted),
+        "asked": len(fold.runs) - len(repeated),
         "spread": {key: spread_view(fold.spread(key)) for key in NUMBERS},
-        "nll": {"k": nll[0], "n": first.num_images if first else None, **(spread_view(nll[1]) or {})} if nll else None,
+        "nll": bound_view(nll) if nll else None,
     }
 
 
 def spread_view(spread: Spread | None) -> dict[str, Any] | None:
-    """{mean, sd, n}."""
-    return {"mean": spread.mean, "sd": spread.deviation, "n": spread.count} if spread else None
+    """{mean, sd, runs}."""
+    return {"mean": spread.mean, "sd": spread.deviation, "runs": spread.count} if spread else None
+
+
+def bound_view(bound: Bound) -> dict[str, Any]:
+    """{k, n, mean, sd, runs}: K samples on N images, over runs."""
+    return {"k": bound.num_samples, "n": bound.num_images, **(spread_view(bound.spread) or {})}
 
 
 def add_pictures(runs: Sequence[SweptRun], views: Sequence[dict[str, Any]]) -> int:
@@ -153,11 +159,7 @@ def configs(runs: Sequence[SweptRun]) -> dict[str, Any]:
 
 def command(sweep: Sweep) -> str | None:
     """The command line of the sweep, from Hydra's multirun.yaml; None if the folder has none."""
-    try:
-        content = yaml.safe_load((sweep.folder / "multirun.yaml").read_text(encoding="utf-8"))
-        said = content["hydra"]["overrides"]
-        launching = [str(word) for word in said["hydra"] if not str(word).startswith("hydra.mode=")]
-        flags = next((run.flags for run in sweep.runs if run.flags), ())
-        return f"{COMMAND} -m {shlex.join(again([*map(str, said['task']), *launching], flags))}"
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return None
+    said, launching = sweep_words(sweep.folder)
+    words = [*said, *(word for word in launching if not word.startswith("hydra.mode="))]
+    flags = next((run.flags for run in sweep.runs if run.flags), ())
+    return f"{COMMAND} -m {shlex.join(again(words, flags))}" if words else None

@@ -56,8 +56,15 @@ SWEEP: dict[str, tuple[str, str]] = {
     ),
     "table": ("All runs", "すべての実行"),
     "table_lead": (
-        "Runs that differ only in their seed are one row: mean ± standard deviation over completed runs.",
-        "シードだけが異なる実行は1行にまとめ、完了した実行の平均 ± 標準偏差を示します。",
+        "Runs that differ only in their seed are one row: mean ± standard deviation over completed runs. NLL: the "
+        "bound of K samples on the first N test images.",
+        "シードだけが異なる実行は1行にまとめ、完了した実行の平均 ± 標準偏差を示します。NLL は先頭 N 枚のテスト画像に"
+        "対する K サンプルの上界です。",
+    ),
+    "repeated": ("not counted: its seed was run again", "集計対象外（同じシードの新しい実行あり）"),
+    "repeated_note": (
+        "Each seed counts once. Not counted, because a newer run has the same seed: {n}.",
+        "各シードは1回だけ数えます。同じシードの新しい実行があるため集計に含めない実行：{n} 件。",
     ),
     "open_all": ("Open all rows", "すべて開く"),
     "close_all": ("Close all rows", "すべて閉じる"),
@@ -68,6 +75,8 @@ SWEEP: dict[str, tuple[str, str]] = {
     "kl": ("KL", "KL"),
     "active_units": ("active units", "活性ユニット"),
     "nll": ("NLL", "NLL"),
+    "bound": ("K = {k}, N = {n}", "K = {k}、N = {n}"),
+    "bound_of": ("K = {k}, N = {n} of {all}", "K = {k}、{all} 枚中 N = {n}"),
     "epochs": ("epochs", "エポック数"),
     "seconds": ("time", "時間"),
     "seed_is": ("seed {seed}", "シード {seed}"),

@@ -1,14 +1,13 @@
 """The configuration keys that a set of runs was swept over, and the runs that differ only in their seed.
 
-Keys are dotted; values are compared and shown as short texts. Imports no torch.
+Keys are dotted; values are compared and shown as short texts.
 """
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of, leaves
 
 SEED, TARGET = "seed", "._target_"
@@ -17,7 +16,20 @@ ABSENT = "–"
 Columns = dict[str, tuple[str, ...]]  # key -> its value in each run
 
 
-def flat(run: SweptRun) -> dict[str, str]:
+class Configured(Protocol):
+    """A run with its configuration, its {group: option}, and the words of its command line."""
+
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+
+    @property
+    def choices(self) -> Mapping[str, Any]: ...
+
+    @property
+    def overrides(self) -> tuple[str, ...]: ...
+
+
+def flat(run: Configured) -> dict[str, str]:
     """{dotted key: value as text} of a run's configuration. The run's own folder reads RUN in every run.
 
     An override without a key in the configuration, such as experiment=iwae, is added.
@@ -54,7 +66,7 @@ def told_apart(configs: Sequence[Mapping[str, str]]) -> Columns:
     }
 
 
-def swept(runs: Sequence[SweptRun]) -> list[str]:
+def swept(runs: Sequence[Configured]) -> list[str]:
     """The keys that a reader would say the runs were swept over.
 
     Keys that change together are one choice: beta, and not schedule.beta beside it. Of such keys those count that a
@@ -71,7 +83,7 @@ def swept(runs: Sequence[SweptRun]) -> list[str]:
     return [key for key in differing if key in chosen]
 
 
-def with_choices(differing: Columns, runs: Sequence[SweptRun], said: Iterable[str]) -> Columns:
+def with_choices(differing: Columns, runs: Sequence[Configured], said: Iterable[str]) -> Columns:
     """The columns, with one column of options in place of the keys that the options of a group explain.
 
     schedule.cycles is such a key, and so is its copy callbacks.beta_annealing.schedule.cycles. An option that differs
@@ -112,7 +124,7 @@ def chosen_of(keys: Sequence[str], said: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(key for key in named if key)) or simple[:1]
 
 
-def value_of(run: SweptRun, config: Mapping[str, str], key: str) -> str:
+def value_of(run: Configured, config: Mapping[str, str], key: str) -> str:
     """The value of a key: of a group its option, else the last name of its class. `config` is `flat(run)`."""
     if key in config:
         return config[key]

@@ -1,0 +1,55 @@
+"""Which run `resume` goes on with: the one that it names, or with `resume=auto` one of the job's group."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.app import older
+from vae_lightning.app.config import plain
+from vae_lightning.app.resume import is_place
+from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.runs.configuration import at, differences
+from vae_lightning.runs.folds import age
+from vae_lightning.runs.run import COMPLETED, Run, open_run
+
+AUTO = "auto"
+
+
+def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run | None:
+    """The run that `resume` names, or the one that `resume=auto` finds in the group. None: a new run.
+
+    `auto` takes a run with the job's own configuration, and its name where the user gave one: the newest of those that
+    are not completed and have a checkpoint. In a sweep a completed run of that configuration comes first: the job is
+    done. Without a sweep any newest run that is not completed will do: `configuration` says how it differs.
+    """
+    if cfg.resume is None:
+        return None
+    if cfg.resume != AUTO:
+        try:
+            return open_run(cfg.resume, key="resume")
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from None
+    runs = newest_first(Path(cfg.project_dir) / cfg.group)
+    runs = [run for run in runs if not is_named or run.config.get("name") == cfg.name]
+    unfinished = [run for run in runs if run.status != COMPLETED and run.last.is_file()]
+    done = [run for run in runs if in_sweep and run.status == COMPLETED]
+    found = next((run for run in (*done, *unfinished) if is_same(run, cfg)), None)
+    return found if found or in_sweep else next(iter(unfinished), None)
+
+
+def newest_first(group: Path) -> list[Run]:
+    """The runs of a group that have a configuration, newest first."""
+    runs = [Run(folder) for folder in group.glob("*") if folder.is_dir() and not folder.is_symlink()]
+    return sorted((run for run in runs if run.config), key=age, reverse=True)
+
+
+def is_same(run: Run, cfg: DictConfig) -> bool:
+    """Whether a run has the configuration `cfg`, apart from its place and the keys that `allow_drift` names."""
+    saved, asked = older.upgraded(run.config), cfg.copy()
+    if saved.get("seed") != cfg.seed or not saved.get("run_dir"):
+        return False
+    asked.run_dir = saved["run_dir"]  # other values contain it
+    for key in cfg.allow_drift:
+        if OmegaConf.select(asked, key) is not None:
+            OmegaConf.update(asked, key, at(saved, key))  # the values that follow from it are its own, too
+    return all(is_place(key, saved) for key in differences(saved, plain(asked)))

@@ -1,0 +1,117 @@
+"""The jobs of a multirun as Hydra launches them: their lines of output, and what Hydra itself prints and writes.
+
+Imports neither torch nor Lightning.
+"""
+
+import atexit
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.output import Unfailing
+from vae_lightning.runs.jobs import sweep_words
+
+
+class Quiet(Callback):
+    """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        if getattr(job_return._return_value, "was_told", False):
+            job_return.__class__ = Told
+
+
+class Told(JobReturn):
+    """The end of a job whose mistake was told. `return_value` raises the mistake and prints nothing."""
+
+    @property
+    def return_value(self) -> Any:  # type: ignore[override]
+        raise self._return_value
+
+
+class Numbered:
+    """A text stream of whole lines. While a job runs, each line begins with the job's number."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.prefix, self._rest = stream, "", ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in filter(str.strip, lines):
+            self.stream.write(f"{self.prefix}{line}\n")
+        return len(text)
+
+    def end(self) -> None:
+        """Ends the last line and the job."""
+        if self._rest:
+            self.write("\n")
+        self.flush()
+        self.prefix = ""
+
+    def isatty(self) -> bool:
+        """False: a bar that redraws its line would mix with the lines of other jobs."""
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def numbered(job: int) -> Iterator[None]:
+    """Prints `job 3: ` before each line, where a launcher runs several jobs at once.
+
+    The streams stay in place for the next job of the process: a logger keeps the stream that it found first.
+    """
+    if HydraConfig.get().runtime.choices.get("hydra/launcher") == "basic":
+        yield
+        return
+    sys.stdout, sys.stderr = (
+        s if isinstance(s, Numbered) else Numbered(Unfailing(s)) for s in (sys.stdout, sys.stderr)
+    )
+    sys.stdout.prefix = sys.stderr.prefix = f"job {job}: "
+    try:
+        yield
+    finally:
+        sys.stdout.end()
+        sys.stderr.end()
+
+
+def swept_keys() -> list[str] | None:
+    """The keys that the sweep of this job varies, or None in a single run."""
+    hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode != RunMode.MULTIRUN:
+        return None
+    words, _ = sweep_words(Path(hydra_cfg.runtime.output_dir))
+    return [override.key_or_group for override in sweep_overrides(words)]
+
+
+def sweep_overrides(words: Sequence[str]) -> list[Any]:
+    """Hydra's overrides that a sweep varies: those that the configuration declares, then those among the words."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create()
+    said = parser.parse_overrides([word for word in words if "=" in word and not word.startswith("-")])
+    params = dict(HydraConfig.get().sweeper.get("params") or {})
+    for override in said:
+        params.pop(override.key_or_group, None)
+    declared = parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
+    return [override for override in (*declared, *said) if override.is_sweep_override()]
+
+
+def scratch() -> str:
+    """A folder for Hydra's files of a multirun that nobody needs afterwards. It is removed when the process ends."""
+    folder = tempfile.mkdtemp(prefix="vae-lightning-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+OmegaConf.register_new_resolver("scratch", scratch, use_cache=True, replace=True)
