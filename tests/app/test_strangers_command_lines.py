@@ -21,7 +21,10 @@ FEW += ["+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1", "+trai
 def ask(answer, monkeypatch, tmp_path):
     """The main job in an empty folder: overrides -> (status, output, stderr)."""
     monkeypatch.chdir(tmp_path)
-    return partial(answer, train.main)
+    yield partial(answer, train.main)
+    for logger in logging.root.manager.loggerDict.values():  # hydra/job_logging=disabled disables them all
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 @pytest.fixture
@@ -260,37 +263,69 @@ def test_a_run_logged_elsewhere_is_the_same_run(ask, monkeypatch):
 
 
 PACKAGES = {
-    "a missing package": ({"net.py": "import nothing_of_this_name\n\nclass Net: ...\n"}, "net.Net",
-                          ("net cannot be imported (ModuleNotFoundError: No module named 'nothing_of_this_name'",
-                           "net.py, line 1")),
-    "a missing name": ({"pkg/__init__.py": "", "pkg/net.py": "\nfrom . import helper\n\nclass Net: ...\n"}, "pkg.net.Net",
-                       ("pkg.net cannot be imported (ImportError: cannot import name 'helper' from 'pkg'",
-                        "net.py, line 2")),
-    "a missing submodule": ({"pkg/__init__.py": "from pkg.net import Net\n"}, "pkg.Net",
-                            ("pkg cannot be imported (ModuleNotFoundError: No module named 'pkg.net'",
-                             "__init__.py, line 1")),
+    "a missing package": (
+        {"net.py": "import nothing_of_this_name\n\nclass Net: ...\n"},
+        "net.Net",
+        ("net cannot be imported (ModuleNotFoundError: No module named 'nothing_of_this_name'", "net.py, line 1"),
+    ),
+    "a missing name": (
+        {"pkg/__init__.py": "", "pkg/net.py": "\nfrom . import helper\n\nclass Net: ...\n"},
+        "pkg.net.Net",
+        ("pkg.net cannot be imported (ImportError: cannot import name 'helper' from 'pkg'", "net.py, line 2"),
+    ),
+    "a missing submodule": (
+        {"pkg/__init__.py": "from pkg.net import Net\n"},
+        "pkg.Net",
+        ("pkg cannot be imported (ModuleNotFoundError: No module named 'pkg.net'", "__init__.py, line 1"),
+    ),
     "a missing package behind a submodule": (
-        {"pkg/__init__.py": "", "pkg/net.py": "from pkg.deep import x\n\nclass Net: ...\n", "pkg/deep.py": "import nope_1\n"},
-        "pkg.net.Net", ("pkg.net cannot be imported (ModuleNotFoundError: No module named 'nope_1'", "deep.py, line 1")),
-    "a syntax error": ({"net.py": "class Net:\n    def\n"}, "net.Net",
-                       ("net cannot be imported (SyntaxError: invalid syntax", "net.py, line 2")),
-    "an error while importing": ({"net.py": "x = 1\ny = x / 0\n"}, "net.Net",
-                                 ("net cannot be imported (ZeroDivisionError: division by zero", "net.py, line 2")),
-    "a script": ({"net.py": "import sys\nsys.exit(3)\n"}, "net.Net", ("net cannot be imported (SystemExit: 3", "net.py, line 2")),
+        {
+            "pkg/__init__.py": "",
+            "pkg/net.py": "from pkg.deep import x\n\nclass Net: ...\n",
+            "pkg/deep.py": "import nope_1\n",
+        },
+        "pkg.net.Net",
+        ("pkg.net cannot be imported (ModuleNotFoundError: No module named 'nope_1'", "deep.py, line 1"),
+    ),
+    "a syntax error": (
+        {"net.py": "class Net:\n    def\n"},
+        "net.Net",
+        ("net cannot be imported (SyntaxError: invalid syntax", "net.py, line 2"),
+    ),
+    "an error while importing": (
+        {"net.py": "x = 1\ny = x / 0\n"},
+        "net.Net",
+        ("net cannot be imported (ZeroDivisionError: division by zero", "net.py, line 2"),
+    ),
+    "a script": (
+        {"net.py": "import sys\nsys.exit(3)\n"},
+        "net.Net",
+        ("net cannot be imported (SystemExit: 3", "net.py, line 2"),
+    ),
     "an error in the constructor": (
-        {"net.py": "class Net:\n    def __init__(self, image_shape, latent_dim, num_parameters):\n        {}['width']\n"},
-        "net.Net", ("network: KeyError: 'width'", "net.py, line 3")),
+        {"net.py": "class Net:\n    def __init__(self, **sizes):\n        {}['width']\n"},
+        "net.Net",
+        ("network: KeyError: 'width'", "net.py, line 3"),
+    ),
     "an import in the constructor": (
         {"net.py": "class Net:\n    def __init__(self, **sizes):\n        import nope_2\n"},
-        "net.Net", ("network: ModuleNotFoundError: No module named 'nope_2'", "net.py, line 3")),
-    "a constructor of other sizes": ({"net.py": "class Net:\n    def __init__(self, width): ...\n"}, "net.Net",
-                                     ("network._target_: Net must take image_shape, latent_dim, num_parameters",)),
+        "net.Net",
+        ("network: ModuleNotFoundError: No module named 'nope_2'", "net.py, line 3"),
+    ),
+    "a constructor of other sizes": (
+        {"net.py": "class Net:\n    def __init__(self, width): ...\n"},
+        "net.Net",
+        ("network._target_: Net must take image_shape, latent_dim, num_parameters",),
+    ),
     "another name": ({"net.py": "class Net: ...\n"}, "net.Nett", ("there is no Nett in net; did you mean Net?",)),
     "a function": ({"net.py": "def make(): ...\n"}, "net.make", ("net.make: it is a function, not a class",)),
     "no package": ({}, "net_1.Net", ("there is no package net_1; run the command in the folder that holds it",)),
-    "a class of another package": ({"net.py": "from decimal import Decimal\n"}, "net.Decimal",
-                                   ("its class is of the package decimal", "add decimal. to allow_targets")),
-}  # fmt: skip
+    "a class of another package": (
+        {"net.py": "from decimal import Decimal\n"},
+        "net.Decimal",
+        ("its class is of the package decimal", "add decimal. to allow_targets"),
+    ),
+}
 
 
 @pytest.mark.parametrize("case", PACKAGES)

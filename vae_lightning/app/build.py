@@ -104,7 +104,7 @@ def schedule(cfg: DictConfig) -> Callable[[float], float]:
 
 def logger_nodes(cfg: DictConfig) -> list[DictConfig]:
     """The nodes of the loggers. A group or a node that is null is left out."""
-    loggers = cfg.get("logger") or {}
+    loggers: Any = cfg.get("logger") or {}
     nodes = [loggers] if "_target_" in loggers else loggers.values()
     return [node for node in nodes if node is not None]
 
