@@ -26,7 +26,7 @@ def main() -> None:
                 "loss=bce_logits",
             ]
             cost("-m", "vae_lightning.train", *words, f"data.dir={data_dir()}", f"save_dir={folder}", "report=false")
-            elbo[trainer].append(json.loads((folder / "run_meta.json").read_text())["metrics"]["test/elbo"])
+            elbo[trainer].append(json.loads((folder / "run_meta.json").read_text("utf-8"))["metrics"]["test/elbo"])
             print(f"seed {seed}, trainer={trainer}: test ELBO {elbo[trainer][-1]:.2f} nats", flush=True)
     apart = max(abs(one - other) for one, other in zip(*elbo.values(), strict=True))
     record("accuracy", epochs=asked.epochs, test_elbo=elbo, demands=[demand("nats apart at the most", apart, 0.3)])

@@ -1,8 +1,14 @@
 """The mistakes of a user. Each has one line, the value and then the fix, and the exit status of the command."""
 
 import difflib
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+NOT_THEIRS = (str(Path(__file__).parent), *LIBRARIES, "<")  # where the file names of code that is not the user's begin
 
 
 class UserError(ValueError):
@@ -64,7 +70,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return nearest(word, known) + f"({', '.join(known)})"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """`did you mean WORD? `, or an empty text where no word of `known` is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
     return f"did you mean {near[0]}? " if near else ""
+
+
+def with_place(error: BaseException) -> str:
+    """An error that a module or class of the user's raised: its type, its text, and the last line of their code."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [place for place in frames if not place[0].startswith(NOT_THEIRS)]
+    place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (own or frames)[-1]
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{text}; {place[0]}, line {place[1]}; HYDRA_FULL_ERROR=1 shows the traceback"

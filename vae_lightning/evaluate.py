@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import command, sweep
-from vae_lightning.app.config import FOLDERS_OF_RUNS, WORDS, check_keys
+from vae_lightning.app.config import FOLDERS_OF_RUNS, TEXT, WORDS, check_keys
 from vae_lightning.errors import ConfigError, shown
 from vae_lightning.output import say
 from vae_lightning.rules import one_of, optional, whole
@@ -19,6 +19,7 @@ RULES = {"run": FOLDERS_OF_RUNS}
 RULES |= {name: whole(1) for name in COUNTS} | {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
 RULES |= {"split": one_of(("test", "val", "train"))}
+RULES |= {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:

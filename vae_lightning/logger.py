@@ -1,6 +1,7 @@
 """Loggers beside the files in the run folder. <-> conf/logger/"""
 
 import importlib.util
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.rules import one_of
 
 MODES = ("online", "offline", "disabled")
+SYNONYMS = {"dryrun": "offline", "run": "online"}  # of W&B's older versions
 TIMEOUT = 20  # seconds that W&B's server has to answer
 PREDECESSOR = {"train/recon": "loss/recon", "train/kl": "loss/kl", "train/loss": "loss/total"}
 
@@ -22,7 +24,8 @@ PREDECESSOR = {"train/recon": "loss/recon", "train/kl": "loss/kl", "train/loss":
 class Wandb(WandbLogger):
     """Weights & Biases, with the predecessor's scalars (loss/recon, loss/kl, loss/total) beside ours.
 
-    In the folder of a W&B run it goes on with that run. Raises ConfigError as `check_ready` does.
+    `mode` is online, offline or disabled; None takes the variable WANDB_MODE, else online. In the folder of a W&B run
+    it goes on with that run. Raises ConfigError as `check_ready` does.
     """
 
     def __init__(
@@ -30,12 +33,12 @@ class Wandb(WandbLogger):
         project: str,
         save_dir: str,
         entity: str | None = None,
-        mode: str = "online",
+        mode: str | None = None,
         name: str | None = None,
         tags: Sequence[str] | str = (),
         group: str | None = None,
     ) -> None:
-        self.check_ready(mode)
+        mode = self.check_ready(mode)
         import wandb
 
         labels = tags.split(",") if isinstance(tags, str) else list(tags)
@@ -46,11 +49,15 @@ class Wandb(WandbLogger):
         )
 
     @classmethod
-    def check_ready(cls, mode: str = "online") -> None:
-        """Raises ConfigError for an unknown mode, and for `online` without a key or an answer from the server.
+    def check_ready(cls, mode: str | None = None) -> str:
+        """The mode. Raises ConfigError for an unknown mode, and for `online` without a key or a server that answers.
 
         The command line asks before it claims a folder. The server is asked once in a process.
         """
+        if mode is None and (said := os.environ.get("WANDB_MODE", "").strip().lower()):
+            mode = SYNONYMS.get(said, said)
+            one_of(MODES).check("WANDB_MODE", mode)
+        mode = "online" if mode is None else mode
         one_of(MODES).check("logger.mode", mode)
         if mode == "online":
             if not has_key():
@@ -58,6 +65,7 @@ class Wandb(WandbLogger):
             import wandb
 
             check_server(str(wandb.setup().settings.base_url))
+        return mode
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
         aliases = {name: metrics[key] for key, name in PREDECESSOR.items() if key in metrics}

@@ -9,6 +9,7 @@ import inspect
 import numbers
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from vae_lightning.errors import ConfigError, shown
@@ -38,7 +39,7 @@ def describe(part: object) -> dict[str, Any]:
 
     A part of one's own, or one whose constructor arguments cannot be read back, is its class name and rebuilt=False.
     """
-    kind = type(part)
+    kind = part.func if isinstance(part, partial) else type(part)
     package, *rest = kind.__module__.split(".")
     if package != OURS:
         return {"class": f"{kind.__module__}.{kind.__qualname__}", "rebuilt": False}
@@ -118,6 +119,7 @@ def facts(part: Any) -> dict[str, str]:
     {"class": "vae_lightning.loss.Bernoulli", "title": "Bernoulli, on probabilities", "cited": "Eq. (11)", "says": ...}
     {Braces} in the title hold constructor arguments. `cited` is "" where nothing is cited.
     """
+    part = part.func if isinstance(part, partial) else part
     kind = part if inspect.isclass(part) else type(part)
     package, *rest = kind.__module__.split(".")
     home = f"{OURS}.{rest[0]}" if package == OURS else kind.__module__

@@ -4,6 +4,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_lightning.app import command, config, launch, sweep
+from vae_lightning.app.arguments import task_overrides
 from vae_lightning.output import say
 
 
@@ -15,12 +16,13 @@ def train(cfg: DictConfig) -> float:
     with sweep.recorded(cfg) as recorder:
         hydra_cfg = HydraConfig.get()
         config.check(cfg)
-        config.check_added(hydra_cfg.overrides.task)
+        overrides = task_overrides(hydra_cfg)
+        config.check_added(overrides)
         from vae_lightning.app.fit import fit
         from vae_lightning.app.prepare import Job, prepare
 
         command.quiet()
-        job = prepare(cfg, list(hydra_cfg.overrides.task), hydra_cfg.runtime.choices, launch.swept_keys())
+        job = prepare(cfg, overrides, hydra_cfg.runtime.choices, launch.swept_keys())
         if not isinstance(job, Job):
             recorder.becomes(job.path, str(job.config["group"]))
             say(f"{job.path}: completed, nothing to do")

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import re
+import sys
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -250,6 +251,44 @@ def test_where_the_package_is_not_allowed_one_line_says_which_words_to_add(ask, 
     assert (ended, err.count("\n")) == (2, 1), err
     assert "allow_targets=[my_pkg.]" in err
     assert (tmp_path / "run" / "report.html").read_bytes() == page
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "resume"])
+def test_where_the_package_is_gone_one_line_says_so(ask, monkeypatch, tmp_path, command):
+    """Moved, or renamed: what the run was made of cannot be built, and its results can still be compared."""
+    assert ask(train.main, *said(SLOTS["network"]))[0] == 0
+    assert ask(evaluate.main, "run=run", *FEW, ALLOWED)[0] == 0
+    (tmp_path / "elsewhere" / "my_pkg.py").rename(tmp_path / "elsewhere" / "another_name.py")
+    monkeypatch.delitem(sys.modules, "my_pkg")
+    importlib.invalidate_caches()
+    calls = {
+        "evaluate": partial(ask, evaluate.main, "run=run", *FEW),
+        "report": partial(ask, report.main, "run"),
+        "resume": partial(ask, train.main, "resume=run", "epochs=2", "allow_drift=[epochs]"),
+    }
+    ended, _, err = calls[command](ALLOWED)
+    assert (ended, err.count("\n")) == (2, 1), err
+    assert "network._target_=my_pkg.Net: there is no package my_pkg; " in err
+    assert ask(compare.main, "runs=[run]")[0] == 0
+
+
+def test_a_part_in_a_script_beside_the_working_folder(ask, monkeypatch, tmp_path):
+    """`python -m` puts the working folder first on the path, and so a file there is a package."""
+    (tmp_path / "elsewhere" / "my_pkg.py").rename(tmp_path / "my_net.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [*SMALL, "network._target_=my_net.Net", "loss._target_=my_net.Cauchy", "save_dir=run", "report=false"]
+    assert ask(train.main, *words, "allow_targets=[my_net.]")[0] == 0
+    for main, more in ((evaluate.main, ["run=run", *FEW]), (report.main, ["run"])):
+        ended, _, err = ask(main, *more)
+        assert (ended, "allow_targets=[my_net.]" in err) == (2, True), err
+        assert ask(main, *more, "allow_targets=[my_net.]")[0] == 0
+
+
+def test_data_of_ones_own_that_take_no_folder(ask, tmp_path):
+    assert ask(train.main, *said(SLOTS["data"]))[0] == 0
+    ended, _, err = ask(evaluate.main, "run=run", *FEW, ALLOWED, "data_dir=elsewhere")
+    assert (ended, err.count("\n")) == (2, 1), err
+    assert "dir: Noise takes no such argument" in err
 
 
 def test_a_logger_is_asked_once_and_made_once(ask, tmp_path):

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from vae_lightning.app.trust import check_yaml
 from vae_lightning.errors import ConfigError, shown
@@ -31,6 +34,10 @@ FLAGS = {
     "--wandb-run-name": "logger.name=VALUE",
     "--wandb-tags": "logger.tags=[VALUE]",
 }  # of the script repository that this package succeeds
+LOGGINGS = {
+    "hydra/job_logging": ("none", "stdout", "disabled"),
+    "hydra/hydra_logging": ("none", "default", "disabled"),
+}  # the options of Hydra's logs that write no file
 RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
 
 
@@ -48,6 +55,12 @@ def check_arguments(arguments: Sequence[str]) -> None:
             raise ConfigError(
                 f"{shown(argument)}: Hydra makes no folders here; a run goes to project_dir/group/name, or to save_dir"
             )
+        group = key.partition("@")[0]
+        if group in LOGGINGS and value.strip("'\"") not in LOGGINGS[group]:
+            raise ConfigError(
+                f"{shown(argument)}: it may write a log file into the working folder; choose one of "
+                f"{', '.join(LOGGINGS[group])}"
+            )
         if key == "hydra.searchpath":
             for folder in re.findall(r"file://([^,\]'\"]+)", value):
                 check_yaml(Path(folder))
@@ -64,6 +77,12 @@ def quoted(argument: str) -> str:
         return argument
     parts = (part if part.isascii() else f"'{part}'" for part in value.split(","))
     return f"{key}={','.join(parts)}"
+
+
+def task_overrides(hydra_cfg: Any) -> list[str]:
+    """The overrides of a job as they were typed: ${run_dir} stays, where the configuration would resolve it."""
+    words: Any = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
+    return [str(word) for word in words]
 
 
 def renamed(key: str, value: str) -> str:

@@ -2,34 +2,37 @@
 
 import inspect
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import nn
 
+from vae_lightning.app.refusals import arguments_of, check_kind, refused
 from vae_lightning.checkpoint import WholeCheckpointIO
 from vae_lightning.errors import ConfigError, UserError, shown
 from vae_lightning.module import VAE
 from vae_lightning.runs.configuration import key_of
 
+TURNED_OFF = {"enable_progress_bar": ProgressBar, "enable_checkpointing": Checkpoint}  # by a flag of the trainer
+
 
 def build(part: Any, **more: Any) -> Any:
-    """`hydra.utils.instantiate`. Raises ConfigError for a value that the class refuses."""
+    """`hydra.utils.instantiate`. Raises ConfigError for a value that the class refuses, and for an error in it."""
     try:
         return instantiate(part, _convert_="all", **more)
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        if isinstance(error.__cause__, ValueError | TypeError | MisconfigurationException):
-            raise ConfigError(" ".join(str(error.__cause__).split())) from error
-        raise
+        raise ConfigError(refused(error, part, list(more))) from error
 
 
 def settle_targets(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
@@ -51,20 +54,9 @@ def settle_targets(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def arguments_of(kind: type) -> set[str]:
-    """The arguments that the constructor of a class takes, with those that it hands on to its bases as **options."""
-    names = {"_target_"}
-    for base in kind.__mro__:
-        parameters = inspect.signature(base).parameters.values()
-        names |= {parameter.name for parameter in parameters}
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            break
-    return names
-
-
 def data_module(node: Any) -> pl.LightningDataModule:
     """The data of the node `data`, on disk and in memory."""
-    data = build(node)
+    data = check_kind("data", build(node))
     data.prepare_data()
     data.setup("fit")
     return data
@@ -87,18 +79,42 @@ def described(data: Any) -> dict[str, Any]:
 
 def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:
     """The module of a configuration, for images of `shape` [C, H, W]. Each part is told only the sizes it needs."""
-    latent, loss, bound = build(cfg.latent), build(cfg.loss), build(cfg.bound)
+    latent, loss, bound = (check_kind(name, build(cfg[name])) for name in ("latent", "loss", "bound"))
     sizes = {"image_shape": list(shape), "latent_dim": latent.dim, "num_parameters": loss.num_parameters}
     check_memory(cfg, sizes)
-    network = build(cfg.network, **sizes)
-    optimizer, numbers = build(cfg.optimizer), {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
+    network = check_kind("network", build(cfg.network, **sizes))
+    optimizer, numbers = optimizer_of(cfg), {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
     return VAE(network, latent, loss, bound, optimizer, **numbers)
 
 
-def callbacks_and_loggers(cfg: DictConfig) -> tuple[list[DictConfig], list[DictConfig]]:
-    """The nodes of the callbacks and of the loggers."""
-    loggers = [cfg.logger] if "_target_" in cfg.logger else list(cfg.logger.values())
-    return list(cfg.callbacks.values()), loggers
+def optimizer_of(cfg: DictConfig) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    """The optimizer: a function of the parameters. A class of torch is one once its arguments are set."""
+    kind = get_class(cfg.optimizer._target_)
+    if not issubclass(kind, torch.optim.Optimizer):
+        return check_kind("optimizer", build(cfg.optimizer))
+    build(cfg.optimizer, params=[nn.Parameter(torch.zeros(1))])  # finds an argument that it refuses
+    arguments: Any = OmegaConf.to_container(cfg.optimizer, resolve=True)
+    return partial(kind, **{str(key): value for key, value in arguments.items() if not str(key).startswith("_")})
+
+
+def schedule(cfg: DictConfig) -> Callable[[float], float]:
+    """The schedule of beta."""
+    return check_kind("schedule", build(cfg.schedule))
+
+
+def logger_nodes(cfg: DictConfig) -> list[DictConfig]:
+    """The nodes of the loggers. A group or a node that is null is left out."""
+    loggers: Any = cfg.get("logger") or {}
+    nodes = [loggers] if "_target_" in loggers else loggers.values()
+    return [node for node in nodes if node is not None]
+
+
+def named_callbacks(cfg: DictConfig) -> dict[str, pl.Callback]:
+    """{name: callback} of the configuration, without those that a flag of the trainer turns off."""
+    unwanted = tuple(kind for flag, kind in TURNED_OFF.items() if cfg.trainer.get(flag) is False)
+    nodes = {str(name): node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
+    built = {name: check_kind("callbacks", build(node)) for name, node in nodes.items()}
+    return {name: part for name, part in built.items() if not isinstance(part, unwanted)}
 
 
 def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bool = True) -> pl.Trainer:
@@ -106,17 +122,28 @@ def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bo
 
     A ModelCheckpoint that monitors validation is left out where there is no validation.
     """
-    nodes, logger_nodes = callbacks_and_loggers(cfg)
-    callbacks: list[pl.Callback] = [build(node) for node in nodes]
+    callbacks = list(named_callbacks(cfg).values())
     if getattr(data, "val_size", None) == 0 or cfg.trainer.get("limit_val_batches") == 0:
         callbacks = [part for part in callbacks if not selects_by_validation(part)]
-    loggers = [build(node) for node in logger_nodes] if with_loggers else []
-    more = {"callbacks": callbacks, "logger": loggers or False, "plugins": [WholeCheckpointIO()]}
+    loggers = [check_kind("logger", build(node)) for node in logger_nodes(cfg)] if with_loggers else []
+    plugins = build(cfg.trainer.get("plugins")) or []
+    plugins = [*(plugins if isinstance(plugins, list) else [plugins]), WholeCheckpointIO()]
+    more = {"callbacks": callbacks, "logger": loggers or False, "plugins": plugins}
+    more |= {"default_root_dir": cfg.run_dir, "max_epochs": cfg.epochs}
     try:
-        return build(cfg.trainer, default_root_dir=cfg.run_dir, **more)
+        return check_kind("trainer", build(cfg.trainer, **more))
     except ConfigError as error:
-        asked = ", ".join(f"trainer.{key}={shown(cfg.trainer[key])}" for key in ("accelerator", "devices"))
-        raise ConfigError(f"{asked}: {error}; auto and 1 always work") from error
+        raise ConfigError(f"{error}{hint(cfg.trainer, str(error))}") from error
+
+
+def hint(trainer: DictConfig, refusal: str) -> str:
+    """What to type where Lightning's Trainer refuses a device or a second progress bar."""
+    if "progress bar" in refusal:
+        return "; ~callbacks.progress leaves out the one that is there"
+    if re.search(r"(?i)accelerator|devices|backend", refusal):
+        asked = ", ".join(f"trainer.{key}={shown(trainer.get(key))}" for key in ("accelerator", "devices"))
+        return f" ({asked}; auto and 1 always work)"
+    return ""
 
 
 def selects_by_validation(part: pl.Callback) -> bool:
@@ -129,7 +156,7 @@ def check_loggers(cfg: DictConfig) -> None:
 
     The class of a logger may have a class method `check_ready`, which takes some arguments of the constructor.
     """
-    for node in callbacks_and_loggers(cfg)[1]:
+    for node in logger_nodes(cfg):
         check_ready = getattr(get_class(node._target_), "check_ready", None)
         if check_ready is not None:
             check_ready(**{name: node[name] for name in inspect.signature(check_ready).parameters if name in node})
@@ -144,7 +171,7 @@ def check_memory(cfg: DictConfig, sizes: dict[str, Any]) -> None:
     try:
         with isolate_rng(), torch.device("meta"):  # the size of the network without its memory
             network = build(cfg.network, **sizes)
-    except (RuntimeError, NotImplementedError):  # a network of the user's own that computes while it is built
+    except ConfigError:  # a network of the user's own that computes while it is built, or an error in it
         return
     needed = 4 * sum(weight.numel() * weight.element_size() for weight in network.parameters())
     if needed > available:

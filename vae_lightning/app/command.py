@@ -4,12 +4,15 @@ Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_
 """
 
 import atexit
+import logging
 import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
@@ -18,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae_lightning.app import stopping
-from vae_lightning.app.arguments import check_arguments, quoted
+from vae_lightning.app.arguments import check_arguments, quoted, task_overrides
 from vae_lightning.app.config import CONF
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
@@ -29,15 +32,19 @@ from vae_lightning.runs.lock import is_first_process
 from vae_lightning.signals import answering, current, ignore
 
 Item = TypeVar("Item")
+FULL_ERROR = "HYDRA_FULL_ERROR"
+TRACEBACKS = "VAE_LIGHTNING_FULL_ERROR"  # what the user said with FULL_ERROR, which the command sets to 1
+ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
-    asked = os.environ.get("HYDRA_FULL_ERROR", "0")
+    asked = os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR, "0"))
     atexit.register(ignore)  # everything is said and written
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises to here instead of printing and exiting with 1
     try:
-        with answering("stopped by {}".format), answered(tracebacks=asked == "1"):
+        with answering("stopped by {}".format), answered():
+            os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
+            os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
@@ -45,12 +52,16 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
             stopping.ended()
             current().check()
     finally:
-        os.environ["HYDRA_FULL_ERROR"] = asked
+        os.environ.pop(TRACEBACKS, None)
+        os.environ[FULL_ERROR] = asked
 
 
 @contextmanager
-def answered(tracebacks: bool = False) -> Iterator[None]:
-    """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error."""
+def answered() -> Iterator[None]:
+    """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error.
+
+    With HYDRA_FULL_ERROR=1 the traceback of a mistake comes before its line.
+    """
     try:
         with unfailing():
             yield
@@ -59,7 +70,7 @@ def answered(tracebacks: bool = False) -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
     except (Exception, SweepStopped) as error:
         mistake = as_user_error(of_sweep(error), sys.argv[1:])
-        if mistake is None or tracebacks:
+        if mistake is None:
             say(traceback.format_exc(), end="", error=True)
         else:
             tell(mistake)
@@ -88,7 +99,7 @@ def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
         if hydra_cfg.mode == RunMode.RUN:
             return attempted(task, cfg)
         with numbered(hydra_cfg.job.num), stopping.job(hydra_cfg.job.num):
-            say(f"job {hydra_cfg.job.num}: {' '.join(hydra_cfg.overrides.task)}")
+            say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
             return attempted(task, cfg)
 
     return told
@@ -110,9 +121,14 @@ def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
 
 
 def tell(mistake: UserError) -> None:
-    """Prints one line on stderr, once. A character that cannot be printed becomes a space."""
+    """Prints one line on stderr, once, with HYDRA_FULL_ERROR=1 after the traceback of the error that is handled.
+
+    A character that cannot be printed becomes a space.
+    """
     if getattr(mistake, "was_told", False):
         return
+    if os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR)) == "1":
+        say(traceback.format_exc(), end="", error=True)
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
     say(f"error: {line}", error=True)
     mistake.was_told = True  # type: ignore[attr-defined]
@@ -135,14 +151,17 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
 
 
 def quiet() -> None:
-    """Silences Lightning's tips, the warnings that do not apply to data in memory, and the search for a GPU."""
-    import logging
-    import warnings
+    """Silences Lightning's tips, the warnings that do not apply to data in memory, and the search for a GPU.
 
+    Reports of a profiler, a model summary, a tuner or a callback stay: they come only when they are asked for.
+    """
     import torch
 
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+    for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in (*ASKED_FOR, "utilities.rank_zero"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(was_asked_for)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # a compiler for the CPU needs no CUDA
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
@@ -153,3 +172,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
     if not torch.cuda.is_available():  # Lightning has torch look for the driver's library; Adam would at every step
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+def was_asked_for(record: logging.LogRecord) -> bool:
+    """Whether a line of Lightning's log is a warning, or comes from one of the packages in ASKED_FOR."""
+    return record.levelno >= logging.WARNING or Path(record.pathname).parent.name in ASKED_FOR

@@ -6,27 +6,27 @@ Imports neither torch nor Lightning, so that a mistake is answered at once.
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.app.groups import CONF, check_groups
 from vae_lightning.app.naming import job_name
 from vae_lightning.errors import ConfigError, nearest, shown
 from vae_lightning.rules import FLAG, PRECISION, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
-PACKAGE = Path(__file__).resolve().parents[1]
-CONF = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if path.is_dir())
-
 TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
-FOLDER = Rule(TEXT.holds, "must be a folder")
+FOLDER = Rule(TEXT.holds, lambda v: f"must be a folder{number_as_name(v)}")
 NAME_OR_NULL = Rule(lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
 WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
 FOLDERS_OF_RUNS = Rule(
     lambda v: FOLDER.holds(v) or (WORDS.holds(v) and len(v) > 0 and all(map(FOLDER.holds, v))),
-    "must be a run folder, a group of runs, a glob such as 'outputs/GROUP/*', or a list of these",
+    lambda v: (
+        "must be a run folder, a group of runs, a glob such as 'outputs/GROUP/*', or a list of these"
+        f"{number_as_name(v)}"
+    ),
 )
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "auto")
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
@@ -60,27 +60,48 @@ RULES: dict[str, Rule] = {
 }
 
 
+LATE = ("callbacks", "logger", "trainer")  # what is built once the run folder is claimed
+
+
+def number_as_name(value: Any) -> str:
+    """How to say a name that Hydra reads as a number."""
+    return f"; quote a name that is a number: \"'{value}'\"" if is_number(value) else ""
+
+
 def check(cfg: DictConfig) -> None:
-    """Raises ConfigError for the first key that breaks its rule, or whose value reads the environment."""
-    for key, value in leaves(OmegaConf.to_container(cfg)):
+    """Raises ConfigError for the first key that breaks its rule, or whose value cannot be known when it is read."""
+    values: Any = OmegaConf.to_container(cfg)
+    check_groups(values)
+    for key, value in leaves(values):
         if re.search(r"\$\{\s*oc\.env", str(value)) and key not in FOLDERS:
             raise ConfigError(
                 f"{key}={shown(value)}: an environment variable may name a folder only ({', '.join(FOLDERS)}), since "
                 "values are kept in the run's record; say the value itself"
             )
+        if re.search(r"\$\{[^}]*\brun_dir\b", str(value)) and (key.partition(".")[0] not in LATE or key in RULES):
+            raise ConfigError(
+                f"{key}={shown(value)}: the run folder is not claimed yet when this key is read; only keys of "
+                f"{', '.join(LATE)} may name it"
+            )
     for key in RENAMED:  # an experiment of the user's may still name it
         if (value := OmegaConf.select(cfg, key)) is not None:
             raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
+    if (said := cfg.trainer.get("max_epochs", cfg.epochs)) != cfg.epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={shown(said)}: the number of epochs is another key, epochs={shown(said)}"
+        )
 
 
 def check_added(overrides: Sequence[str]) -> None:
-    """Raises ConfigError for a +key=value whose root key nothing reads."""
+    """Raises ConfigError for a +key=value whose root key nothing reads, and for run_dir, which the command sets."""
     main = OmegaConf.load(CONF / "train.yaml")
     known = {str(key) for key in main} | {path.name for path in CONF.iterdir() if path.is_dir()}
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
         root = key.replace("@", "/").replace(".", "/").partition("/")[0]
+        if root == "run_dir":
+            raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
         if override.startswith("+") and root not in known:
             raise ConfigError(f"{shown(override)}: nothing reads this key; {nearest(root, known)}--cfg job shows all")
 
@@ -113,7 +134,8 @@ def config_flags(hydra_cfg: Any) -> list[str]:
 
 def is_trial(cfg: Any) -> bool:
     """Whether the run only tries its configuration: `trainer.fast_dev_run` is true or a number of batches."""
-    return bool(cfg["trainer"].get("fast_dev_run"))
+    trainer = cfg.get("trainer")
+    return isinstance(trainer, Mapping) and bool(trainer.get("fast_dev_run"))
 
 
 def name_run(cfg: DictConfig, choices: Mapping[str, str], swept: Sequence[str] = ()) -> tuple[str, str]:
@@ -129,5 +151,6 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str], swept: Sequence[str] =
         f"{choices['data']}{protocol}-{latent}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"
         f"-{cfg.reduction}{bound}"
     )
+    composed = composed.replace("/", "-")  # an option may lie in a folder: loss=mine/cauchy
     group, name = cfg.group or composed, cfg.name or job_name(cfg, choices, swept)
     return unicodedata.normalize("NFC", str(group)), unicodedata.normalize("NFC", str(name))

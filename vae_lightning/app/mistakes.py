@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.app.groups import SETS
 from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
 from vae_lightning.runs.configuration import key_of
 
@@ -86,16 +87,22 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         return f"{shown(override)}: cannot be read; quote the value for Hydra and the shell: \"{key}='VALUE'\""
     if type(error).__name__ == "MissingMandatoryValue":
         key = str(error).rpartition(": ")[2].split()[0]
-        folder = "outputs/GROUP/latest"
-        return f"{key}: it must be given, such as {key}={f'[{folder}]' if key.endswith('s') else folder}"
+        example = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}.get(key, "VALUE")
+        return f"{key}: it must be given, such as {key}={example}"
     lines = [str(error), str(error.__cause__ or "")]
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
+    if "Config group override must be" in text:
+        used = next((word for word in overrides if re.fullmatch(r"\+?[\w/]+=(null|)", word)), "null")
+        group = key_of(used)
+        leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
+        return f"{shown(used)}: not an option; say group=option{leaves_out}"
     if "is not in struct" in text:
         key = text.partition("Key '")[2].partition("'")[0]
         used = next((word for word in overrides if key_of(word).split(".")[-1] == key), key)
         if key in RENAMED:
             return f"{shown(used)}: this key has a new name; here it is {renamed(key, 'VALUE')}"
         here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
-        near = nearest(key, [str(name) for name in here]) if here is not None else ""
-        return f"{shown(used)}: no such key; {near}--cfg job shows all, and +key=value adds one that its class takes"
+        near = nearest(key, [str(name) for name in here], 0.75) if here is not None else ""
+        added = f"+{shown(used)}" if "=" in used else "+key=value"
+        return f"{shown(used)}: no such key; {near}--cfg job shows all, and {added} adds one that its class takes"
     return text.partition(" full_key:")[0] or type(error).__name__

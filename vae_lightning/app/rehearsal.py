@@ -41,12 +41,12 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     whole = cfg.copy()
     whole.run_dir = "."
     OmegaConf.update(whole, "trainer.fast_dev_run", False, force_add=True)
-    callbacks = {str(name): build.build(node) for name, node in whole.callbacks.items()}
+    callbacks = build.named_callbacks(whole)
     check_states(callbacks)
     trainer = build.make_trainer(whole, data, with_loggers=False)
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
-    schedule = build.build(cfg.schedule)
+    schedule = build.schedule(cfg)
     length = length_of(trainer, batches["train"])
     stretched = span(schedule, length)
     in_fractions(schedule, stretched.steps, stretched.whole_epochs)
@@ -55,7 +55,7 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     check_monitors(callbacks, module, batches["val"] > 0)
     check_files(callbacks, Path(trainer.default_root_dir))
     for name, part in callbacks.items():
-        if isinstance(part, LearningRateMonitor | DeviceStatsMonitor) and not build.callbacks_and_loggers(cfg)[1]:
+        if isinstance(part, LearningRateMonitor | DeviceStatsMonitor) and not build.logger_nodes(cfg):
             raise ConfigError(f"callbacks.{name}: {type(part).__name__} needs a logger; add one: logger=tensorboard")
     checkpoint.savable(dict(getattr(data, "hparams", None) or {}), "datamodule_hyper_parameters")
     return schedule

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.config import is_trial
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
@@ -92,7 +93,7 @@ def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     """
     hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
     if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process() and not is_trial(cfg):
-        number, overrides = int(hydra_cfg.job.num), tuple(hydra_cfg.overrides.task)
+        number, overrides = int(hydra_cfg.job.num), tuple(task_overrides(hydra_cfg))
         file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
         job = Job(file, number, overrides, group.name if group else None)
         warned(job.write)

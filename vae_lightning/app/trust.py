@@ -7,11 +7,12 @@ import importlib
 import inspect
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, nearest, with_place
 
 ALLOWED = ("vae_lightning.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
 MOST_NODES = 10_000
@@ -32,9 +33,14 @@ def check_targets(node: Any, allowed: Sequence[str] = ALLOWED) -> None:
                 f"it, name its package: allow_targets=[{package[0] if package else 'my_package'}.]"
             )
         kind = located(name, place)
-        home = f"{getattr(kind, '__module__', '')}."
-        if not inspect.isclass(kind) or not home.startswith(tuple(allowed)):
-            raise ConfigError(f"{place}={name}: there is no such class; --cfg job shows those in use")
+        if not inspect.isclass(kind):
+            raise ConfigError(f"{place}={name}: {no_class(name, kind)}")
+        if not f"{kind.__module__}.".startswith(tuple(allowed)):
+            home = kind.__module__.partition(".")[0]
+            raise ConfigError(
+                f"{place}={name}: its class is of the package {home}, which is not among those a configuration may use "
+                f"({', '.join(allowed)}); if you trust it, add {home}. to allow_targets"
+            )
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -55,22 +61,30 @@ def located(name: str, place: str) -> Any:
         module = ".".join(parts[:size])
         try:
             holder: Any = importlib.import_module(module)
-        except ImportError as error:
-            if f"{module}.".startswith(f"{error.name}."):  # this module or its package does not exist
-                continue
-            raise cannot_import(place, name, module, error) from error
-        except Exception as error:  # in the module itself
-            raise cannot_import(place, name, module, error) from error
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+                continue  # this module or its package does not exist
+            raise ConfigError(f"{place}={name}: {module} cannot be imported ({with_place(error)})") from error
         for part in parts[size:]:
             holder = getattr(holder, part, None)
         return holder
     return None
 
 
-def cannot_import(place: str, name: str, module: str, error: Exception) -> ConfigError:
-    """The answer to a module that fails while it is imported."""
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    return ConfigError(f"{place}={name}: {module} cannot be imported ({what}); HYDRA_FULL_ERROR=1 shows where")
+def no_class(name: str, found: Any) -> str:
+    """Why a dotted name, whose modules are imported, is no class."""
+    if found is not None:
+        return f"it is a {type(found).__name__}, not a class"
+    parts = name.split(".")
+    beginnings = (".".join(parts[:size]) for size in range(len(parts) - 1, 0, -1))
+    module = next((beginning for beginning in beginnings if beginning in sys.modules), "")
+    if not module:
+        return (
+            f"there is no package {parts[0]}; run the command in the folder that holds it, install it, or add that "
+            "folder to PYTHONPATH"
+        )
+    missing = name.removeprefix(f"{module}.").partition(".")[0]
+    return f"there is no {missing} in {module}; {nearest(missing, dir(sys.modules[module]))}a _target_ names a class"
 
 
 def check_yaml(folder: Path) -> None:

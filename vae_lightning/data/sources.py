@@ -12,7 +12,8 @@ from typing import ClassVar, Protocol
 from torch import Tensor
 
 from vae_lightning.data.idx import NAMES, IdxFiles
-from vae_lightning.errors import DataError
+from vae_lightning.errors import DataError, shown
+from vae_lightning.runs.contents import foreign
 
 SUBSET = Path(__file__).parent / "subset"
 
@@ -65,7 +66,7 @@ class Folder:
 
     def find(self, files: IdxFiles, root: Path, name: str) -> Found:
         problems = []
-        for folder in (root, root / name, root / files.folder / "raw"):
+        for folder in places(files, root, name):
             paths = {part: locate(folder, NAMES[part]) for part in NAMES}
             if all(paths.values()):
                 try:
@@ -97,7 +98,33 @@ def shipped_files() -> IdxFiles:
 
 
 def locate(folder: Path, filename: str) -> Path | None:
-    """The path of `filename` in `folder`, raw or .gz. Some archives have a dot in place of the last hyphen."""
+    """The path of `filename` in `folder`, under one of its spellings, or None."""
+    return next((folder / name for name in spellings(filename) if (folder / name).is_file()), None)
+
+
+def spellings(filename: str) -> Sequence[str]:
+    """The names of a file, raw and .gz. Some archives have a dot in place of the last hyphen."""
     dotted = ".idx".join(filename.rsplit("-idx", 1))
-    names = (filename, filename + ".gz", dotted, dotted + ".gz")
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return (filename, filename + ".gz", dotted, dotted + ".gz")
+
+
+def places(files: IdxFiles, root: Path, name: str) -> Sequence[Path]:
+    """The folders that may hold the four files: `root` itself, `root/<name>`, and torchvision's."""
+    return (root, root / name, root / files.folder / "raw")
+
+
+def check_root(files: IdxFiles, root: Path, name: str) -> None:
+    """Raises DataError for a file in place of a folder, and for a folder that holds other files and none of the four.
+
+    A download would mix the four files with the user's, and the user would train on other data than the folder holds.
+    """
+    if root.exists() and not root.is_dir():
+        raise DataError(f"data.dir={root}: is a file; name the folder that holds the four idx files")
+    if any(locate(folder, filename) for folder in places(files, root, name) for filename in NAMES.values()):
+        return
+    if found := foreign(root, [spelled for filename in NAMES.values() for spelled in spellings(filename)]):
+        raise DataError(
+            f"data.dir={root}: it holds other files ({shown(found)}) and no idx file of {name}, so nothing is read "
+            "there or written there; name the folder with the four idx files, or an empty or new folder for the "
+            "download; images of your own need a data set of your own (docs/extending.md)"
+        )

@@ -12,7 +12,8 @@ DATA_PLACE = (
     "data.num_workers",
     "data.on_device",
 )  # data are known by their checksums
-NOT_THE_RUN = (*PLACE, "report", *DATA_PLACE)  # places; data are known by their checksums
+LOG_PLACE = ("logger.mode", "logger.wandb.mode")  # where W&B keeps the run
+NOT_THE_RUN = (*PLACE, "report", *DATA_PLACE, *LOG_PLACE)
 
 
 def leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

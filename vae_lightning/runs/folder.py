@@ -10,11 +10,13 @@ from pathlib import Path
 
 from vae_lightning.errors import ConfigError, FolderError, shown
 from vae_lightning.runs.atomic import atomically, write_text
+from vae_lightning.runs.contents import foreign
 from vae_lightning.runs.files import LATEST, LATEST_TEXT, RECORD
 from vae_lightning.runs.lock import Lock, is_first_process
 
 JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run the folder of the first process
 LONGEST = 200  # bytes of a name: file systems take 255, and the date and the number come before the name
+DEVICES = re.compile(r"(?i)(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\..*)?")  # names that Windows keeps
 
 
 def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, save_dir: str | None = None) -> Path:
@@ -75,8 +77,12 @@ def taken(parent: Path, today: str) -> set[int]:
 
 
 def claim_unnumbered(folder: Path, named: str) -> Path:
-    """Makes a folder without a number. Raises ConfigError where it already holds a run."""
+    """Makes a folder without a number. Raises ConfigError where it already holds a run or anything else."""
     folder.mkdir(parents=True, exist_ok=True)
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    if names and RECORD not in names:
+        found = foreign(folder) or ", ".join(names[:3])
+        raise ConfigError(f"{named}: {folder} holds other things ({shown(found)}); name an empty or a new folder")
     try:
         (folder / RECORD).open("x", encoding="utf-8").close()
     except FileExistsError:
@@ -85,9 +91,15 @@ def claim_unnumbered(folder: Path, named: str) -> Path:
 
 
 def point_latest(parent: Path, target: str) -> None:
-    """Points parent/latest at `target` in one step. Where links are not allowed, latest.txt holds the name."""
+    """Points parent/latest at `target` in one step. latest.txt holds the name where links are not allowed.
+
+    A file or folder of the user's that is called `latest` stays.
+    """
+    link = parent / LATEST
     try:
-        with atomically(parent / LATEST) as temporary:
+        if link.exists() and not link.is_symlink():
+            raise FileExistsError
+        with atomically(link) as temporary:
             temporary.symlink_to(target, target_is_directory=True)
     except OSError:
         write_text(parent / LATEST_TEXT, target + "\n")
@@ -106,11 +118,14 @@ def resolved(folder: str | os.PathLike) -> Path:
 def check_name(key: str, value: str) -> str:
     """The name itself. Raises ConfigError unless it can be the name of one folder on any file system."""
     unseen = any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value)
-    if not value or value.startswith((".", "-")) or value.endswith((".", " ")) or re.search(r"[/\\=]", value) or unseen:
+    edges = value.startswith((".", "-", " ")) or value.endswith((".", " "))
+    if not value or edges or unseen or re.search(r'[/\\=:*?"<>|]', value):
         raise ConfigError(
-            f"{key}={shown(value)}: must be the name of one folder: no slash, no '=', no control characters, not "
-            "starting with '.' or '-', not ending with '.' or a space"
+            f'{key}={shown(value)}: must be the name of one folder on every system: no slash, none of = : * ? " < > |, '
+            "no control characters, not starting with '.', '-' or a space, not ending with '.' or a space"
         )
+    if DEVICES.fullmatch(value):
+        raise ConfigError(f"{key}={shown(value)}: Windows keeps this name for a device; add a letter to it")
     if len(value.encode()) > LONGEST:
         raise ConfigError(f"{key}={shown(value)}: {len(value.encode())} bytes long; must be at most {LONGEST}")
     return value

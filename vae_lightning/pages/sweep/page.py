@@ -31,6 +31,7 @@ def write_sweep_page(folder: Path) -> Path:
     """
     if not folds.any_runs(folder):
         raise ConfigError(f"{folder}: not a run folder, and there is none in it; name a run's folder, or one of runs")
+    check_files(folder)
     asked, deadline = folder / ASKED, time.monotonic() + PATIENCE
     asked.touch()
     while asked.exists():
@@ -50,6 +51,15 @@ def write_sweep_page(folder: Path) -> Path:
         finally:
             lock.release()
     return folder / SWEEP_PAGE
+
+
+def check_files(folder: Path) -> None:
+    """Raises ConfigError where a file of the user's has the name of one of the three files."""
+    page = folder / SWEEP_PAGE
+    ours = page.is_file() and 'name="generator" content="vae_lightning' in page.read_text("utf-8", errors="replace")
+    for name in () if ours else (SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE):
+        if (folder / name).exists():
+            raise ConfigError(f"{folder / name}: was not written by vae_lightning; move it, it would be replaced")
 
 
 def write(sweep: Sweep) -> None:
