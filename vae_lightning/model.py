@@ -14,6 +14,7 @@ from vae_lightning.latent import Latent, Posterior
 from vae_lightning.loss import Likelihood
 from vae_lightning.loss.common import REAL_LINE, UNIT_INTERVAL
 from vae_lightning.network import Network
+from vae_lightning.rules import PRECISION
 from vae_lightning.shapes import Codes, Image, PerDatum, PerSample
 
 
@@ -81,8 +82,9 @@ class Model:
     def check(self, x: Image) -> None:
         """Raises DataError for images of another shape than the network's, or values outside the support of p(x|z).
 
-        NaN is outside of every support.
+        NaN is outside of every support. Raises ConfigError for 16-bit numbers.
         """
+        PRECISION.check("precision", x.dtype)
         size = getattr(self.network, "image_shape", None)
         if size is not None and list(x.shape[1:]) != list(size):
             taken = ", ".join(map(str, size))

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Float
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from vae_lightning.batch import images_of
 from vae_lightning.bound import Bound, Elbo
 from vae_lightning.latent import DiagonalGaussian, Latent, Posterior
 from vae_lightning.loss import Bernoulli, Likelihood
@@ -78,17 +78,19 @@ class VAE(pl.LightningModule):
 
     def encode(self, x: Image) -> Posterior:
         """q(z|x). Bytes are taken as x = byte / 255."""
-        return self.latent.posterior(self.network.encode(as_x(x)))
+        return self.latent.posterior(self.network.encode(as_x(x).to(self.dtype)))
 
     def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
-        return self.loss.mean(self.network.decode(z))
+        return self.loss.mean(self.network.decode(z.to(self.dtype)))
 
     def reconstruct(self, x: Image) -> Image:
         """E[x|z] at the mean of q(z|x)."""
         return self.decode(self.encode(x).mean)
 
-    forward = reconstruct
+    def forward(self, batch: Any) -> Image:
+        """The reconstruction of x, or of the images of a batch."""
+        return self.reconstruct(images_of(batch))
 
     @torch.no_grad()
     def sample(self, n: int, seed: int | None = None) -> Picture:
@@ -110,10 +112,7 @@ class VAE(pl.LightningModule):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self._step(batch, batch_idx, "test", step=batch_idx)
 
-    def predict_step(self, batch: Any, batch_idx: int = 0) -> Image:
-        return self(batch[0] if isinstance(batch, list | tuple) else batch)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
+    def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.parameters())
         if not getattr(self.optimizer, "decays", False):
             return optimizer
@@ -126,7 +125,7 @@ class VAE(pl.LightningModule):
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
         """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""
-        x = as_x(batch[0] if isinstance(batch, list | tuple) else batch)
+        x = as_x(images_of(batch)).to(next(self.parameters()).dtype)
         if batch_idx == 0:
             self.model.check(x)
         noise = generator(self.device, stage, self.seed, self.global_rank, step)

@@ -27,7 +27,11 @@ class Rule:
     def check(self, key: str, value: Any) -> None:
         """Raises ConfigError with the key and the value when the value breaks the rule."""
         if not self.holds(value):
-            raise ConfigError(f"{key}={shown(value)}: {self.must if isinstance(self.must, str) else self.must(value)}")
+            raise ConfigError(f"{key}={shown(value)}: {self.says(value)}")
+
+    def says(self, value: Any) -> str:
+        """What a value that breaks the rule must be."""
+        return self.must if isinstance(self.must, str) else self.must(value)
 
 
 def whole(least: int, most: float = math.inf) -> Rule:
@@ -79,6 +83,10 @@ REDUCTION = Rule(
     lambda v: isinstance(v, str) and v in REDUCTIONS,
     "must be mean or sum (of the batch); averaging over pixels is not offered: on 784 pixels it would make beta 784 "
     "times as large",
+)
+PRECISION = Rule(
+    lambda v: not str(v).endswith(("16-true", "float16")),
+    "log densities need more digits than a 16-bit number has; use 32-true or bf16-mixed",
 )
 SEED = whole(0, 2**32 - 1)
 FLAG = Rule(lambda v: type(v) is bool, "must be true or false")

@@ -1,4 +1,4 @@
-"""The shapes that repeat in the mathematics, each with one name, and the way from bytes to x.
+"""The shapes that repeat in the mathematics, each with one name, and the number types of images and parameters.
 
 B batch, L samples of z, J latent dims, P parameters per pixel, C H W image. Only the tests check them.
 """
@@ -20,3 +20,8 @@ PerUnit = Float[Tensor, "B J"]  # one number of each latent unit of each datapoi
 def as_x(images: Tensor) -> Tensor:
     """Bytes become numbers in [0, 1]; numbers stay what they are."""
     return images / 255 if images.dtype == torch.uint8 else images
+
+
+def at_least_float32(params: Tensor) -> Tensor:
+    """16-bit numbers become float32, which `exp` and log densities need; float64 stays float64."""
+    return params.to(torch.promote_types(params.dtype, torch.float32))

@@ -97,8 +97,8 @@ def test_the_last_job_of_a_declared_sweep(monkeypatch):
 
     monkeypatch.setattr(command.HydraConfig, "get", lambda: Declared)
     monkeypatch.setattr("sys.argv", ["train", "-m", "experiment=mnist_grid", "loss=bce"])
-    assert command.not_started(1).endswith("not started: job 2, job 3, job 4, job 5")
-    assert command.not_started(5) == "the sweep ends here"
+    assert command.not_started(0).endswith("not started: job 1, job 2")  # loss=bce replaces the declared bce,mse
+    assert command.not_started(2) == "the sweep ends here"
 
 
 def test_ctrl_c_before_training_is_130(ask, monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from options import OF_GROUP
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Laplace as TorchLaplace
@@ -198,6 +198,14 @@ def test_low_precision_parameters_give_float32_values(kind, x):
     exact, rounded = make(kind).log_px_z(x, params), make(kind).log_px_z(x, params.bfloat16())
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_float64_parameters_give_float64_values(kind, x):
+    loss, params = make(kind).double() if isinstance(make(kind), nn.Module) else make(kind), params_of(kind).double()
+    exact = loss.log_px_z(x.double(), params)
+    assert exact.dtype is loss.mean(params).dtype is torch.float64
+    torch.testing.assert_close(exact.float(), make(kind).log_px_z(x, params.float()), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ALL)

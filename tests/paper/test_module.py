@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning import VAE
-from vae_lightning.bound import Bound, Elbo, Terms
-from vae_lightning.callbacks import CurveLog
+from vae_lightning.bound import Bound, Capacity, Elbo, FreeBits, Iwae, Terms
+from vae_lightning.callbacks import CurveLog, ReconstructionGrid
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits, FixedGaussian, Likelihood, SquaredError
@@ -287,3 +287,65 @@ def test_precisions(tmp_path, precision):
     fit = trainer(tmp_path, precision=precision)
     fit.fit(small(BernoulliLogits()), loader())
     assert fit.callback_metrics["train/elbo"].isfinite()
+
+
+# --- batches and precisions of other projects ------------------------------------------------------------------------
+
+
+def of_dicts() -> DataLoader:
+    x = next(iter(loader(batch_size=10)))[0]
+    dataset = [{"path": f"{i}.png", "mask": torch.ones(4, 4).bool(), "image": image} for i, image in enumerate(x)]
+    return DataLoader(dataset, batch_size=4)  # type: ignore[arg-type]
+
+
+def test_the_images_of_a_batch_are_found_whatever_its_structure(tmp_path):
+    elbos = []
+    for data in (loader(), of_dicts(), [batch[0] for batch in loader()]):
+        module, fit = small(), trainer(tmp_path)
+        if isinstance(data, list):
+            data = DataLoader(torch.cat(data), batch_size=4)  # type: ignore[arg-type]
+        fit.fit(module, data, data)
+        elbos.append(fit.callback_metrics["val/elbo"].item())
+        assert torch.cat(fit.predict(module, data)).shape == (10, 1, 4, 4)  # type: ignore[arg-type]
+    assert elbos[0] == elbos[1] == elbos[2]
+
+
+def test_a_batch_without_images_is_answered_in_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"the batch is a list that holds 0 int64 \[4\]: no float or byte tensor"):
+        trainer(tmp_path).fit(small(), DataLoader(TensorDataset(torch.arange(8)), batch_size=4))
+
+
+@pytest.mark.parametrize("bound", [Elbo(2), Iwae(3), FreeBits(), Capacity()], ids=lambda bound: type(bound).__name__)
+def test_a_run_in_float64_has_the_numbers_of_one_in_float32(tmp_path, bound, monkeypatch):
+    noise = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(DiagonalGaussian, "noise", lambda latent, samples, batch, _: noise[:samples, :batch])
+    elbos = {}
+    for precision in ("32-true", "64-true"):
+        module, fit = small(), trainer(tmp_path, precision=precision)
+        module.bound = bound
+        fit.fit(module, loader(), loader())
+        elbos[precision] = fit.callback_metrics["val/elbo"].item()
+    assert elbos["64-true"] == pytest.approx(elbos["32-true"], rel=1e-4)
+    assert module.dtype is torch.float64
+    x = next(iter(loader()))[0]
+    assert module(x).dtype is module.encode(x).mean.dtype is module.decode(torch.zeros(3, 2)).dtype is torch.float64
+    assert torch.cat(fit.predict(module, loader())).shape == (10, 1, 4, 4)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_numbers_of_16_bits_are_refused_in_one_line(tmp_path, precision):
+    fit = trainer(tmp_path, precision=precision, callbacks=[ReconstructionGrid(num_images=2)])
+    for run in (fit.fit, fit.validate, fit.test):
+        with pytest.raises(ConfigError, match=r"^precision=torch.b?float16: log densities need more digits"):
+            run(small(), loader())
+    with pytest.raises(ConfigError, match="log densities need more digits"):
+        trainer(tmp_path).fit(small().bfloat16(), loader())
+
+
+def test_mixed_precision_is_close_to_float32(tmp_path):
+    elbos = []
+    for precision in ("32-true", "bf16-mixed"):
+        module, fit = small(), trainer(tmp_path, precision=precision)
+        fit.fit(module, loader(), loader())
+        elbos.append(fit.callback_metrics["val/elbo"].item())
+    assert elbos[1] == pytest.approx(elbos[0], rel=0.02)

@@ -126,7 +126,8 @@ def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bo
     if getattr(data, "val_size", None) == 0 or cfg.trainer.get("limit_val_batches") == 0:
         callbacks = [part for part in callbacks if not selects_by_validation(part)]
     loggers = [check_kind("logger", build(node)) for node in logger_nodes(cfg)] if with_loggers else []
-    plugins = [*(build(cfg.trainer.get("plugins")) or []), WholeCheckpointIO()]
+    plugins = build(cfg.trainer.get("plugins")) or []
+    plugins = [*(plugins if isinstance(plugins, list) else [plugins]), WholeCheckpointIO()]
     more = {"callbacks": callbacks, "logger": loggers or False, "plugins": plugins}
     more |= {"default_root_dir": cfg.run_dir, "max_epochs": cfg.epochs}
     try:

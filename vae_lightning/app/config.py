@@ -15,7 +15,7 @@ from vae_lightning.app.environment import check_environment
 from vae_lightning.app.groups import CONF, check_groups
 from vae_lightning.app.naming import job_name
 from vae_lightning.errors import ConfigError, nearest, shown
-from vae_lightning.rules import FLAG, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
+from vae_lightning.rules import FLAG, PRECISION, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
 TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
@@ -29,7 +29,7 @@ FOLDERS_OF_RUNS = Rule(
         f"{number_as_name(v)}"
     ),
 )
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "auto")
 RULES: dict[str, Rule] = {
     "seed": SEED,
     "epochs": whole(1),
@@ -54,7 +54,9 @@ RULES: dict[str, Rule] = {
     "trainer.val_check_interval": Rule(lambda v: not is_number(v) or v > 0, "must be > 0"),
     "trainer.num_sanity_val_steps": whole(-1),
     "trainer.fast_dev_run": Rule(lambda v: FLAG.holds(v) or whole(0).holds(v), "must be true, false or a whole number"),
-    "trainer.precision": Rule(lambda v: str(v) in PRECISIONS, one_of(PRECISIONS).must),
+    "trainer.precision": Rule(
+        lambda v: str(v) in PRECISIONS, lambda v: (one_of(PRECISIONS) if PRECISION.holds(v) else PRECISION).says(v)
+    ),
 }
 
 

@@ -48,7 +48,7 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     schedule = build.schedule(cfg)
     if math.isfinite(batches["train"]):
         steps_per_epoch = math.ceil(batches["train"] / trainer.accumulate_grad_batches)
-        steps = steps_per_epoch * (trainer.max_epochs or cfg.epochs)
+        steps = steps_per_epoch * cfg.epochs
         steps = steps if trainer.max_steps < 0 else min(steps, trainer.max_steps)
         in_fractions(schedule, steps, steps / steps_per_epoch)
     check_monitors(callbacks, module, batches["val"] > 0)

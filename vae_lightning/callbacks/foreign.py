@@ -1,12 +1,13 @@
 """What the callbacks ask of a module and a trainer of any Lightning project.
 
-They find a method or an attribute by its name, read images from any data loader, and leave the module as it was.
+They find a method or an attribute by its name, read the result of an encoder, and leave the module as it was.
 """
 
+import inspect
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.distributions import Independent, Normal
 
 from vae_lightning.errors import ConfigError
+from vae_lightning.shapes import at_least_float32
 
 
 @contextmanager
@@ -35,15 +38,33 @@ def looking(trainer: pl.Trainer, pl_module: pl.LightningModule, seed: int) -> It
                 torch.mps.set_rng_state(mps_state)
 
 
-def method(pl_module: pl.LightningModule, owner: object, argument: str, function: str | Callable) -> Callable[..., Any]:
-    """`function` itself, or the method of the module with that name. Raises ConfigError if there is no such method."""
-    found = function if callable(function) else getattr(pl_module, function, None)
+def method(
+    pl_module: pl.LightningModule, owner: object, argument: str, function: str | Callable, takes: str = ""
+) -> Callable[..., Any]:
+    """`function` itself, or the method of the module with that name, which may be dotted (`"net.encode"`).
+
+    Raises ConfigError if there is no such method, or if it cannot be called with `takes` alone.
+    """
+    name, found = f"{type(owner).__name__}({argument}={function!r})", function
+    if isinstance(function, str):
+        with suppress(AttributeError):
+            found = follow(pl_module, function)
     if not callable(found):
-        raise ConfigError(
-            f"{type(owner).__name__}({argument}={function!r}): {type(pl_module).__name__} has no such method; "
-            "name one, or pass a function"
-        )
+        raise ConfigError(f"{name}: {type(pl_module).__name__} has no such method; name one, or pass a function")
+    if takes and (reason := refusal(found)):
+        raise ConfigError(f"{name}: it cannot be called with {takes} alone ({reason}); pass a function of {takes}")
     return found
+
+
+def refusal(function: Callable[..., Any]) -> str:
+    """Why a function does not take exactly one argument; an empty text if it does, or if its signature is unknown."""
+    try:
+        inspect.signature(getattr(function, "forward", function)).bind(None)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # a function of another language
+        pass
+    return ""
 
 
 def follow(root: Any, path: str) -> Any:
@@ -53,36 +74,34 @@ def follow(root: Any, path: str) -> Any:
     return root
 
 
-def held_out_images(trainer: pl.Trainer, n: int) -> Tensor:
-    """The first `n` images of the test set, else of the validation set, else of the training set, on the device."""
-    for loader in (test_loader(trainer), trainer.val_dataloaders, trainer.train_dataloader):
-        images: list[Tensor] = []
-        for batch in chain.from_iterable(loader if isinstance(loader, list | tuple) else [loader or []]):
-            images.extend(first_tensor(trainer.strategy.batch_to_device(batch)))
-            if len(images) >= n:
-                break
-        if images:
-            return torch.stack(images[:n])
-    raise ConfigError("no images to show: pass some to the callback, or give the trainer a data loader")
+def mean_and_log_var(posterior: Any, owner: str) -> tuple[Tensor, Tensor]:
+    """The result of an encoder as (mean, log_var), both [B, J], in float32 at least.
+
+    It is an object with these attributes, a Normal of torch.distributions, or the two tensors themselves. Raises
+    ConfigError, which begins with `owner`, for anything else.
+    """
+    result = posterior.base_dist if isinstance(posterior, Independent) else posterior
+    if isinstance(result, Normal):
+        result = (result.loc, 2 * result.scale.log())
+    elif hasattr(result, "log_var"):
+        result = (result.mean, result.log_var)
+    both = isinstance(result, list | tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result)
+    if not both or result[0].shape != result[1].shape or result[0].ndim != 2:
+        raise ConfigError(
+            f"{owner}: it returns {returned(posterior)}; it must return mean and log_var, both [B, J], an object with "
+            "these attributes, or a Normal; pass a function of x that does"
+        )
+    mean, log_var = map(at_least_float32, result)
+    return mean, log_var
 
 
-def test_loader(trainer: pl.Trainer) -> Any:
-    """The test loader of the data module, or None if it is not ready during a fit."""
-    with suppress(Exception):  # a foreign data module may not be set up for its test stage yet
-        return trainer.datamodule.test_dataloader()  # type: ignore[attr-defined]
-    return None
-
-
-def first_tensor(batch: Any) -> Tensor:
-    """The images of a batch: the batch itself, or its first tensor."""
-    while not isinstance(batch, Tensor):
-        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
-    return batch
-
-
-def mean_and_log_var(posterior: Any) -> tuple[Tensor, Tensor]:
-    """The result of an encoder: an object with these attributes, or the two tensors themselves."""
-    return (posterior.mean, posterior.log_var) if hasattr(posterior, "log_var") else posterior
+def returned(value: Any) -> str:
+    """What a function returned, in words: the sizes of tensors, else the type."""
+    if isinstance(value, Tensor):
+        return f"a tensor {list(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(returned, value))})"
+    return f"a {type(value).__name__}"
 
 
 def description(trainer: pl.Trainer) -> str:
@@ -91,8 +110,12 @@ def description(trainer: pl.Trainer) -> str:
 
 
 def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
-    """`dirpath`, or the trainer's `default_root_dir`."""
-    return Path(trainer.default_root_dir if dirpath is None else dirpath)
+    """`dirpath`, or the trainer's `default_root_dir`. Raises ConfigError for a URL: the files are local ones."""
+    path = str(trainer.default_root_dir if dirpath is None else dirpath)
+    if re.match(r"[A-Za-z][\w+.-]+:/", path):
+        argument = "default_root_dir" if dirpath is None else "dirpath"
+        raise ConfigError(f"{argument}={path}: the files go into a folder of this machine; give the callback a dirpath")
+    return Path(path)
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path | None:

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 from os import PathLike
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -34,6 +33,7 @@ class GracefulStop(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._received = None
+        self._folder = run_dir(trainer, self.dirpath) / ("" if self.dirpath else CHECKPOINTS)
         if threading.current_thread() is threading.main_thread():
             heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._receive) for number in heard}
@@ -43,8 +43,7 @@ class GracefulStop(pl.Callback):
     ) -> None:
         if self._received is not None and not trainer.is_last_batch:
             if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-                folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / CHECKPOINTS
-                trainer.save_checkpoint(folder / self.filename)
+                trainer.save_checkpoint(self._folder / self.filename)
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,14 +9,18 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_log_var, method
+from vae_lightning.batch import Place
+from vae_lightning.callbacks.foreign import looking, method
+from vae_lightning.callbacks.held_out import decoded, encoded, held_out, in_parts
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
+from vae_lightning.callbacks.pixels import pixels
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.rules import Count, check, one_of
 from vae_lightning.runs.files import TRAVERSALS
 
 SPANS = ("icdf", "linear")
 COLUMNS = 11
+NUM_IMAGES = 256  # whose mean KL orders the units
 
 
 class LatentTraversal(PictureCallback):
@@ -25,8 +29,9 @@ class LatentTraversal(PictureCallback):
     Two dimensions: a `size` x `size` plane, z_1 to the right and z_2 upwards, spaced by the inverse Gaussian CDF of the
     unit square (`span="icdf"`, Fig. 4) or evenly over [-limit, limit] (`span="linear"`). More dimensions: one row for
     each of the `rows` units with the largest KL. The unit walks evenly over [-limit, limit]; the other units stay at
-    the posterior mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var) or
-    to an object with these attributes; both are names of methods or functions.
+    the posterior mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var), to
+    an object with these attributes, or to a Normal; both are names of methods or functions. `batch` is the key or index
+    of the images in a batch, or a function of the batch.
     """
 
     folder, key = TRAVERSALS, "traversal"
@@ -34,7 +39,7 @@ class LatentTraversal(PictureCallback):
     def __init__(
         self,
         latent_dim: Count,
-        decode: str | Callable[[Tensor], Tensor] = "decode",
+        decode: str | Callable[[Tensor], Any] = "decode",
         encode: str | Callable[[Tensor], Any] = "encode",
         span: Annotated[str, one_of(SPANS)] = "icdf",
         limit: float = 3.0,
@@ -42,29 +47,31 @@ class LatentTraversal(PictureCallback):
         rows: Count = 10,
         every_n_epochs: Count = 1,
         dirpath: str | PathLike | None = None,
+        batch: Place = None,
     ) -> None:
         super().__init__(every_n_epochs, dirpath)
-        self.latent_dim, self.decode, self.encode = latent_dim, decode, encode
+        self.latent_dim, self.decode, self.encode, self.batch = latent_dim, decode, encode, batch
         self.span, self.limit, self.size, self.rows = span, limit, size, rows
         check(self, type(self).__name__)
 
     def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._decode = method(pl_module, self, "decode", self.decode)
+        self._decode = method(pl_module, self, "decode", self.decode, takes="z")
         if self.latent_dim != 2:
-            self._encode = method(pl_module, self, "encode", self.encode)
+            self._encode = method(pl_module, self, "encode", self.encode, takes="x")
             with looking(trainer, pl_module, seed=0):
-                self._images = held_out_images(trainer, 256)
+                self._images = in_parts(held_out(trainer, NUM_IMAGES, self.batch, self))
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
-        walk = self._plane() if self.latent_dim == 2 else self._rows()
-        images = self._decode(walk.z.to(pl_module.device))
-        return Picture(grid(images, walk.columns, walk.scale, gap=0), walk.what, walk.row_labels)
+        walk = self._plane() if self.latent_dim == 2 else self._rows(pl_module.device)
+        z = walk.z.to(pl_module.device).to(pl_module.dtype)
+        images, notes = pixels(decoded(self._decode, z), f"LatentTraversal(decode={self.decode!r})")
+        return Picture(grid(images, walk.columns, walk.scale, gap=0), walk.what, walk.row_labels, notes)
 
     def axis(self) -> Tensor:
         """The values of z along one side of the plane."""
         if self.span == "linear":
-            return torch.linspace(-self.limit, self.limit, self.size)
-        return torch.special.ndtri((torch.arange(self.size) + 0.5) / self.size)
+            return torch.linspace(-self.limit, self.limit, self.size, dtype=torch.float32)
+        return torch.special.ndtri((torch.arange(self.size, dtype=torch.float32) + 0.5) / self.size)
 
     def _plane(self) -> "Walk":
         axis = self.axis()
@@ -72,13 +79,14 @@ class LatentTraversal(PictureCallback):
         what = f"E[x|z], z1 right, z2 up: {self.span}, {axis[0]:.2f} to {axis[-1]:.2f}"
         return Walk(z, self.size, 1, what)
 
-    def _rows(self) -> "Walk":
-        mean, log_var = mean_and_log_var(self._encode(self._images))
+    def _rows(self, device: torch.device) -> "Walk":
+        owner = f"LatentTraversal(encode={self.encode!r})"
+        mean, log_var = encoded(self._encode, self._images, device, owner)
         kl, units = kl_standard_normal(mean, log_var).mean(0).sort(descending=True)
         kl, units = kl[: self.rows].tolist(), units[: self.rows].tolist()
         z = mean[0].repeat(len(units), COLUMNS, 1)
         for row, unit in enumerate(units):
-            z[row, :, unit] = torch.linspace(-self.limit, self.limit, COLUMNS)
+            z[row, :, unit] = torch.linspace(-self.limit, self.limit, COLUMNS, dtype=torch.float32)
         labels = tuple(f"z{unit + 1}  {nats:.2f}" for unit, nats in zip(units, kl, strict=True))
         what = f"E[x|z], one unit at a time, {-self.limit:g} to {self.limit:g}; its KL in nats"
         return Walk(z.flatten(0, 1), COLUMNS, 2, what, labels)

@@ -7,9 +7,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from vae_lightning import output
-from vae_lightning.callbacks.foreign import held_out_images, looking, mean_and_log_var, method, run_dir
+from vae_lightning.batch import Place
+from vae_lightning.callbacks.foreign import looking, method, run_dir
+from vae_lightning.callbacks.held_out import encoded, held_out, in_parts
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.latent import active_units
 from vae_lightning.rules import Count, check
@@ -24,8 +27,9 @@ class LatentUsage(pl.Callback):
 
     Follows Burda et al. (2016): a unit is active if the mean of q(z_j|x) has a variance above 0.01 over the first
     `num_images` held-out images. Logs `active_units`. Prints a sentence when units die and a sentence at the end: the
-    units, since when, and what to try. `encode` is the name of a method or a function; it maps x to (mean, log_var) or
-    to an object with these attributes.
+    units, since when, and what to try. `encode` is the name of a method or a function; it maps x to (mean, log_var), to
+    an object with these attributes, or to a Normal. It sees the images in parts, so memory does not grow with their
+    number. `batch` is the key or index of the images in a batch, or a function of the batch.
     """
 
     def __init__(
@@ -34,7 +38,9 @@ class LatentUsage(pl.Callback):
         num_images: Count = 1000,
         every_n_epochs: Count = 1,
         dirpath: str | PathLike | None = None,
+        batch: Place = None,
     ) -> None:
+        self.batch = batch
         self.encode, self.num_images, self.every_n_epochs, self.dirpath = encode, num_images, every_n_epochs, dirpath
         check(self, type(self).__name__)
         self._advised = False
@@ -48,10 +54,10 @@ class LatentUsage(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._encode = method(pl_module, self, "encode", self.encode)
+        self._encode = method(pl_module, self, "encode", self.encode, takes="x")
         with looking(trainer, pl_module, seed=0):
-            self._images = held_out_images(trainer, self.num_images)
-            mean, _ = mean_and_log_var(self._encode(self._images))
+            self._images = in_parts(held_out(trainer, self.num_images, self.batch, self))
+            mean, _ = self._codes(pl_module, self._images[:1])
         self._last_active = self._last_active or [0] * mean.shape[1]
         columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
         path = run_dir(trainer, self.dirpath) / CURVES / USAGE
@@ -63,7 +69,7 @@ class LatentUsage(pl.Callback):
         if epoch % self.every_n_epochs:
             return
         with looking(trainer, pl_module, seed=0):
-            mean, log_var = mean_and_log_var(self._encode(self._images))
+            mean, log_var = self._codes(pl_module, self._images)
             kl, active = kl_standard_normal(mean, log_var).mean(0).tolist(), active_units(mean).tolist()
         pl_module.log("active_units", float(sum(active)), rank_zero_only=True)
         self._rows.add(epoch, dict(zip(self._rows.columns[1:], [sum(active), *kl], strict=True)))
@@ -83,6 +89,9 @@ class LatentUsage(pl.Callback):
             which = "; ".join([f"{listed(never)} never" if never else "", *since]).strip("; ")
             total = len(self._last_active)
             say(f"{len(dead)} of {total} latent units are not in use ({which}); {ADVICE}")
+
+    def _codes(self, pl_module: pl.LightningModule, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return encoded(self._encode, images, pl_module.device, f"LatentUsage(encode={self.encode!r})")
 
     def _advice(self) -> str:
         """What to try. It is said with the first sentence of a run, and once more at the end."""

@@ -1,34 +1,45 @@
 """A decoder that starts at the mean image of the data."""
 
+import math
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from vae_lightning.callbacks.foreign import first_tensor, follow, looking
+from vae_lightning.batch import Place
+from vae_lightning.callbacks.foreign import follow, looking
+from vae_lightning.callbacks.held_out import training
+from vae_lightning.callbacks.pixels import UNSEEN, as_numbers
 from vae_lightning.errors import ConfigError
+from vae_lightning.rules import check
 
 LEAST = 1e-3  # the log-odds of a pixel that is never white are minus infinity
 
 
 class OutputBias(pl.Callback):
     """Follows the code of Burda et al. (2016): before the first step, the last bias of the decoder becomes the log-odds
-    of the mean of each pixel over the training set.
+    of the mean of each pixel over the training images of one epoch.
 
     A decoder with a sigmoid then starts at the mean image, and fewer latent units are switched off while the decoder
-    learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. Raises ConfigError if
-    there is no such parameter. A resumed run keeps its bias.
+    learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. `batch` is the key or
+    index of the images in a batch, or a function of the batch. A resumed run keeps its bias. Raises ConfigError if
+    there is no such parameter, if the images leave [0, 1], and for a training set without an end.
     """
 
-    def __init__(self, bias: str = "network.decoder.4.bias") -> None:
-        self.bias = bias
+    def __init__(self, bias: str = "network.decoder.4.bias", batch: Place = None) -> None:
+        self.bias, self.batch = bias, batch
+        check(self, type(self).__name__)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.global_step:
             return
         with looking(trainer, pl_module, seed=0):
-            total, count = sums(trainer)
+            try:
+                total, count = sums(trainer, self.batch)
+            except ConfigError as error:
+                raise ConfigError(f"OutputBias: {error}") from None
         mean = (total / count).clamp(LEAST, 1 - LEAST)
         parameter = self._parameter(pl_module, mean.numel())
         parameter.data.copy_(torch.logit(mean).flatten())
@@ -47,12 +58,28 @@ class OutputBias(pl.Callback):
         return found
 
 
-def sums(trainer: pl.Trainer) -> tuple[Tensor, Tensor]:
-    """The sum of the training images, and their number, over all processes."""
+def sums(trainer: pl.Trainer, place: Place = None) -> tuple[Tensor, Tensor]:
+    """The sum of the training images of one epoch, and their number, over all processes."""
     total, count = torch.zeros(()), 0
-    for batch in trainer.train_dataloader or []:
-        x = first_tensor(trainer.strategy.batch_to_device(batch))
+    for images in islice(training(trainer).images(trainer, place), batches(trainer)):
+        x = as_numbers(images)
+        if x.min() < -UNSEEN or x.max() > 1 + UNSEEN:
+            low, high = float(x.min()), float(x.max())
+            raise ConfigError(
+                f"the images range over [{low:.4g}, {high:.4g}], and only a mean in [0, 1] has log-odds; "
+                "scale the images to [0, 1], or leave OutputBias out"
+            )
         total, count = total.to(x) + x.sum(0), count + len(x)
     both = [total, torch.tensor(float(count), device=total.device)]
     total, number = (trainer.strategy.reduce(value, reduce_op="sum") for value in both)
     return total, number
+
+
+def batches(trainer: pl.Trainer) -> int:
+    """The number of batches in an epoch, or in the run if the data do not say where an epoch ends."""
+    number = trainer.num_training_batches
+    if math.isinf(number) and trainer.max_steps > 0:
+        return trainer.max_steps * trainer.accumulate_grad_batches
+    if math.isinf(number):
+        raise ConfigError("the training set has no length; give the trainer limit_train_batches")
+    return int(number)

@@ -23,11 +23,12 @@ from vae_lightning.runs.files import epoch_picture
 
 @dataclass(frozen=True)
 class Picture:
-    """`canvas` [H, W, 3] in bytes, a text that says what it shows, and a label for each of its rows."""
+    """`canvas` [H, W, 3] in bytes, a text that says what it shows, a label for each of its rows, and more notes."""
 
     canvas: np.ndarray
     what: str
     row_labels: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 class PictureCallback(pl.Callback, ABC):
@@ -67,7 +68,8 @@ class PictureCallback(pl.Callback, ABC):
     def _publish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         with looking(trainer, pl_module, self.seed):
             picture = self.picture(pl_module)
-        image = captioned(picture.canvas, caption(trainer, picture.what, epoch), picture.row_labels)
+        what = " · ".join([picture.what, *dict.fromkeys(picture.notes)])
+        image = captioned(picture.canvas, caption(trainer, what, epoch), picture.row_labels)
         publish(trainer, image, self.key, run_dir(trainer, self.dirpath) / self.folder, epoch)
 
 

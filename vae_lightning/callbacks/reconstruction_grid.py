@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from vae_lightning.callbacks.foreign import first_tensor, held_out_images, looking, method
+from vae_lightning.batch import Place, tensors
+from vae_lightning.callbacks.foreign import looking, method
+from vae_lightning.callbacks.held_out import held_out_images
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
+from vae_lightning.callbacks.pixels import pixels
 from vae_lightning.errors import ConfigError
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.files import RECONSTRUCTIONS
@@ -19,44 +23,50 @@ class ReconstructionGrid(PictureCallback):
 
     The images are the same in every epoch and every run: `images` [N, C, H, W], or the first `num_images` of the test
     set (else validation, else training set). `reconstruct` is the name of a method or a function, x -> [N, C, H, W] in
-    [0, 1]; its result may be flat, or first in a tuple. XXXX counts the epochs of training; 0000 is the untrained
-    model.
+    [0, 1]; its result may be flat, or a part of a tuple or dict. `batch` is the key or index of the images in a batch,
+    or a function of the batch. XXXX counts the epochs of training; 0000 is the untrained model. Images of another kind
+    become pixels as `pixels` says.
     """
 
     folder = key = RECONSTRUCTIONS
 
     def __init__(
         self,
-        reconstruct: str | Callable[[Tensor], Tensor] = "reconstruct",
+        reconstruct: str | Callable[[Tensor], Any] = "reconstruct",
         images: Tensor | None = None,
         num_images: Count = 20,
         columns: Count = 10,
         every_n_epochs: Count = 1,
         dirpath: str | PathLike | None = None,
+        batch: Place = None,
     ) -> None:
         super().__init__(every_n_epochs, dirpath)
         self.reconstruct, self.images, self.num_images, self.columns = reconstruct, images, num_images, columns
+        self.batch = batch
         check(self, type(self).__name__)
 
     def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._reconstruct = method(pl_module, self, "reconstruct", self.reconstruct)
-        with looking(trainer, pl_module, seed=0):
-            images = held_out_images(trainer, self.num_images) if self.images is None else self.images
-        self.images = images.to(pl_module.device)
+        self._reconstruct = method(pl_module, self, "reconstruct", self.reconstruct, takes="x")
+        if self.images is None:
+            with looking(trainer, pl_module, seed=0):
+                self._images = held_out_images(trainer, self.num_images, self.batch, self)
+        else:
+            self._images = trainer.precision_plugin.convert_input(self.images).to(pl_module.device)
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
-        assert self.images is not None  # `prepare` found some
-        reconstructions = first_tensor(self._reconstruct(self.images))
-        if reconstructions.numel() != self.images.numel():
-            sizes = f"{list(self.images.shape)} -> {list(reconstructions.shape)}"
-            raise ConfigError(
-                f"ReconstructionGrid(reconstruct={self.reconstruct!r}): {sizes}; it must keep the shape of x"
-            )
-        reconstructions = reconstructions.reshape(self.images.shape)
-        rows = zip(self.images.split(self.columns), reconstructions.split(self.columns), strict=True)
+        name, result = f"ReconstructionGrid(reconstruct={self.reconstruct!r})", self._reconstruct(self._images)
+        found = {tensor.numel(): tensor for _, tensor in reversed([*tensors(result)])}  # the first of each size
+        if self._images.numel() not in found:
+            sizes = ", ".join(str([*tensor.shape]) for _, tensor in tensors(result)) or type(result).__name__
+            raise ConfigError(f"{name}: {[*self._images.shape]} -> {sizes}; it must keep the shape of x")
+        images, notes = pixels(self._images, name)
+        reconstructions, more = pixels(
+            found[self._images.numel()].reshape(self._images.shape), name, reference=self._images
+        )
+        rows = zip(images.split(self.columns), reconstructions.split(self.columns), strict=True)
         pairs = [torch.cat([padded(x, self.columns), padded(y, self.columns)]) for x, y in rows]
         canvas = grid(torch.cat(pairs), self.columns)
-        return Picture(canvas, "x, and E[x|z] below it", ["x", "E[x|z]"] * len(pairs))
+        return Picture(canvas, "x, and E[x|z] below it", ["x", "E[x|z]"] * len(pairs), [*notes, *more])
 
 
 def padded(row: Tensor, columns: int) -> Tensor:

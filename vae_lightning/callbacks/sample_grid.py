@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import lightning.pytorch as pl
-from torch import Tensor
 
+from vae_lightning.batch import images_of
 from vae_lightning.callbacks.foreign import method
 from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
+from vae_lightning.callbacks.pixels import pixels
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.files import SAMPLES
 
@@ -16,14 +18,15 @@ class SampleGrid(PictureCallback):
     """Follows Fig. 5 of the paper: `samples/epoch_XXXX.png`, `num_images` images that `sample` draws from the prior.
 
     `sample` is the name of a method or a function, n -> [n, C, H, W] in [0, 1]. torch is seeded with `seed` before it,
-    so the noise is the same in every epoch and every run. 0000 is the untrained model.
+    so the noise is the same in every epoch and every run. 0000 is the untrained model. Images of another kind become
+    pixels as `pixels` says.
     """
 
     folder = key = SAMPLES
 
     def __init__(
         self,
-        sample: str | Callable[[int], Tensor] = "sample",
+        sample: str | Callable[[int], Any] = "sample",
         num_images: Count = 64,
         columns: Count = 8,
         seed: int = 0,
@@ -35,7 +38,8 @@ class SampleGrid(PictureCallback):
         check(self, type(self).__name__)
 
     def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._sample = method(pl_module, self, "sample", self.sample)
+        self._sample = method(pl_module, self, "sample", self.sample, takes="n")
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
-        return Picture(grid(self._sample(self.num_images), self.columns), "E[x|z], z ~ p(z)")
+        samples, notes = pixels(images_of(self._sample(self.num_images)), f"SampleGrid(sample={self.sample!r})")
+        return Picture(grid(samples, self.columns), "E[x|z], z ~ p(z)", notes=notes)

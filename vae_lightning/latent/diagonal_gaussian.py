@@ -10,7 +10,7 @@ import torch
 
 from vae_lightning import equations
 from vae_lightning.rules import Count, check
-from vae_lightning.shapes import Codes, Encoded, PerSample, PerUnit
+from vae_lightning.shapes import Codes, Encoded, PerSample, PerUnit, at_least_float32
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class DiagonalGaussian:
         return 2 * self.dim
 
     def posterior(self, params: Encoded) -> Posterior:
-        """The encoder's output as a distribution, in float32 under every precision: exp(log_var) needs its range."""
-        mean, log_var = params.float().chunk(2, dim=-1)
+        """The encoder's output as a distribution, in float32 at least: exp(log_var) needs its range."""
+        mean, log_var = at_least_float32(params).chunk(2, dim=-1)
         return Posterior(mean, log_var)
 
     def log_pz(self, z: Codes) -> PerSample:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vae_lightning import equations
 from vae_lightning.loss.common import BERNOULLI, UNIT_INTERVAL, Likelihood
-from vae_lightning.shapes import Image, Params, PerSample, Picture
+from vae_lightning.shapes import Image, Params, PerSample, Picture, at_least_float32
 
 LEAST = 2**-24  # 1 - 2^-24 is the largest float32 below 1
 
@@ -40,7 +40,7 @@ class BernoulliLogits(Likelihood):
     title = "Bernoulli, on logits"
 
     def log_px_z(self, x: Image, params: Params) -> PerSample:
-        return equations.bernoulli_log_px_z_from_logits(x.flatten(-3), params.float().squeeze(-4).flatten(-3))
+        return equations.bernoulli_log_px_z_from_logits(x.flatten(-3), at_least_float32(params).squeeze(-4).flatten(-3))
 
     def sample(self, params: Params, generator: torch.Generator) -> Picture:
         return torch.bernoulli(self.mean(params), generator=generator)
@@ -58,12 +58,12 @@ class ContinuousBernoulli(Likelihood):
     title = "continuous Bernoulli"
 
     def log_px_z(self, x: Image, params: Params) -> PerSample:
-        logits = params.float().squeeze(-4).flatten(-3)
+        logits = at_least_float32(params).squeeze(-4).flatten(-3)
         return (x.flatten(-3) * logits - log_normaliser(logits)).sum(-1)
 
     def sample(self, params: Params, generator: torch.Generator) -> Picture:
         """x ~ p(x|z), by the inverse of its distribution function: log(1 + u (exp(a) - 1)) / a."""
-        a = params.float().squeeze(-4)
+        a = at_least_float32(params).squeeze(-4)
         u = torch.rand(a.shape, generator=generator, device=a.device)
         small, flipped = a.abs() < 1e-3, a > 0  # for a > 0, 1 - x has -a: exp cannot overflow
         safe = torch.where(small, -torch.ones_like(a), -a.abs())

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning.rules import check
-from vae_lightning.shapes import Image, Params, PerSample, Picture
+from vae_lightning.shapes import Image, Params, PerSample, Picture, at_least_float32
 
 UNIT_INTERVAL, REAL_LINE = "unit interval", "real line"
 BERNOULLI, BYTES, DENSITY = "Bernoulli", "mass of bytes", "density"
@@ -60,24 +60,24 @@ class Likelihood(ABC):
         """x ~ p(x|z)."""
 
     def mean(self, params: Params) -> Picture:
-        """E[x|z], by the link; float32 under every precision."""
+        """E[x|z], by the link; in float32 at least."""
         return linked(params, self.link)
 
 
 def linked(params: Params, link: str) -> Picture:
     """The mean that a link makes of the first parameter of every pixel."""
     first = params.squeeze(-4) if params.shape[-4] == 1 else params.select(-4, 0)
-    return LINKS[link](first.float())
+    return LINKS[link](at_least_float32(first))
 
 
 def bounded_log(params: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """A log variance or log scale in (-12, 12), in float32: near the identity, and its `exp` never overflows."""
-    return LOG_LIMIT * torch.tanh(params.float() / LOG_LIMIT)
+    """A log variance or log scale in (-12, 12), in float32 at least: near the identity; its `exp` never overflows."""
+    return LOG_LIMIT * torch.tanh(at_least_float32(params) / LOG_LIMIT)
 
 
 def mean_and_log(params: Params) -> tuple[Picture, Picture]:
     """Two numbers per pixel (P = 2): a mean in (0, 1), and a bounded log variance or log scale."""
-    mean, log_scale = params.float().unbind(-4)
+    mean, log_scale = at_least_float32(params).unbind(-4)
     return mean.sigmoid(), bounded_log(log_scale)
 
 
