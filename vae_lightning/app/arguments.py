@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
 from vae_lightning.app.trust import check_yaml
-from vae_lightning.errors import ConfigError, shown
+from vae_lightning.errors import ConfigError, did_you_mean, shown
 
 FLAGS = {
     "--epochs": "epochs=VALUE",
@@ -68,6 +69,32 @@ def check_arguments(arguments: Sequence[str]) -> None:
         name, _, within = flag.partition("=")
         if name in ("--config-dir", "-cd", "--config-path", "-cp"):
             check_yaml(Path(within or value))
+
+
+def in_order(arguments: Sequence[str]) -> list[str]:
+    """The flags, then the words key=value: argparse takes words on one side of a flag only.
+
+    Raises ConfigError for a flag that does not exist or lacks its value, and for one that reads a pickle.
+    """
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    known, unknown = parser.parse_known_intermixed_args(list(arguments))
+    flags = [flag for action in parser._actions for flag in action.option_strings]
+    if unknown:
+        raise ConfigError(f"{shown(unknown[0])}: no such flag; {did_you_mean(unknown[0], flags)}")
+    if known.experimental_rerun:
+        raise ConfigError("--experimental-rerun: reads a pickle, which may run any code; use resume=DIR")
+    rest = list(arguments)
+    for word in known.overrides:
+        rest.reverse()
+        rest.remove(word)
+        rest.reverse()
+    return [*rest, *known.overrides]
+
+
+def refuse(message: str) -> NoReturn:
+    """Raises ConfigError in place of argparse's usage."""
+    raise ConfigError(f"{message.removeprefix('argument ')}; --hydra-help shows all flags")
 
 
 def quoted(argument: str) -> str:

@@ -20,8 +20,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app import stopping
-from vae_lightning.app.arguments import check_arguments, quoted, task_overrides
+from vae_lightning.app import composing, stopping
+from vae_lightning.app.arguments import check_arguments, in_order, quoted, task_overrides
 from vae_lightning.app.config import CONF
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
@@ -47,7 +47,8 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
-            sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+            sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
+            composing.install()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task))()
             stopping.ended()
             current().check()

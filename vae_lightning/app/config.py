@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.arguments import RENAMED, renamed
+from vae_lightning.app.environment import check_environment
 from vae_lightning.app.groups import CONF, check_groups
 from vae_lightning.app.naming import job_name
 from vae_lightning.errors import ConfigError, nearest, shown
@@ -29,7 +30,6 @@ FOLDERS_OF_RUNS = Rule(
     ),
 )
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "auto")
-FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
     "seed": SEED,
     "epochs": whole(1),
@@ -72,12 +72,8 @@ def check(cfg: DictConfig) -> None:
     """Raises ConfigError for the first key that breaks its rule, or whose value cannot be known when it is read."""
     values: Any = OmegaConf.to_container(cfg)
     check_groups(values)
+    check_environment(cfg)
     for key, value in leaves(values):
-        if re.search(r"\$\{\s*oc\.env", str(value)) and key not in FOLDERS:
-            raise ConfigError(
-                f"{key}={shown(value)}: an environment variable may name a folder only ({', '.join(FOLDERS)}), since "
-                "values are kept in the run's record; say the value itself"
-            )
         if re.search(r"\$\{[^}]*\brun_dir\b", str(value)) and (key.partition(".")[0] not in LATE or key in RULES):
             raise ConfigError(
                 f"{key}={shown(value)}: the run folder is not claimed yet when this key is read; only keys of "

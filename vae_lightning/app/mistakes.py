@@ -105,4 +105,5 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         near = nearest(key, [str(name) for name in here], 0.75) if here is not None else ""
         added = f"+{shown(used)}" if "=" in used else "+key=value"
         return f"{shown(used)}: no such key; {near}--cfg job shows all, and {added} adds one that its class takes"
-    return text.partition(" full_key:")[0] or type(error).__name__
+    text = text.partition(" full_key:")[0]
+    return text.removeprefix("ConfigError raised while resolving interpolation: ") or type(error).__name__

@@ -74,6 +74,7 @@ def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[
     """
     config = trusted_config(run, allow_targets)
     node = OmegaConf.create(OmegaConf.to_container(asked, resolve=True)) if asked else config.data
+    check_targets({"data": OmegaConf.to_container(node)}, [*ALLOWED, *allow_targets])
     if data_dir is not None:
         node.dir = data_dir  # type: ignore[union-attr]
     data = build.data_module(node)

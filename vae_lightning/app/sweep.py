@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.config import is_trial
+from vae_lightning.app.environment import closed
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
 from vae_lightning.output import say
@@ -112,9 +113,12 @@ def recorded(cfg: DictConfig) -> Iterator[Recorder]:
 def named_group(cfg: DictConfig) -> Path | None:
     """project_dir/group, where the command names a valid group."""
     try:
-        if cfg.group is None or cfg.save_dir is not None:
+        group = None
+        with closed("group"):
+            group = cfg.group
+        if group is None or cfg.save_dir is not None:
             return None
-        return Path(cfg.project_dir) / check_name("group", str(cfg.group))
+        return Path(cfg.project_dir) / check_name("group", str(group))
     except (ConfigError, OmegaConfBaseException, TypeError):
         return None  # the checks that follow refuse it
 

@@ -1,0 +1,73 @@
+"""Environment variables in a configuration: a folder may be one, no other value, whatever way its text takes.
+
+The record of a run keeps all values. A text such as `${oc.${group}:SECRET}` or `${data.dir}` does not show that it is a
+variable, so the resolver itself looks where its value goes. Imports neither torch nor Lightning.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
+
+from vae_lightning.errors import ConfigError, shown
+from vae_lightning.runs.configuration import leaves
+
+FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")  # of the main job
+OF_COMMANDS = ("run", "runs", "folder", "output", "checkpoint", "data_dir", "hydra.sweep.dir")  # of the other commands
+_closed: list["Closed"] = []  # the values that are being looked at
+
+
+class Closed:
+    """The value of a key, and why it is refused: OmegaConf drops the causes of its errors."""
+
+    def __init__(self, key: str) -> None:
+        self.key, self.refusal = key, ""
+
+
+def env(name: str, *default: Any, _node_: Any) -> Any:
+    """OmegaConf's `oc.env` for folders. Raises ConfigError for a value of any other key, also through another key."""
+    place = str(_node_._get_full_key(None)).partition("[")[0]
+    if _closed or place not in (*FOLDERS, *OF_COMMANDS):
+        refusal = (
+            f"{_closed[-1].key if _closed else place}: the environment variable {shown(name)} may name a folder only "
+            f"({', '.join(FOLDERS)}), since values are kept in the run's record; say the value itself"
+        )
+        for value in _closed:
+            value.refusal = refusal
+        raise ConfigError(refusal)
+    return oc.env(name, *default)
+
+
+@contextmanager
+def closed(key: str) -> Iterator[None]:
+    """No value that is resolved in the block, that of `key`, may come from an environment variable.
+
+    Raises ConfigError where one does. Other errors of the resolution come up where the value is read.
+    """
+    value = Closed(key)
+    _closed.append(value)
+    try:
+        with suppress(OmegaConfBaseException):
+            yield
+    finally:
+        _closed.remove(value)
+    if value.refusal:
+        raise ConfigError(value.refusal)
+
+
+def check_environment(cfg: DictConfig) -> None:
+    """Raises ConfigError for a key that is no folder and whose value comes from an environment variable."""
+    probe, values = cfg.copy(), OmegaConf.to_container(cfg)
+    OmegaConf.update(probe, "run_dir", ".", force_add=True)  # filled in later, and others contain it
+    for key, value in leaves(values):
+        if "${" in str(value) and key not in FOLDERS:
+            with closed(key):
+                node = OmegaConf.select(probe, key)
+                if OmegaConf.is_config(node):
+                    OmegaConf.to_container(node, resolve=True)
+
+
+OmegaConf.register_new_resolver("oc.env", env, replace=True)
