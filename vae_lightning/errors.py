@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from unicodedata import category
 
 
 class UserError(ValueError):
@@ -49,9 +50,20 @@ class Interrupted(UserError):
 
 
 def shown(value: object) -> str:
-    """A value inside an error line: at most 60 characters, each of them printable."""
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
+    """A value inside a line: at most 60 characters, each of them printable."""
+    text = printable(str(value)[:61])
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: object, keep: str = "") -> str:
+    """A text as one line that cannot move the cursor, or look like several lines: ESC becomes \\x1b.
+
+    The characters in `keep` stay, and so do the spaces of all scripts.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in keep or category(letter) == "Zs" else repr(letter)[1:-1]
+        for letter in str(text)
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,8 +7,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, check_keys
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
+from vae_lightning.pages.base.pictures import opened
 from vae_lightning.rules import FLAG, optional, whole
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.readings import thinned
@@ -33,7 +34,7 @@ def montage(cfg: DictConfig) -> None:
         raise ConfigError(f"output={cfg.output}: must end in .png, .jpg or .webp")
     output.parent.mkdir(parents=True, exist_ok=True)
     sheet(paths, cfg.columns, cfg.labels, cfg.font_size).save(output)
-    say(f"{len(paths)} pictures -> {output}")
+    say(f"{len(paths)} pictures -> {printable(output)}")
 
 
 def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:
@@ -44,9 +45,17 @@ def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:
     return kept[-1:] if maximum == 1 else thinned(kept, maximum)
 
 
+def rgb(path: Path) -> Image.Image:
+    """The picture of a file. Raises ConfigError for a file that is no picture."""
+    try:
+        return opened(path).convert("RGB")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read as a picture ({error}); choose others with pattern=") from error
+
+
 def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: int = 8) -> Image.Image:
     """The pictures row by row on white, each below its file's name; cells are as large as the largest picture."""
-    pictures = [Image.open(path).convert("RGB") for path in paths]
+    pictures = [rgb(path) for path in paths]
     columns = min(columns, len(pictures))
     label_height = font_size + 6 if labels else 0
     width = max(picture.width for picture in pictures) + gap

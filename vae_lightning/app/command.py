@@ -21,10 +21,12 @@ from vae_lightning.app.config import CONF
 from vae_lightning.app.launch import numbered, sweep_overrides
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import Interrupted, UserError
-from vae_lightning.output import say, unfailing
+from vae_lightning.output import say, unfailing, warn
 from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.run import Run
 
 Item = TypeVar("Item")
+MOST_NAMED = 3  # mistakes of one run
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -99,6 +101,14 @@ def tell(mistake: UserError) -> None:
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
     say(f"error: {line}", error=True)
     mistake.was_told = True  # type: ignore[attr-defined]
+
+
+def tell_broken(run: Run) -> None:
+    """Names what was left out of the files of a run, in a few lines."""
+    for mistake in run.broken[:MOST_NAMED]:
+        warn(f"{run.path}: {mistake}; left out")
+    if more := len(run.broken[MOST_NAMED:]):
+        warn(f"{run.path}: and {more} more")
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:

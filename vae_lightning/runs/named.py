@@ -27,14 +27,14 @@ def runs_of(word: str) -> list[Path]:
 def folders_of(word: str) -> list[Path]:
     """The folders that one word names, sorted. A word with * ? [ that is not itself a folder is a glob."""
     path = resolved(word)
-    if path.is_dir():
+    if os.path.isdir(path):
         return [path]
     return [resolved(match) for match in sorted(glob.glob(os.path.expanduser(word))) if os.path.isdir(match)]
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds the record of a run, in whatever state."""
-    return (folder / RECORD).is_file()
+    return os.path.lexists(folder / RECORD)
 
 
 def inside(folder: Path) -> list[Path]:
