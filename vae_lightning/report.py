@@ -3,7 +3,6 @@
 report.html for the folder of a run, sweep.html for a folder of runs.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +38,7 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
         if mistake is not None:
             raise mistake
         return path
-    if not os.path.isdir(folder):
+    if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name a run's folder, or a folder of runs")
     if data_dir is not None:
         raise ConfigError(f"data_dir={data_dir}: only a run's page reads data, and {folder} is not a run folder")
@@ -50,7 +49,7 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
 
 def asked(arguments: Sequence[str]) -> tuple[list[Path], str | None, list[str]]:
     """The folders, data_dir and allow_targets. Raises ConfigError for any other word."""
-    words = [word for word in arguments if "=" not in word or os.path.exists(word)]
+    words = [word for word in arguments if "=" not in word or Path(word).exists()]
     pairs = [word.partition("=") for word in arguments if word not in words]
     values = {key: value for key, _, value in pairs}
     strange = any(word.startswith("-") for word in words) or not set(values) <= set(KEYS)
@@ -58,7 +57,7 @@ def asked(arguments: Sequence[str]) -> tuple[list[Path], str | None, list[str]]:
         known = " and ".join(f"{key}=VALUE" for key in KEYS)
         raise ConfigError(f"{' '.join(arguments)}: DIR, {known} are all it takes; --help says more")
     places = [folder for word in words for folder in folders_of(word) or [Path(word)]]
-    folders = [folder for folder in places if len(places) == 1 or not os.path.isfile(folder)]  # `*` finds pages, too
+    folders = [folder for folder in places if len(places) == 1 or not folder.is_file()]  # `*` finds pages, too
     packages = values.get("allow_targets", "").strip("[]").split(",")
     return list(dict.fromkeys(folders)), values.get("data_dir"), [name.strip() for name in packages if name.strip()]
 

@@ -53,7 +53,7 @@ class IdxFiles:
                 f"{path}: {len(content)} bytes with SHA-256 {found[:12]}..., not {expected[:12]}...{looks_like}; "
                 "delete it, or point data.dir at the original"
             )
-        return parse_idx(content, path, dims=3 if part.endswith("images") else 1)
+        return parse_idx(content, path)
 
 
 MNIST = IdxFiles(
@@ -110,17 +110,17 @@ def gunzipped(content: bytes, most: int) -> bytes:
     return unpacked
 
 
-def parse_idx(content: bytes | memoryview, path: Path, dims: int | None = None) -> Tensor:
+def parse_idx(content: bytes | memoryview, path: Path) -> Tensor:
     """An idx file of unsigned bytes as a uint8 tensor. The tensor shares the memory of a memoryview.
 
-    Raises DataError if header and length disagree, or if the number of dimensions is 0 or not `dims`.
+    Raises DataError if header and length disagree, or if there are no dimensions.
     """
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise DataError(
             f"{path}: not an idx file, it starts with {bytes(content[:6])!r}; point data.dir at the original"
         )
-    if content[3] == 0 or dims not in (None, content[3]):
-        raise DataError(f"{path}: an idx file of {content[3]} dimensions, not {dims or 'one or more'}")
+    if content[3] == 0:
+        raise DataError(f"{path}: an idx file of 0 dimensions holds no images; point data.dir at the original")
     shape = struct.unpack_from(f">{content[3]}I", content, 4)
     payload = content[4 + 4 * content[3] :]
     payload = payload if isinstance(payload, memoryview) else bytearray(payload)

@@ -97,7 +97,7 @@ def point_latest(parent: Path, target: str) -> None:
 def resolved(folder: str | os.PathLike) -> Path:
     """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path.
 
-    Raises ConfigError where nothing is named, and where latest.txt holds no name of a folder beside it.
+    Raises ConfigError where nothing is named.
     """
     if not str(folder).strip():
         raise ConfigError("no folder is named; say . for the current folder")
@@ -107,7 +107,7 @@ def resolved(folder: str | os.PathLike) -> Path:
         try:
             named = content_of(path.parent / LATEST_TEXT, LONGEST + 2).decode("utf-8", "replace").strip()
             return path.parent / check_name(LATEST_TEXT, named)
-        except OSError:
+        except (OSError, ConfigError):
             pass
     return path.parent / os.readlink(path) if path.is_symlink() else path
 
