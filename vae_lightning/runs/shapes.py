@@ -17,6 +17,8 @@ MOST_NAMED = 20  # mistakes of one file
 TEXT = Rule(lambda v: isinstance(v, str), "must be a text")
 COUNT = whole(0, 2**63 - 1)
 NUMBER = number(least=-LARGEST, most=LARGEST)
+PIXELS = whole(1, 2**20)
+IMAGE_SHAPE = Rule(lambda v: isinstance(v, list) and len(v) == 3 and all(map(PIXELS.holds, v)), "must be [C, H, W]")
 SECONDS = number(least=0, most=LARGEST)
 RESOLVED = Rule(
     lambda v: not any("${" in f"{key}{value}" for key, value in leaves({"": v})), "must be resolved, without ${...}"
@@ -48,7 +50,7 @@ RECORD = {
     "parts": {EVERY: {"class": TEXT, "title": TEXT, "cited": TEXT, "says": TEXT, "measure": TEXT, "values": {}}},
     "seed": COUNT,
     "parameters": COUNT,
-    "image_shape": [whole(1, 2**20)],
+    "image_shape": IMAGE_SHAPE,
     "metrics": {EVERY: NUMBER},
     "tested": [TEXT],
     "best_checkpoint": TEXT,
