@@ -1,5 +1,6 @@
 """The pictures of every epoch on one sheet: `python -m vae_lightning.montage run=DIR`."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -24,7 +25,7 @@ def montage(cfg: DictConfig) -> None:
     check_keys(cfg, RULES)
     run = resolved(cfg.run)
     folder = run / cfg.folder
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")
     paths = choose(sorted(folder.glob(cfg.pattern)), cfg.stride, cfg.maximum)
     if not paths:

@@ -38,7 +38,7 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
         if mistake is not None:
             raise mistake
         return path
-    if not folder.is_dir():
+    if not folders_of(str(folder)):
         raise ConfigError(f"{folder}: no such folder; name a run's folder, or a folder of runs")
     if data_dir is not None:
         raise ConfigError(f"data_dir={data_dir}: only a run's page reads data, and {folder} is not a run folder")

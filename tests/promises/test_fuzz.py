@@ -1,4 +1,4 @@
-"""Whatever a file of a run folder says, each command that reads it ends in a status of the contract and in no traceback.
+"""Whatever a file of a run folder says, the commands that read it end with a status of the contract, not a traceback.
 
 Done when 2 of issue 15. The commands run in this process; what they compute is replaced, not what they read.
 """

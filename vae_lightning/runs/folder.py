@@ -109,7 +109,7 @@ def resolved(folder: str | os.PathLike) -> Path:
             return path.parent / check_name(LATEST_TEXT, named)
         except (OSError, ConfigError):
             pass
-    return path.parent / os.readlink(path) if path.is_symlink() else path
+    return path.parent / os.readlink(path) if os.path.islink(path) else path
 
 
 def check_name(key: str, value: str) -> str:

@@ -5,6 +5,7 @@ one job. `run` in it is relative to that file, so the project may move.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ class Job:
 
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs of all sweeps below a folder, in order. Files that are not job records are passed over."""
-    jobs = map(read_job, sorted(folder.rglob(f"{JOBS}/*.json")))
+    walked = ((Path(path), names) for path, _, names in os.walk(folder) if os.path.basename(path) == JOBS)
+    jobs = map(read_job, sorted(path / name for path, names in walked for name in names if name.endswith(".json")))
     return [job for job in jobs if job is not None]
 
 

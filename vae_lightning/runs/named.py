@@ -44,8 +44,6 @@ def inside(folder: Path) -> list[Path]:
 
 
 def runs_below(folder: Path) -> list[Run]:
-    """All runs below a folder, sorted by path. Links such as `latest` are not followed."""
-    depth = len(folder.parents) + 1
-    folders = sorted((path.parent for path in folder.rglob(RECORD)), key=str)
-    linked = (any(parent.is_symlink() for parent in [path, *path.parents][:-depth]) for path in folders)
-    return [Run(path) for path, is_linked in zip(folders, linked, strict=True) if not is_linked]
+    """All runs below a folder, sorted by path. Neither links are followed nor folders that cannot be read."""
+    found = (path for path, folders, files in os.walk(folder) if RECORD in (*folders, *files))
+    return [Run(Path(path)) for path in sorted(found)]
