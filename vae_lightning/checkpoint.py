@@ -45,7 +45,9 @@ class WholeCheckpointIO(CheckpointIO):
                 digest = sha256(temporary)
                 if path.name in self.keep and path.is_file():
                     self._keep_previous(path)
-                write_digests(path, [digest, *read_digests(path)])  # old and new file are both right until the next
+                write_digests(
+                    path, [digest, *(read_digests(path) or [])]
+                )  # old and new file are both right until the next
             write_digests(path, [digest])
         except (OSError, RuntimeError) as error:
             raise cannot_write(path, error) from error
@@ -64,8 +66,8 @@ class WholeCheckpointIO(CheckpointIO):
                 os.link(path, temporary)
             except OSError:  # a file system without links
                 shutil.copyfile(path, temporary)
-            write_digests(previous, [*read_digests(path), *read_digests(previous)])
-        write_digests(previous, read_digests(path))
+            write_digests(previous, [*(read_digests(path) or []), *(read_digests(previous) or [])])
+        write_digests(previous, read_digests(path) or [])
 
 
 def load(path: Path, map_location: Any = None, weights_only: bool = True) -> dict[str, Any]:
@@ -78,7 +80,8 @@ def load(path: Path, map_location: Any = None, weights_only: bool = True) -> dic
         content = unpickled(path, map_location or "cpu", weights_only)
     except UNREADABLE as error:
         raise CheckpointError(f"checkpoint={path}: not a checkpoint, or a damaged one ({first_line(error)})") from error
-    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or "pytorch-lightning_version" not in content:
         raise CheckpointError(f"checkpoint={path}: not a checkpoint of a run; a run keeps its own in RUN/checkpoints")
     return content
 
@@ -132,7 +135,7 @@ def check(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"checkpoint={path}: no such file; a run keeps {BEST} and {LAST} in RUN/checkpoints")
     known = read_digests(path)
-    if known and sha256(path) not in known:
+    if known is not None and sha256(path) not in known:
         raise CheckpointError(f"checkpoint={path}: damaged, its SHA-256 is not the one in {digest_file(path).name}")
 
 
@@ -143,7 +146,7 @@ def previous_of(path: Path) -> Path:
 
 def check_fits(content: dict[str, Any], module: torch.nn.Module, path: Path) -> None:
     """Raises CheckpointError where the shapes of the checkpoint's tensors are not those of the module's."""
-    theirs = {name: list(tensor.shape) for name, tensor in content["state_dict"].items()}
+    theirs = {name: list(getattr(tensor, "shape", [])) for name, tensor in content["state_dict"].items()}
     ours = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
     wrong = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
     if wrong:

@@ -4,8 +4,8 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDERS_OF_RUNS, check_keys
-from vae_lightning.errors import ConfigError
-from vae_lightning.output import say
+from vae_lightning.errors import ConfigError, UserError
+from vae_lightning.output import say, warn
 from vae_lightning.rules import Rule, optional, whole
 from vae_lightning.runs.named import named
 
@@ -16,7 +16,7 @@ RULES = {"runs": Rule(FOLDERS_OF_RUNS.holds, SEVERAL), "num_samples": optional(w
 def compare(cfg: DictConfig) -> None:
     """Prints a column for each setting, mean ± standard deviation over its seeds, of each run's newest evaluation.
 
-    A run of a group or glob that has no evaluation is left out, with a warning.
+    A run of a group or glob that has no evaluation, or a damaged one, is left out, with a warning.
     """
     check_keys(cfg, RULES)
     words = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
@@ -29,13 +29,15 @@ def compare(cfg: DictConfig) -> None:
     for folder in folders:
         try:
             evaluations.update([newest(folder, cfg.num_samples)])
-        except ConfigError as error:
+        except UserError as error:
             mistakes.append(error)
     if mistakes and (not evaluations or len(folders) == len(words)):  # then each word names one run
         raise mistakes[0]
     say(table(evaluations))
     for mistake in mistakes:
-        say(f"warning: left out: {mistake}", error=True)
+        warn(f"left out: {mistake}")
+    for run in evaluations:
+        command.tell_broken(run)
 
 
 def main() -> None:

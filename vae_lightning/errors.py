@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 LIBRARIES = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 NOT_THEIRS = (str(Path(__file__).parent), *LIBRARIES, "<")  # where the file names of code that is not the user's begin
@@ -59,9 +60,20 @@ class Interrupted(UserError):
 
 
 def shown(value: object) -> str:
-    """A value inside an error line: at most 60 characters, each of them printable."""
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
+    """A value inside a line: at most 60 characters, each of them printable."""
+    text = printable(str(value)[:61])
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: object, keep: str = "") -> str:
+    """A text as one line that cannot move the cursor, or look like several lines: ESC becomes \\x1b.
+
+    The characters in `keep` stay, and so do the spaces of all scripts.
+    """
+    return "".join(
+        letter if letter.isprintable() or letter in keep or category(letter) == "Zs" else repr(letter)[1:-1]
+        for letter in str(text)
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import command, sweep
 from vae_lightning.app.config import FOLDERS_OF_RUNS, TEXT, WORDS, check_keys
-from vae_lightning.errors import ConfigError, shown
+from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
 from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
@@ -47,7 +47,8 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     from vae_lightning.runs.run import open_run
 
     run = open_run(folder)
-    say(f"run folder: {run.path}")
+    command.tell_broken(run)
+    say(f"run folder: {printable(run.path)}")
     path, old = run.checkpoint(cfg.checkpoint), read(run)
     data = restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets)
     restore.check_protocol(run, data, cfg.protocol)

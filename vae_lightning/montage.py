@@ -1,5 +1,6 @@
 """The pictures of every epoch on one sheet: `python -m vae_lightning.montage run=DIR`."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -7,7 +8,7 @@ from omegaconf import DictConfig
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, check_keys
 from vae_lightning.app.sheet import check_output, save, sheet
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, optional, whole
 from vae_lightning.runs.folder import resolved
@@ -23,7 +24,7 @@ def montage(cfg: DictConfig) -> None:
     check_keys(cfg, RULES)
     run = resolved(cfg.run)
     folder = run / cfg.folder
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")
     try:
         paths = choose(sorted(folder.glob(cfg.pattern)), cfg.stride, cfg.maximum)
@@ -35,7 +36,7 @@ def montage(cfg: DictConfig) -> None:
     if cfg.output:
         check_output(output)
     save(sheet(paths, cfg.columns, cfg.labels, cfg.font_size), output)
-    say(f"{len(paths)} pictures -> {output}")
+    say(f"{len(paths)} pictures -> {printable(output)}")
 
 
 def choose(paths: list[Path], stride: int, maximum: int | None) -> list[Path]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from errno import EPIPE
 from typing import Any
 
+from vae_lightning.errors import printable
+
 
 class Unfailing:
     """A text stream whose `write` and `flush` never raise. `stream` may be None.
@@ -61,10 +63,19 @@ class Unfailing:
 
 
 def say(text: str, end: str = "\n", error: bool = False) -> None:
-    """Prints a text at once on standard output, or on standard error."""
+    """Prints a text at once on standard output, or on standard error.
+
+    It may have several lines, and begin with "\\r"; any other character that is not printable is escaped.
+    """
     stream = Unfailing(sys.stderr if error else sys.stdout)
-    stream.write(text + end)
+    start = "\r" if text.startswith("\r") else ""
+    stream.write(start + printable(text.removeprefix("\r"), keep="\n") + end)
     stream.flush()
+
+
+def warn(text: object) -> None:
+    """Prints one line on standard error: warning: TEXT."""
+    say(f"warning: {printable(text)}", error=True)
 
 
 def on_terminal() -> bool:

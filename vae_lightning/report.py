@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vae_lightning.app import command
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
 from vae_lightning.runs.files import LATEST
 from vae_lightning.runs.named import folders_of, is_run
@@ -32,11 +32,13 @@ def report(folder: Path, data_dir: str | None = None, allow_targets: Sequence[st
         from vae_lightning.app.report import write_page
         from vae_lightning.runs.run import open_run
 
-        path, mistake = write_page(open_run(folder), data_dir=data_dir, allow_targets=allow_targets)
+        run = open_run(folder)
+        command.tell_broken(run)
+        path, mistake = write_page(run, data_dir=data_dir, allow_targets=allow_targets)
         if mistake is not None:
             raise mistake
         return path
-    if not folder.is_dir():
+    if not folders_of(str(folder)):
         raise ConfigError(f"{folder}: no such folder; name a run's folder, or a folder of runs")
     if data_dir is not None:
         raise ConfigError(f"data_dir={data_dir}: only a run's page reads data, and {folder} is not a run folder")
@@ -69,7 +71,7 @@ def main() -> None:
         folders, data_dir, packages = asked(arguments)
 
         def write(folder: Path) -> None:
-            say(f"open {report(folder, data_dir, packages)}")
+            say(f"open {printable(report(folder, data_dir, packages))}")
 
         command.for_each(folders, write)
 

@@ -1,11 +1,12 @@
 """The runs of a folder, the newest first: `python -m vae_lightning.status [DIR]`."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vae_lightning.app import command
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
@@ -18,18 +19,17 @@ HEAD = ("status", "epochs", "best ELBO", "data, protocol")
 USAGE = "usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, or everything (default: outputs)"
 
 
-def lines(folder: Path) -> Iterator[str]:
-    """Status, epochs done and planned, best validation ELBO (nats), data, protocol and folder of every run.
+def lines(runs: Sequence[Run], folder: Path) -> Iterator[str]:
+    """Status, epochs done and planned, best validation ELBO (nats), data, protocol and folder of the runs of a folder.
 
     A folder that does not fit into the 80 columns of its line has a line of its own.
     """
-    runs = sorted([Run(folder)] if is_run(folder) else runs_below(folder), key=age, reverse=True)
     if not runs:
-        yield f"{folder}: no runs"
+        yield f"{printable(folder)}: no runs"
         return
     rows = [HEAD, *facts(runs)]
     status, epochs, elbo, data = (max(map(len, column)) for column in zip(*rows, strict=True))
-    for row, path in zip(rows, ("run folder", *(str(run.path) for run in runs)), strict=True):
+    for row, path in zip(rows, ("run folder", *(printable(run.path) for run in runs)), strict=True):
         line = f"{row[0]:<{status}}  {row[1]:>{epochs}}  {row[2]:>{elbo}}  {row[3]:<{data}}"
         fits = len(line) + 2 + len(path) <= WIDTH or len(path) > WIDTH - 4
         yield f"{line}  {path}" if fits else line.rstrip()
@@ -45,7 +45,9 @@ def facts(runs: Sequence[Run]) -> list[tuple[str, str, str, str]]:
     for run, known in zip(runs, settings, strict=True):
         elbos = [value for _, value in run.elbo_curve]
         epochs = f"{len(elbos)}/{'?' if run.epochs is None else run.epochs}"
-        rows.append((run.status, epochs, f"{max(elbos):.2f}" if elbos else "-", measured_on(known, several)))
+        rows.append(
+            (shown(run.status), epochs, f"{max(elbos):.2f}" if elbos else "-", shown(measured_on(known, several)))
+        )
     return rows
 
 
@@ -62,12 +64,15 @@ def main() -> None:
     if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
         say(USAGE)
         sys.exit(0 if arguments[0] in ("-h", "--help") else 2)
-    given = Path(arguments[0] if arguments else "outputs")
-    folder = given if given.is_dir() else resolved(given)
     with command.answered():
-        if not folder.is_dir():
+        given = arguments[0] if arguments else "outputs"
+        folder = Path(given) if given.strip() and os.path.isdir(given) else resolved(given)
+        if not os.path.isdir(folder):
             raise ConfigError(f"{folder}: no such folder; name a run, a group, or a project_dir")
-        say("\n".join(lines(folder)))
+        runs = sorted([Run(folder)] if is_run(folder) else runs_below(folder), key=age, reverse=True)
+        say("\n".join(lines(runs, folder)))
+        for run in runs:
+            command.tell_broken(run)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ from vae_lightning.pages.run import facts, files, page
 from vae_lightning.pages.run.japanese import JAPANESE
 from vae_lightning.pages.run.references import FIXED
 from vae_lightning.pages.run.words import RUN_WORDS
-from vae_lightning.runs.readings import number_rows
+from vae_lightning.runs.readings import as_numbers
+from vae_lightning.runs.regular import csv_rows
 from vae_lightning.runs.run import open_run
 
 EVIL = "<script>alert(1)</script>"
@@ -286,7 +287,7 @@ def test_without_its_data_the_page_has_the_decoder_and_says_why(run):
     assert found["decoder"]
     assert found["points"] is None
     assert "no encoded test images on this page: mnist was not found" in text
-    usage = number_rows(run / "curves" / "latent_usage.csv")[-1]
+    usage = as_numbers(csv_rows(run / "curves" / "latent_usage.csv"))[-1]
     assert found["kl"] == [usage["kl_z1"], usage["kl_z2"]]
     edit(run, data={**meta["data"], "sha256": {}})
     assert "their checksums differ" in written(run)

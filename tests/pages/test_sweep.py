@@ -377,7 +377,7 @@ def test_whatever_happened_to_a_run_it_is_listed(tmp_path):
         section = only_section(group)
     assert {name: row["status"] for name, row in rows.items()} == {
         "good": "completed", "diverged": "diverged", "killed": "killed", "running": "running",
-        "empty": "killed", "torn": "damaged", "list": "damaged", "odd": "killed",
+        "empty": "killed", "torn": "damaged", "list": "damaged", "odd": "damaged",
     }  # fmt: skip
     assert rows["diverged"]["error"] == "Diverged: loss is nan\nat step 3"
     assert (rows["killed"]["split"], float(rows["killed"]["elbo"])) == ("val", -301)

@@ -114,7 +114,7 @@ def fetch(order: dict[str, Any]) -> None:
     from vae_lightning.data.sources import SUBSET, shipped_files
 
     for part, name in NAMES.items():
-        store(unpack(SUBSET / f"{name}.gz"), shipped_files().checksum(part), Path("data/MNIST/raw") / name)
+        store(unpack(SUBSET / f"{name}.gz", 2**26), shipped_files().checksum(part), Path("data/MNIST/raw") / name)
 
 
 JOBS = {"train": run_command, "save": save_for_ever, "fetch": fetch}

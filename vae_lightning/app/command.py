@@ -27,14 +27,16 @@ from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.errors import Interrupted, UserError
-from vae_lightning.output import say, unfailing
+from vae_lightning.output import say, unfailing, warn
 from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.run import Run
 from vae_lightning.signals import answering, current, ignore
 
 Item = TypeVar("Item")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 TRACEBACKS = "VAE_LIGHTNING_FULL_ERROR"  # what the user said with FULL_ERROR, which the command sets to 1
 ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
+MOST_NAMED = 3  # mistakes of one run
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -133,6 +135,14 @@ def tell(mistake: UserError) -> None:
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
     say(f"error: {line}", error=True)
     mistake.was_told = True  # type: ignore[attr-defined]
+
+
+def tell_broken(run: Run) -> None:
+    """Names what was left out of the files of a run, in a few lines."""
+    for mistake in run.broken[:MOST_NAMED]:
+        warn(f"{run.path}: {mistake}; left out")
+    if more := len(run.broken[MOST_NAMED:]):
+        warn(f"{run.path}: and {more} more")
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:

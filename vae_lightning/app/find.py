@@ -1,5 +1,6 @@
 """Which run `resume` goes on with: the one that it names, or with `resume=auto` one of the job's group."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -38,15 +39,15 @@ def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run
 
 
 def newest_first(group: Path) -> list[Run]:
-    """The runs of a group that have a configuration, newest first."""
-    runs = [Run(folder) for folder in group.glob("*") if folder.is_dir() and not folder.is_symlink()]
-    return sorted((run for run in runs if run.config), key=age, reverse=True)
+    """The runs of a group that have a whole configuration, newest first."""
+    runs = [Run(folder) for folder in group.glob("*") if os.path.isdir(folder) and not folder.is_symlink()]
+    return sorted((run for run in runs if not run.lacks), key=age, reverse=True)
 
 
 def is_same(run: Run, cfg: DictConfig) -> bool:
     """Whether a run has the configuration `cfg`, apart from its place and the keys that `allow_drift` names."""
-    saved, asked = older.upgraded(run.config), cfg.copy()
-    if saved.get("seed") != cfg.seed or not saved.get("run_dir"):
+    saved, asked = older.config_of(run), cfg.copy()
+    if saved["seed"] != cfg.seed:
         return False
     asked.run_dir = saved["run_dir"]  # other values contain it
     for key in cfg.allow_drift:

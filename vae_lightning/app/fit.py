@@ -18,7 +18,7 @@ from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.callbacks.foreign import best_checkpoint
 from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError
-from vae_lightning.output import say
+from vae_lightning.output import say, warn
 from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
@@ -141,4 +141,4 @@ def write_report(job: Job) -> None:
         pass
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        say(f"warning: {job.folder}: no report.html ({reason}); its results are whole", error=True)
+        warn(f"{job.folder}: no report.html ({reason}); its results are whole")

@@ -5,13 +5,25 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vae_lightning.errors import CheckpointError
 from vae_lightning.runs.configuration import at
+from vae_lightning.runs.run import Run
 
 NETWORKS = {  # class -> (hidden, activation, initial)
     "vae_lightning.network.MLP": ([400], "relu", "torch"),
     "vae_lightning.network.PaperMLP": ([500], "tanh", "normal"),
     "vae_lightning.network.IwaeMLP": ([200, 200], "tanh", "glorot"),
 }
+
+
+def config_of(run: Run) -> dict[str, Any]:
+    """The configuration of a run in today's words. Raises CheckpointError where the record does not hold all of it."""
+    if run.lacks:
+        why = next((f" ({line})" for line in run.broken if run.lacks.partition(".")[0] in line), "")
+        raise CheckpointError(
+            f"{run.path}: its record is damaged, config.{run.lacks} is not there{why}; train it again"
+        )
+    return upgraded(run.config)
 
 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import signals
 from vae_lightning.app import build, find, resume
+from vae_lightning.app.command import tell_broken
 from vae_lightning.app.config import is_trial, name_run, plain
 from vae_lightning.app.rehearsal import rehearse, try_out
 from vae_lightning.app.trust import ALLOWED, check_targets
@@ -67,6 +68,7 @@ def prepare(
     cfg.group, cfg.name = name_run(cfg, choices, swept or ())
     before = find.find(cfg, is_named, in_sweep=swept is not None)
     if before:
+        tell_broken(before)
         cfg = resume.configuration(before, overrides, cfg)
         overrides = resume.overrides(before, overrides)
         choices = before.choices

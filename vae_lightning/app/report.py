@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_class
 from torch import nn
 
 from vae_lightning import checkpoint
@@ -83,15 +84,18 @@ def local_data(run: Run, data_dir: str | None, allow_targets: Sequence[str]) -> 
 
     Raises DataError if the data are gone or have changed.
     """
-    node = restore.trusted_config(run, allow_targets).data
+    config = restore.trusted_config(run, allow_targets)
+    node = config.data
     if data_dir is not None:
         node.dir = data_dir
-    if "mirrors" in node:
+    if "mirrors" in build.arguments_of(get_class(node._target_)):
         node.mirrors = []
     if "allow_subset" in node:
         node.allow_subset = run.data.get("subset") is True
-    with contextlib.redirect_stderr(io.StringIO()):  # the run has said that its data are the subset
+    with contextlib.redirect_stderr(io.StringIO()), restore.believed(run):  # the run has said that it is the subset
         data = build.data_module(node)
+    if build.image_shape(data, node._target_) != restore.image_shape(run, config):
+        raise DataError(f"{node.get('dir')}: the images there are not of the shape that the model takes")
     if run.data.get("sha256", {}) != build.described(data).get("sha256", {}):
         raise DataError(f"{node.get('dir')}: the data there are not those of the run, their checksums differ")
     return data

@@ -1,31 +1,39 @@
 """From a run folder back to its model and its data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import HydraException
 from hydra.utils import get_class
 from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from vae_lightning import checkpoint
 from vae_lightning.app import build, older
 from vae_lightning.app.trust import ALLOWED, check_targets
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.evaluation.result import Source
 from vae_lightning.module import VAE
+from vae_lightning.runs.configuration import at
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.readings import sequence
 from vae_lightning.runs.run import Run
 
+UNBUILT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 PARTS = ("network", "latent", "loss", "bound", "optimizer", "data")
 
 
 def trusted_config(run: Run, allow_targets: Sequence[str]) -> DictConfig:
-    """The run's configuration in today's words. Raises ConfigError for a class of a package that is not allowed."""
-    config = older.upgraded(run.config)
+    """The run's configuration in today's words.
+
+    Raises CheckpointError where the record is damaged, ConfigError for a class of a package that is not allowed.
+    """
+    config = older.config_of(run)
     check_targets({part: config.get(part) for part in PARTS}, [*ALLOWED, *allow_targets])
     made: DictConfig = OmegaConf.create(config)
     return made
@@ -39,11 +47,23 @@ def load(run: Run, path: Path, device: str, allow_targets: Sequence[str] = ()) -
     """
     content, config = checkpoint.load(path), trusted_config(run, allow_targets)
     place = torch_device(device)
-    with isolate_rng():  # new parts draw random weights
+    with believed(run), isolate_rng():  # new parts draw random weights
         module = build.vae(config, image_shape(run, config))
     checkpoint.check_fits(content, module, path)
     module.load_state_dict(content["state_dict"])
     return module.to(place).eval()
+
+
+@contextmanager
+def believed(run: Run) -> Iterator[None]:
+    """For a block that builds what the record describes. Raises CheckpointError where the record describes nothing."""
+    try:
+        yield
+    except (ConfigError, HydraException, OmegaConfBaseException, *UNBUILT) as error:
+        raise CheckpointError(
+            f"{run.path}: its record does not describe what can be built ({checkpoint.first_line(error)}); train it "
+            "again, or mend run_meta.json"
+        ) from error
 
 
 def torch_device(name: str) -> torch.device:
@@ -63,7 +83,7 @@ def image_shape(run: Run, config: DictConfig) -> list[int]:
     """[C, H, W] of the images that the run was trained on: from its record, else from the class of its data."""
     shape = sequence(run.record.get("image_shape")) or getattr(get_class(config.data._target_), "image_shape", None)
     if not shape:
-        raise ConfigError(f"run={run.path}: its record does not say the shape of its images; train it again")
+        raise CheckpointError(f"run={run.path}: its record does not say the shape of its images; train it again")
     return list(shape)
 
 
@@ -77,7 +97,8 @@ def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[
     check_targets({"data": OmegaConf.to_container(node)}, [*ALLOWED, *allow_targets])
     if data_dir is not None:
         node.dir = data_dir  # type: ignore[union-attr]
-    data = build.data_module(node)
+    with nullcontext() if asked else believed(run):
+        data = build.data_module(node)
     shape, found = image_shape(run, config), build.image_shape(data, node._target_)  # type: ignore[union-attr]
     if found != shape:
         raise ConfigError(
@@ -90,7 +111,7 @@ def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[
 def check_protocol(run: Run, data: Any, protocol: str | None) -> None:
     """Raises ConfigError where the protocol of the data, or the one asked for, is not the run's."""
     own = getattr(data, "protocol", None)
-    trained = run.config.get("data", {}).get("protocol", own)
+    trained = at(run.config, "data.protocol") or own
     for key, name in (("protocol", protocol), ("data.protocol", own)):
         if name not in (None, trained):
             raise ConfigError(
@@ -120,7 +141,7 @@ def source(run: Run, path: Path, data: Any, split: str, seed: int) -> Source:
         subset=facts["subset"],
         split=split,
         seed=seed,
-        likelihood=str(run.config["loss"]["_target_"]).rpartition(".")[2],
+        likelihood=str(at(run.config, "loss._target_")).rpartition(".")[2],
         checkpoint=path.name,
         checkpoint_sha256=sha256(path),
     )

@@ -24,7 +24,7 @@ from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
-from vae_lightning.output import say
+from vae_lightning.output import warn
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.run import COMPLETED, Run
@@ -37,7 +37,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     values that cannot work.
     """
     check_version(run)
-    saved = older.upgraded(run.config)
+    saved = older.config_of(run)
     allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
 
     def composed(words: Sequence[str]) -> DictConfig:
@@ -100,7 +100,7 @@ def check_version(run: Run) -> None:
 
 def version(text: str) -> tuple[int, ...]:
     """1.10.2 -> (1, 10, 2)."""
-    return tuple(int(part) for part in text.split(".") if part.isdigit())
+    return tuple(int(part) for part in text.split(".") if part.isdecimal() and len(part) < 9)
 
 
 def overrides(run: Run, said: Sequence[str]) -> list[str]:
@@ -152,7 +152,7 @@ def sound_checkpoint(run: Run, module: torch.nn.Module, fall_back: bool) -> Path
             raise
         if not fall_back:
             raise CheckpointError(f"{error}; resume=auto goes on from {previous.name}") from error
-        say(f"warning: {error}; going on from the checkpoint before it", error=True)
+        warn(f"{error}; going on from the checkpoint before it")
         last, content = previous, checkpoint.load(previous)
     checkpoint.check_fits(content, module, last)
     return last

@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_lightning.errors import ConfigError
+from vae_lightning.pages.base.pictures import opened
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SOFTWARE, MADE_BY = 0x0131, "vae_lightning.montage"  # the Exif tag that names the program of a picture
@@ -15,7 +16,7 @@ def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: in
 
     Raises ConfigError for a file that is no picture.
     """
-    pictures = [opened(path) for path in paths]
+    pictures = [rgb(path) for path in paths]
     columns = min(columns, len(pictures))
     label_height = font_size + 6 if labels else 0
     width = max(picture.width for picture in pictures) + gap
@@ -30,12 +31,12 @@ def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: in
     return canvas
 
 
-def opened(path: Path) -> Image.Image:
+def rgb(path: Path) -> Image.Image:
     """The picture of a file. Raises ConfigError for a file that is no picture."""
     try:
-        return Image.open(path).convert("RGB")
+        return opened(path).convert("RGB")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as a picture; choose others with pattern=") from error
+        raise ConfigError(f"{path}: cannot be read as a picture ({error}); choose others with pattern=") from error
 
 
 def check_output(output: Path) -> None:

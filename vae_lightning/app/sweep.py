@@ -22,7 +22,7 @@ from vae_lightning.app.config import is_trial
 from vae_lightning.app.environment import closed
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.errors import ConfigError, Interrupted
-from vae_lightning.output import say
+from vae_lightning.output import say, warn
 from vae_lightning.runs.files import JOBS, SWEEP_PAGE, SWEEPS
 from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job, read_jobs
@@ -129,7 +129,7 @@ def warned(write: Callable[[], Any]) -> None:
         write()
     except Exception as error:
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"warning: no sweep page ({line}); the run is not touched by this", error=True)
+        warn(f"no sweep page ({line}); the run is not touched by this")
 
 
 def rebuild(folder: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import ConfigError, nearest, with_place
+from vae_lightning.runs.regular import content_of
 
 ALLOWED = ("vae_lightning.", "lightning.pytorch.", "torch.nn.", "torch.optim.")
-MOST_NODES = 10_000
+MOST_NODES, MOST_BYTES = 10_000, 2**20  # of one YAML file
 
 
 def check_targets(node: Any, allowed: Sequence[str] = ALLOWED) -> None:
@@ -96,8 +97,8 @@ def check_yaml(folder: Path) -> None:
 
     for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
         try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            root = yaml.compose(content_of(path, MOST_BYTES).decode("utf-8"), Loader=yaml.SafeLoader)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
             raise ConfigError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
         if expanded(root, {}) > MOST_NODES:
             raise ConfigError(f"{path}: its aliases expand to more than {MOST_NODES:,} nodes; write it without them")

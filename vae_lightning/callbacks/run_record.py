@@ -17,10 +17,11 @@ from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
 from vae_lightning.callbacks.machine import device, git_revision, versions
 from vae_lightning.errors import Diverged, Interrupted
-from vae_lightning.output import say
+from vae_lightning.output import warn
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import BEST, CHECKPOINTS, RECORD
-from vae_lightning.runs.readings import json_of, mapping, sequence
+from vae_lightning.runs.readings import mapping, sequence
+from vae_lightning.runs.regular import json_of
 
 
 class RunRecord(pl.Callback):
@@ -120,7 +121,7 @@ class RunRecord(pl.Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         path = self._path(trainer)
         if self._fitted is None and path.is_file() and path.stat().st_size and not mapping(json_of(path)):
-            say(f"warning: {path}: damaged, left as it is; the metrics of this test are not recorded", error=True)
+            warn(f"{path}: damaged, left as it is; the metrics of this test are not recorded")
             return
         known, tested = dict(mapping(self.record.get("metrics"))), list(sequence(self.record.get("tested")))
         for key, value in metrics(trainer).items():

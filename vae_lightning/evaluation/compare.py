@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import ConfigError, printable
 from vae_lightning.evaluation.result import check_alike, read
 from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.digest import sha256
@@ -20,6 +20,7 @@ from vae_lightning.runs.setting import measure
 NAMES = ("elbo", "recon", "kl", "nll", "bits_per_dimension", "active_units", "mutual_information", "marginal_kl")
 NAMES += ("ais", "appendix_d")
 OF_K = ("elbo", "recon", "nll", "bits_per_dimension")
+ONE_NLL = ("data", "protocol", "split", "num_images", "num_samples", "value")
 ONE_EVALUATION = ("data", "protocol", "subset", "split", "seed", "checkpoint_sha256")
 WIDTH, LABEL, CELL, ACROSS = 80, 20, 20, 3  # characters of a line, a label and a cell; columns beside each other
 Rows = Mapping[str, Mapping[str, Any]]  # {name: row} of one evaluation
@@ -37,18 +38,20 @@ class Column:
 def newest(folder: Path, num_samples: int | None) -> tuple[Run, Rows]:
     """A run with its last evaluation, or the last one with that K.
 
-    Raises ConfigError where there is none, and where the run was trained further since.
+    Raises ConfigError where there is none, and where the run was trained further since, CheckpointError where the
+    run's record or its results are damaged.
     """
     again = f"python -m vae_lightning.evaluate run={folder}"
     run = open_run(folder, key="runs")
     rows = read(run)
-    nlls = [row for row in rows if row.get("name") == "nll" and num_samples in (None, row.get("num_samples"))]
+    nlls = [row for row in rows if row.get("name") == "nll" and all(row.get(key) is not None for key in ONE_NLL)]
+    nlls = [row for row in nlls if num_samples in (None, row["num_samples"])]
     if not nlls:
         which = f" with num_samples={num_samples}" if num_samples else ""
         raise ConfigError(f"runs: {folder} has no evaluation{which}; {again}")
     nll = nlls[-1]
-    checkpoint = run.path / CHECKPOINTS / str(nll.get("checkpoint"))
-    if checkpoint.is_file() and sha256(checkpoint) != nll.get("checkpoint_sha256"):
+    checkpoint = run.path / CHECKPOINTS / os.path.basename(str(nll.get("checkpoint")))
+    if os.path.isfile(checkpoint) and sha256(checkpoint) != nll.get("checkpoint_sha256"):
         raise ConfigError(f"runs: {folder} was trained further since it was evaluated; {again}")
     one = [row for row in rows if all(row.get(key) == nll.get(key) for key in ONE_EVALUATION)]
     return run, {
@@ -147,4 +150,4 @@ def cell(over_runs: Spread | None) -> str:
 
 def wrapped(text: str) -> list[str]:
     """The text in lines of 80 columns."""
-    return textwrap.wrap(text, WIDTH, subsequent_indent="   ", break_on_hyphens=False, drop_whitespace=True)
+    return textwrap.wrap(printable(text), WIDTH, subsequent_indent="   ", break_on_hyphens=False, drop_whitespace=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import EVALUATION
-from vae_lightning.runs.readings import json_of, mapping
+from vae_lightning.runs.regular import json_of
 from vae_lightning.runs.run import Run
 
 SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit")
@@ -80,10 +81,10 @@ def identity(row: Mapping[str, Any]) -> tuple:
 
 
 def read(run: Run) -> list[Mapping[str, Any]]:
-    """The rows of a run's evaluation.json, or none. Raises ConfigError where the file is damaged."""
+    """The rows of a run's evaluation.json, or none. Raises CheckpointError where the file holds no results."""
     path = run.path / EVALUATION
-    if path.is_file() and "results" not in mapping(json_of(path)):
-        raise ConfigError(f"{path}: not an evaluation's results; move it away and evaluate again")
+    if not run.evaluation and os.path.lexists(path) and json_of(path) != {"results": []}:
+        raise CheckpointError(f"{path}: not an evaluation's results; move it away and evaluate again")
     return run.evaluation
 
 

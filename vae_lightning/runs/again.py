@@ -11,7 +11,7 @@ NOT_AGAIN = ("resume", "allow_drift", "save_dir", "date_prefix")  # they name a 
 
 def flags_of(run: Run) -> list[str]:
     """The words that say where the run's configurations are, such as --config-dir=FOLDER."""
-    return [str(word) for word in sequence(run.record.get("flags"))]
+    return list(sequence(run.record.get("flags")))
 
 
 def again(overrides: Iterable[str], flags: Sequence[str] = ()) -> list[str]:

@@ -29,10 +29,10 @@ def atomically(path: Path, durable: bool = False) -> Iterator[Path]:
         raise
 
 
-def write_text(path: Path, text: str, **options: str) -> None:
-    """Writes a text file atomically, in UTF-8."""
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically, in UTF-8. A character that UTF-8 has not, of a file's name, becomes "?"."""
     with atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", **options)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def temporary_for(path: Path) -> Path:

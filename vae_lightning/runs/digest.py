@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.regular import content_of
 
-BLOCK = 2**20
+BLOCK, MOST = 2**20, 2**16  # bytes that are hashed at once, and of a file of digests
 
 
 def sha256(content: Path | bytes | memoryview) -> str:
@@ -25,11 +26,13 @@ def digest_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def read_digests(path: Path) -> list[str]:
-    """The digests that the file may have. Empty where none was written."""
+def read_digests(path: Path) -> list[str] | None:
+    """The digests that the file may have: none of them where NAME.sha256 cannot be read; None where it is not there."""
     try:
-        lines = digest_file(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = content_of(digest_file(path), MOST).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
+        return None
+    except OSError:
         return []
     return [line.split()[0] for line in lines if line.strip()]
 

@@ -13,6 +13,7 @@ from vae_lightning.runs.atomic import atomically, write_text
 from vae_lightning.runs.contents import foreign
 from vae_lightning.runs.files import LATEST, LATEST_TEXT, RECORD
 from vae_lightning.runs.lock import Lock, is_first_process
+from vae_lightning.runs.regular import content_of
 
 JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run the folder of the first process
 LONGEST = 200  # bytes of a name: file systems take 255, and the date and the number come before the name
@@ -106,13 +107,21 @@ def point_latest(parent: Path, target: str) -> None:
 
 
 def resolved(folder: str | os.PathLike) -> Path:
-    """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path."""
+    """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path.
+
+    Raises ConfigError where nothing is named.
+    """
+    if not str(folder).strip():
+        raise ConfigError("no folder is named; say . for the current folder")
     path = Path(os.path.expanduser(folder))
     path = path if path.name not in ("", "..") else path.resolve()
-    pointer = path.parent / LATEST_TEXT
-    if path.name == LATEST and not (path / RECORD).is_file() and pointer.is_file():
-        return path.parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
-    return path.parent / os.readlink(path) if path.is_symlink() else path
+    if path.name == LATEST and not os.path.lexists(path / RECORD):
+        try:
+            named = content_of(path.parent / LATEST_TEXT, LONGEST + 2).decode("utf-8", "replace").strip()
+            return path.parent / check_name(LATEST_TEXT, named)
+        except (OSError, ConfigError):
+            pass
+    return path.parent / os.readlink(path) if os.path.islink(path) else path
 
 
 def check_name(key: str, value: str) -> str:

@@ -5,6 +5,7 @@ one job. `run` in it is relative to that file, so the project may move.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ import yaml
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of
 from vae_lightning.runs.files import JOBS, MULTIRUN
-from vae_lightning.runs.readings import json_of, mapping, sequence, text, whole
+from vae_lightning.runs.readings import mapping, sequence, text, whole
+from vae_lightning.runs.regular import content_of, json_of
 
+MOST_YAML = 2**18  # bytes; YAML is read slowly
 STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
 
 
@@ -45,7 +48,8 @@ class Job:
 
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs of all sweeps below a folder, in order. Files that are not job records are passed over."""
-    jobs = map(read_job, sorted(folder.rglob(f"{JOBS}/*.json")))
+    walked = ((Path(path), names) for path, _, names in os.walk(folder) if os.path.basename(path) == JOBS)
+    jobs = map(read_job, sorted(path / name for path, names in walked for name in names if name.endswith(".json")))
     return [job for job in jobs if job is not None]
 
 
@@ -55,7 +59,7 @@ def read_job(file: Path) -> Job | None:
     number, status = whole(facts.get("number")), text(facts.get("status"))
     if number is None or status is None or not isinstance(facts.get("overrides"), list):
         return None
-    overrides = tuple(str(word) for word in sequence(facts["overrides"]))
+    overrides = tuple(word for word in sequence(facts["overrides"]) if isinstance(word, str))
     group, error, run = (text(facts.get(key)) for key in ("group", "error", "run"))
     return Job(file, number, overrides, group, status, error, run)
 
@@ -75,8 +79,9 @@ def words_of(job: Job) -> tuple[str | None, ...]:
 def sweep_words(folder: Path) -> tuple[list[str], list[str]]:
     """The words of a sweep's command line for the runs, and those for Hydra; both empty where Hydra left no file."""
     try:
-        content = yaml.safe_load((folder / MULTIRUN).read_text(encoding="utf-8"))
+        content = yaml.safe_load(content_of(folder / MULTIRUN, MOST_YAML).decode("utf-8"))
         said = content["hydra"]["overrides"]
-        return [str(word) for word in said["task"]], [str(word) for word in said["hydra"]]
+        task, launching = ([word for word in said[kind] if isinstance(word, str)] for kind in ("task", "hydra"))
+        return task, launching
     except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
         return [], []

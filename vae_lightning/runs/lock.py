@@ -58,12 +58,24 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether a living process holds the lock."""
-        if fcntl is None or not self.path.is_file():
+        """Whether a living process holds the lock, also that of another user or of a disk that is read-only.
+
+        A lock that may not even be looked at counts as held: nobody can say that its process is dead.
+        """
+        if fcntl is None or not os.path.isfile(self.path):
             return False
-        with self.path.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
             return False
+        except OSError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+        finally:
+            os.close(descriptor)
+        return False

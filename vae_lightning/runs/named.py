@@ -27,14 +27,14 @@ def runs_of(word: str) -> list[Path]:
 def folders_of(word: str) -> list[Path]:
     """The folders that one word names, sorted. A word with * ? [ that is not itself a folder is a glob."""
     path = resolved(word)
-    if path.is_dir():
+    if os.path.isdir(path):
         return [path]
     return [resolved(match) for match in sorted(glob.glob(os.path.expanduser(word))) if os.path.isdir(match)]
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds the record of a run, in whatever state."""
-    return (folder / RECORD).is_file()
+    return os.path.lexists(folder / RECORD)
 
 
 def inside(folder: Path) -> list[Path]:
@@ -44,8 +44,6 @@ def inside(folder: Path) -> list[Path]:
 
 
 def runs_below(folder: Path) -> list[Run]:
-    """All runs below a folder, sorted by path. Links such as `latest` are not followed."""
-    depth = len(folder.parents) + 1
-    folders = sorted((path.parent for path in folder.rglob(RECORD)), key=str)
-    linked = (any(parent.is_symlink() for parent in [path, *path.parents][:-depth]) for path in folders)
-    return [Run(path) for path, is_linked in zip(folders, linked, strict=True) if not is_linked]
+    """All runs below a folder, sorted by path. Neither links are followed nor folders that cannot be read."""
+    found = (path for path, folders, files in os.walk(folder) if RECORD in (*folders, *files))
+    return [Run(Path(path)) for path in sorted(found)]

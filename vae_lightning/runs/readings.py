@@ -1,43 +1,17 @@
-"""Tolerant readers: a missing or malformed value becomes None or empty. Nothing here raises."""
+"""Values of a file as what they should be: a missing or malformed value becomes None or empty. Nothing here raises."""
 
-import csv
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 Row = Mapping[str, float | None]
 Value = TypeVar("Value")
+LARGEST = 1e100  # of a number: sums and squares of such numbers are finite, too
 
 
-def json_of(path: Path) -> Any:
-    """The content of a JSON file, or None."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """The complete rows of a CSV file with a whole number under `epoch`."""
-    return list(complete_rows(path))
-
-
-def complete_rows(path: Path) -> Iterator[dict[str, str]]:
-    """As `csv_rows`, up to the first row that cannot be read."""
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            for row in csv.DictReader(file):
-                if None not in row and None not in row.values() and row.get("epoch", "").isdecimal():
-                    yield row
-    except (OSError, ValueError, csv.Error):
-        return
-
-
-def number_rows(path: Path) -> list[Row]:
-    """The rows of `csv_rows` as numbers; a cell without a number is None."""
-    return [{key: finite(cell) for key, cell in row.items()} for row in csv_rows(path)]
+def as_numbers(rows: Sequence[Mapping[str, str]]) -> list[Row]:
+    """Rows of texts as numbers; a cell without a number is None."""
+    return [{key: finite(cell) for key, cell in row.items()} for row in rows]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -56,12 +30,12 @@ def text(value: Any) -> str | None:
 
 
 def finite(value: Any) -> float | None:
-    """A finite number, or None."""
+    """A finite number of a sensible size, or None."""
     try:
         number = math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST else None
 
 
 def whole(value: Any) -> int | None:

@@ -1,7 +1,7 @@
 """A run folder as it is on disk: the only reader of its record, curves, checkpoints and evaluations.
 
-What a folder holds may have any shape. A missing or malformed value reads as None or empty; nothing but `open_run` and
-`Run.checkpoint` raises.
+What a folder holds may have any shape. A missing or malformed value reads as None or empty, and `Run.broken` names it;
+nothing but `open_run`, `Run.check_config` and `Run.checkpoint` raises.
 """
 
 import math
@@ -12,11 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.errors import ConfigError
+from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.runs import shapes
+from vae_lightning.runs.configuration import at
 from vae_lightning.runs.files import BEST, CHECKPOINTS, CURVES, EVALUATION, LAST, LOG, RECORD, USAGE
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.lock import Lock
-from vae_lightning.runs.readings import Row, finite, json_of, mapping, number_rows, sequence, text, whole
+from vae_lightning.runs.reader import Reader, is_empty
+from vae_lightning.runs.readings import Row, mapping, sequence, text, whole
 
 COMPLETED, RUNNING, KILLED, DAMAGED = "completed", "running", "killed", "damaged"
 
@@ -33,15 +36,24 @@ class Run:
         return self.path.name
 
     @cached_property
+    def _files(self) -> Reader:
+        return Reader(self.path)
+
+    @property
+    def broken(self) -> list[str]:
+        """What is wrong with its files, such as "run_meta.json: seconds=nan: must be a finite number >= 0"."""
+        _ = self.record, self.curve, self.usage, self.evaluation
+        return [f"{name}: {mistake}" for name, mistakes in self._files.broken.items() for mistake in mistakes]
+
+    @cached_property
     def record(self) -> Mapping[str, Any]:
         """run_meta.json, or an empty mapping."""
-        return mapping(json_of(self.path / RECORD))
+        return self._files.json(RECORD, shapes.RECORD)
 
     @cached_property
     def status(self) -> str:
         """What the record says. `killed` where it says `running` and no process runs; `damaged` where it is no JSON."""
-        file = self.path / RECORD
-        if not self.record and file.is_file() and file.stat().st_size:
+        if not self.record and not is_empty(self.path / RECORD):
             return DAMAGED
         status = text(self.record.get("status")) or KILLED
         return KILLED if status == RUNNING and not Lock(self.path).held else status
@@ -76,7 +88,7 @@ class Run:
     @property
     def overrides(self) -> tuple[str, ...]:
         """The words of the command line."""
-        return tuple(str(word) for word in sequence(self.record.get("overrides")))
+        return tuple(sequence(self.record.get("overrides")))
 
     @property
     def error(self) -> str | None:
@@ -92,8 +104,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics that were logged last, as finite numbers."""
-        numbers = {str(key): finite(value) for key, value in mapping(self.record.get("metrics")).items()}
-        return {key: value for key, value in numbers.items() if value is not None}
+        return {key: value for key, value in mapping(self.record.get("metrics")).items() if value is not None}
 
     @property
     def was_tested(self) -> bool:
@@ -118,13 +129,12 @@ class Run:
     @property
     def attempts(self) -> list[Mapping[str, Any]]:
         """The attempts before the last one: when each started and ended, and how."""
-        return [attempt for attempt in sequence(self.record.get("attempts")) if isinstance(attempt, dict)]
+        return list(sequence(self.record.get("attempts")))
 
     @property
     def seconds(self) -> float | None:
         """The training time of all attempts."""
-        parts = (attempt.get("seconds") for attempt in (*self.attempts, self.record))
-        known = [number for number in map(finite, parts) if number is not None]
+        known = [part["seconds"] for part in (*self.attempts, self.record) if part.get("seconds") is not None]
         return sum(known) if known else None
 
     @property
@@ -135,12 +145,12 @@ class Run:
     @cached_property
     def curve(self) -> list[Row]:
         """The rows of curves/train_log.csv."""
-        return number_rows(self.path / CURVES / LOG)
+        return self._files.rows(f"{CURVES}/{LOG}")
 
     @cached_property
     def usage(self) -> list[Row]:
         """The rows of curves/latent_usage.csv."""
-        return number_rows(self.path / CURVES / USAGE)
+        return self._files.rows(f"{CURVES}/{USAGE}")
 
     @property
     def elbo_curve(self) -> list[tuple[int, float]]:
@@ -163,33 +173,38 @@ class Run:
     @property
     def newest_weights(self) -> Path | None:
         """The best checkpoint, else the last one, else None."""
-        return next((path for path in (self.best, self.last) if path.is_file()), None)
+        return next((path for path in (self.best, self.last) if os.path.isfile(path)), None)
 
     def checkpoint(self, asked: str | None = None) -> Path:
         """The file `asked` for, else the best checkpoint, else the last one. Raises ConfigError where there is none."""
         path = Path(asked) if asked else self.newest_weights
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             where = f"checkpoint={asked}: no such file" if asked else f"run={self.path}: it holds no checkpoint"
             raise ConfigError(f"{where}; a run keeps {BEST} and {LAST} in {self.path / CHECKPOINTS}")
         return path
 
-    @property
+    @cached_property
     def evaluation(self) -> list[Mapping[str, Any]]:
         """The results in evaluation.json, oldest first."""
-        results = sequence(mapping(json_of(self.path / EVALUATION)).get("results"))
-        return [result for result in results if isinstance(result, dict)]
+        return list(sequence(self._files.json(EVALUATION, shapes.EVALUATIONS).get("results")))
+
+    @property
+    def lacks(self) -> str:
+        """The first key that its configuration has not, and needs before its model can be built again; else ""."""
+        return next((key for key in shapes.NEEDED if at(self.config, key) is None), "")
 
 
 def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
-    """The run in a folder, or the run that a group's `latest` means. Raises ConfigError where there is no run."""
+    """The run in a folder, or the run that a group's `latest` means.
+
+    Raises ConfigError where there is no run, CheckpointError where its record holds no configuration.
+    """
     path = resolved(folder)
-    if not path.is_dir():
-        raise ConfigError(f"{key}={folder}: no such folder; name a run's folder, or its group's latest")
-    if not (path / RECORD).is_file():
-        raise ConfigError(
-            f"{key}={folder}: not a run folder, it has no {RECORD}; name a run's folder, or its group's latest"
-        )
+    if not os.path.lexists(path / RECORD):
+        why = f"not a run folder, it has no {RECORD}" if os.path.isdir(path) else "no such folder"
+        raise ConfigError(f"{key}={folder}: {why}; name a run's folder, or its group's latest")
     run = Run(path)
     if not run.config:
-        raise ConfigError(f"{key}={folder}: {RECORD} is damaged, or was not written by the train command")
+        why = "; ".join(run.broken[:1]) or "it has no config"
+        raise CheckpointError(f"{key}={folder}: {RECORD} is damaged, or was not written by the train command ({why})")
     return run

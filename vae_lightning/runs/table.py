@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vae_lightning.runs.atomic import write_text
-from vae_lightning.runs.readings import csv_rows
+from vae_lightning.runs.regular import csv_rows
 
 
 class EpochRows:
@@ -15,9 +15,10 @@ class EpochRows:
 
     def __init__(self, path: Path, columns: Sequence[str], epochs_done: int) -> None:
         self.path, self.columns = path, ["epoch", *columns]
-        self.rows = [row for row in csv_rows(path) if int(row["epoch"]) <= epochs_done]
+        known = [row for row in csv_rows(path) if int(row["epoch"]) <= epochs_done]
+        self.rows = [{name: row.get(name, "") for name in self.columns} for row in known]
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n", restval="", extrasaction="ignore")
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         path.parent.mkdir(parents=True, exist_ok=True)

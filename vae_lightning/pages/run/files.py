@@ -1,17 +1,17 @@
 """The pictures and files of a run folder, for its page. Imports no torch."""
 
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from PIL import Image
-
-from vae_lightning.pages.base.pictures import is_grey, png_uri
+from vae_lightning.pages.base.pictures import MOST_BYTES, is_grey, opened, png_uri
 from vae_lightning.runs.files import PAGE, RECONSTRUCTIONS, SAMPLES
 from vae_lightning.runs.readings import thinned
+from vae_lightning.runs.regular import content_of
 
 PICTURES = (RECONSTRUCTIONS, SAMPLES)
 MOST_EPOCHS = 60  # pictures on the page; more are thinned evenly, with the first and the last
@@ -58,9 +58,9 @@ def epoch_files(folder: Path) -> Iterator[Path]:
 def picture_uri(path: Path) -> str | None:
     """A PNG as a data URI, stored as grey if it is grey. None for a file that is no picture."""
     try:
-        content = path.read_bytes()
-        picture = Image.open(io.BytesIO(content)).convert("RGB")
-    except (OSError, ValueError, SyntaxError):
+        content = content_of(path, MOST_BYTES)
+        picture = opened(content).convert("RGB")
+    except OSError:
         return None
     if is_grey(picture):
         smaller = io.BytesIO()
@@ -72,9 +72,9 @@ def picture_uri(path: Path) -> str | None:
 def folders(run: Path) -> list[Folder]:
     """The files in the run folder itself, then its folders, with links relative to the page."""
     children = sorted(path for path in run.iterdir() if not path.name.startswith(".") and path.name != PAGE)
-    listings = [Folder("", *listed(run, [path for path in children if path.is_file()]))]
-    for folder in (path for path in children if path.is_dir()):
-        inside = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    listings = [Folder("", *listed(run, [path for path in children if os.path.isfile(path)]))]
+    for folder in (path for path in children if os.path.isdir(path) and not path.is_symlink()):
+        inside = sorted(path for path in folder.rglob("*") if os.path.isfile(path) and not path.name.startswith("."))
         listings.append(Folder(folder.name, *listed(run, inside)))
     return [listing for listing in listings if listing.count]
 
@@ -83,5 +83,5 @@ def listed(run: Path, files: Sequence[Path]) -> tuple[list[tuple[str, str, int]]
     """(name, link, bytes) of at most MOST_FILES files, the number of files, and their bytes."""
     named = [(str(path.relative_to(run)), path.stat().st_size) for path in files]
     kept = thinned(range(len(named)), MOST_FILES)
-    rows = [(named[i][0], quote(Path(named[i][0]).as_posix()), named[i][1]) for i in kept]
+    rows = [(named[i][0], quote(Path(named[i][0]).as_posix(), errors="surrogateescape"), named[i][1]) for i in kept]
     return rows, len(named), sum(size for _, size in named)

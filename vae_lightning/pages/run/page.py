@@ -90,7 +90,8 @@ def explorer_data(shown: Shown, usage: list[Row]) -> dict[str, Any] | None:
     """The data of the explorer, or None if there is no model, or no way to know the shape of its images."""
     if shown.model is None:
         return None
-    kl = unit_kl(usage) if usage else None
+    kl = unit_kl(usage) if usage else []
+    kl = kl if len(kl) == shown.model.latent.dim else None  # the log of another model
     shape = getattr(shown.model.network, "image_shape", None) or (shown.images.x.shape[1:] if shown.images else None)
     if shape is None:
         return None

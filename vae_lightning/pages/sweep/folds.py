@@ -9,10 +9,10 @@ from pathlib import Path
 
 from vae_lightning.pages.sweep.runs import SPLITS, SweptRun, of_job, of_run
 from vae_lightning.runs import keys as swept_keys
-from vae_lightning.runs.files import RECORD, SWEEPS
+from vae_lightning.runs.files import SWEEPS
 from vae_lightning.runs.folds import Spread, folded, newest_of_seeds, spread
 from vae_lightning.runs.jobs import Job, not_repeated, read_jobs
-from vae_lightning.runs.named import runs_below
+from vae_lightning.runs.named import is_run, runs_below
 from vae_lightning.runs.run import Run
 from vae_lightning.runs.setting import Setting
 
@@ -141,7 +141,7 @@ def read(folder: Path) -> Sweep:
     others = []
     for job in jobs_of(folder):
         target = job.run_folder
-        if target is not None and (target / RECORD).is_file():
+        if target is not None and is_run(target):
             runs.setdefault(target, of_run(Run(target)))
         else:
             others.append(of_job(job))

@@ -13,7 +13,7 @@ from vae_lightning.pages.base.render import render
 from vae_lightning.pages.sweep import folds, tables, view
 from vae_lightning.pages.sweep.folds import Sweep
 from vae_lightning.pages.sweep.words import SWEEP
-from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import SWEEP_CSV, SWEEP_PAGE, SWEEP_TABLE
 from vae_lightning.runs.lock import Lock
 from vae_lightning.version import __version__
@@ -66,8 +66,7 @@ def write(sweep: Sweep) -> None:
     """Writes each of the three files atomically."""
     files = {SWEEP_PAGE: as_html(sweep), SWEEP_CSV: tables.as_csv(sweep), SWEEP_TABLE: tables.as_markdown(sweep)}
     for name, text in files.items():
-        with atomically(sweep.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", errors="replace")
+        write_text(sweep.folder / name, text)
 
 
 def as_html(sweep: Sweep) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vae_lightning.pages.base.pictures import is_grey, png_uri
+from vae_lightning.pages.base.pictures import is_grey, opened, png_uri
 from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs.files import SAMPLES
 from vae_lightning.runs.readings import mapping, whole
@@ -27,7 +27,7 @@ def samples(run: SweptRun, rows: int) -> str | None:
     found = sorted((run.folder / SAMPLES).glob("epoch_*.png")) if run.folder else []
     try:
         return picture(found[-1], found[-1].stat().st_mtime_ns, rows, *layout(run)) if found else None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a torn or foreign file
+    except (OSError, ValueError):  # a torn or foreign file
         return None
 
 
@@ -46,13 +46,11 @@ def layout(run: SweptRun) -> tuple[int, int]:
 
 def small(path: Path, rows: int, rows_there: int, columns: int) -> Image.Image:
     """The picture's first rows without the caption, at half the size: callbacks draw two pixels per pixel."""
-    with Image.open(path) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"{path}: too large")
-        height = (image.height - CAPTION - GAP) // rows_there
-        image = image.crop((0, 0, min(image.width, columns * height + GAP), min(rows, rows_there) * height + GAP))
-        if image.mode != "RGB" or is_grey(image):
-            image = image.convert("L")
+    image = opened(path, MOST_PIXELS)
+    height = (image.height - CAPTION - GAP) // rows_there
+    image = image.crop((0, 0, min(image.width, columns * height + GAP), min(rows, rows_there) * height + GAP))
+    if image.mode != "RGB" or is_grey(image):
+        image = image.convert("L")
     half = image.resize((max(1, image.width // 2), max(1, image.height // 2)), Image.Resampling.BOX)
     return half.quantize(GREYS if half.mode == "L" else COLOURS)
 

@@ -11,9 +11,11 @@ from vae_lightning.pages.sweep.folds import Bound, Fold, Section, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.folds import Spread
+from vae_lightning.runs.readings import finite
 
 BEFORE = ("run", "status", "data", "protocol", "likelihood", "subset")
 AFTER = ("seed", "counted", "split", "num_images", "elbo", "recon", "kl", "active_units")
+FORMULA = "=+-@\t\r＝＋－＠"  # the first character of what a spreadsheet takes for a formula
 AFTER += ("nll", "nll_num_samples", "nll_num_images", "epochs_done", "seconds", "error", "overrides")
 
 
@@ -23,13 +25,19 @@ def as_csv(sweep: Sweep) -> str:
     counted = {id(run) for section in sweep.sections for fold in section.folds for run in fold.counted}
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow([*BEFORE, *keys, *AFTER])
+    writer.writerow(map(inert, [*BEFORE, *keys, *AFTER]))
     for run in sweep.runs:
         config = swept_keys.flat(run)
         values = [swept_keys.value_of(run, config, key) for key in keys]
         shown = ["" if value == swept_keys.ABSENT else value for value in values]
-        writer.writerow([*before(sweep, run), *shown, *after(run, id(run) in counted)])
+        writer.writerow(map(inert, [*before(sweep, run), *shown, *after(run, id(run) in counted)]))
     return lines.getvalue()
+
+
+def inert(cell: object) -> object:
+    """A cell that no spreadsheet runs as a formula: a text that begins like one gets a ' in front. Numbers stay."""
+    start = str(cell).lstrip().lstrip("\0")[:1]
+    return f"'{cell}" if start in FORMULA and start and finite(cell) is None else cell
 
 
 def before(sweep: Sweep, run: SweptRun) -> list[object]:

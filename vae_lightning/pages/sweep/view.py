@@ -72,10 +72,11 @@ def run_view(sweep: Sweep, run: SweptRun, number: int) -> dict[str, Any]:
 
 def report(sweep: Sweep, run: SweptRun) -> str | None:
     """The link from the sweep's page to the run's page, or None."""
-    if run.folder is None or not (run.folder / PAGE).is_file():
+    if run.folder is None or not os.path.isfile(run.folder / PAGE):
         return None
     path = os.path.relpath(run.folder.resolve() / PAGE, sweep.folder)
-    return quote("./" + path.replace(os.sep, "/") if not path.startswith("..") else path.replace(os.sep, "/"))
+    path = path.replace(os.sep, "/")
+    return quote(path if path.startswith("..") else f"./{path}", errors="surrogateescape")
 
 
 def section_view(
