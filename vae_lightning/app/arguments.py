@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from vae_lightning.app.trust import check_yaml
 from vae_lightning.errors import ConfigError, shown
+from vae_lightning.runs.place import at_home
 
 FLAGS = {
     "--epochs": "epochs=VALUE",
@@ -38,6 +39,7 @@ LOGGINGS = {
     "hydra/job_logging": ("none", "stdout", "disabled"),
     "hydra/hydra_logging": ("none", "default", "disabled"),
 }  # the options of Hydra's logs that write no file
+YAML_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")  # a folder of YAML files follows
 RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
 
 
@@ -66,8 +68,23 @@ def check_arguments(arguments: Sequence[str]) -> None:
                 check_yaml(Path(folder))
     for flag, value in zip(arguments, [*arguments[1:], ""], strict=False):
         name, _, within = flag.partition("=")
-        if name in ("--config-dir", "-cd", "--config-path", "-cp"):
+        if name in YAML_FLAGS:
             check_yaml(Path(within or value))
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the home folder in place of `~` where they name a folder of YAML files."""
+    new = []
+    for flag, argument in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if flag in YAML_FLAGS:
+            argument = at_home(argument)
+        elif equals and name in YAML_FLAGS:
+            argument = f"{name}={at_home(value)}"
+        elif name == "hydra.searchpath":
+            argument = re.sub(r"(?<=file://)~[^/,\]'\"]*", lambda match: at_home(match[0]), argument)
+        new.append(argument)
+    return new
 
 
 def quoted(argument: str) -> str:

@@ -19,10 +19,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app.arguments import check_arguments, quoted, task_overrides
+from vae_lightning.app.arguments import check_arguments, expanded, quoted, task_overrides
 from vae_lightning.app.config import CONF
 from vae_lightning.app.launch import numbered, sweep_overrides
 from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.app.places import settled
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing
 from vae_lightning.runs.lock import is_first_process
@@ -40,6 +41,7 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
         with answered():
             os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
+            sys.argv[1:] = expanded(sys.argv[1:])
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
@@ -89,7 +91,7 @@ def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     hydra_cfg = HydraConfig.get()
     try:
         with unfailing():  # also in the worker of a launcher, where `answered` does not run
-            return task(cfg)
+            return task(settled(cfg))
     except Exception as error:
         mistake = as_user_error(error, [])
         if mistake is None:

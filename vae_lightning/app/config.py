@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import CONF, check_groups
 from vae_lightning.app.naming import job_name
+from vae_lightning.app.places import FOLDERS, LATE, check_file_names
 from vae_lightning.errors import ConfigError, nearest, shown
 from vae_lightning.rules import FLAG, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
@@ -29,7 +30,6 @@ FOLDERS_OF_RUNS = Rule(
     ),
 )
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "auto")
-FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")
 RULES: dict[str, Rule] = {
     "seed": SEED,
     "epochs": whole(1),
@@ -58,9 +58,6 @@ RULES: dict[str, Rule] = {
 }
 
 
-LATE = ("callbacks", "logger", "trainer")  # what is built once the run folder is claimed
-
-
 def number_as_name(value: Any) -> str:
     """How to say a name that Hydra reads as a number."""
     return f"; quote a name that is a number: \"'{value}'\"" if is_number(value) else ""
@@ -85,6 +82,7 @@ def check(cfg: DictConfig) -> None:
         if (value := OmegaConf.select(cfg, key)) is not None:
             raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
+    check_file_names(cfg)
     if (said := cfg.trainer.get("max_epochs", cfg.epochs)) != cfg.epochs:
         raise ConfigError(
             f"trainer.max_epochs={shown(said)}: the number of epochs is another key, epochs={shown(said)}"

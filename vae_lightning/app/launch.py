@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
+from vae_lightning.runs.place import at_home
 
 
 class Quiet(Callback):
@@ -115,3 +116,4 @@ def scratch() -> str:
 
 
 OmegaConf.register_new_resolver("scratch", scratch, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("at_home", lambda path: at_home(str(path)), replace=True)

@@ -22,6 +22,7 @@ from vae_lightning import checkpoint
 from vae_lightning.app import older
 from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
+from vae_lightning.app.places import check_said, settled
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import say
@@ -40,7 +41,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
 
     def composed(words: Sequence[str]) -> DictConfig:
-        cfg = composed_with(saved, overrides(run, words))
+        cfg = settled(composed_with(saved, overrides(run, words)))
         cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
         check(cfg)
         check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
@@ -59,6 +60,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
             f"resume={run.path}: it would not be the same run ({shown}); leave that out, or allow it by name: "
             f"allow_drift=[{named}]"
         )
+    check_said(plain(cfg), said)
     if cfg.epochs < run.epochs_done:
         raise ConfigError(f"epochs={cfg.epochs}: {run.path} has already done {run.epochs_done}; ask for more")
     return cfg

@@ -91,8 +91,8 @@ def description(trainer: pl.Trainer) -> str:
 
 
 def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
-    """`dirpath`, or the trainer's `default_root_dir`."""
-    return Path(trainer.default_root_dir if dirpath is None else dirpath)
+    """`dirpath` with the home folder in place of `~`, or the trainer's `default_root_dir`."""
+    return Path(trainer.default_root_dir if dirpath is None else dirpath).expanduser()
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path | None:

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 from os import PathLike
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -43,7 +42,7 @@ class GracefulStop(pl.Callback):
     ) -> None:
         if self._received is not None and not trainer.is_last_batch:
             if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-                folder = Path(self.dirpath) if self.dirpath else run_dir(trainer, None) / CHECKPOINTS
+                folder = run_dir(trainer, self.dirpath or None) / ("" if self.dirpath else CHECKPOINTS)
                 trainer.save_checkpoint(folder / self.filename)
             self._stop(trainer)
 
