@@ -16,11 +16,10 @@ from vae_lightning.runs.place import check_writable
 
 COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
 COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
-TEXTS = ("checkpoint", "data_dir", "protocol")
-RULES = {"run": FOLDERS_OF_RUNS} | {name: whole(1) for name in COUNTS}
+RULES = {"run": FOLDERS_OF_RUNS, "split": one_of(("test", "val", "train"))} | {name: whole(1) for name in COUNTS}
 RULES |= {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
-RULES |= {"split": one_of(("test", "val", "train"))} | dict.fromkeys(TEXTS, optional(TEXT))
+RULES |= {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from sweeps import make_run
 
 from vae_lightning import evaluate, montage, report, train
-from vae_lightning.app import fit, places
+from vae_lightning.app import find, fit, places
 from vae_lightning.app.arguments import expanded
 from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.data import MNISTDataModule
@@ -103,7 +103,7 @@ def test_the_page_of_a_sweep_deletes_its_own_temporary_files_only(tmp_path):
 
 def test_a_run_below_the_home_folder_is_in_one_place(ask, tmp_path):
     """`project_dir='~/runs'`: the run was split between ./~/runs and $HOME/runs."""
-    status, _, err = ask(*SHORT, "project_dir=~/runs", "group=g", "name=a", "date_prefix=false")
+    status, _, err = ask(*SHORT, "project_dir='~/runs'", "group=g", "name=a", "date_prefix=false")
     assert status == 0, err
     assert list(Path().iterdir()) == []
     found = tmp_path / "home" / "runs" / "g" / "a"
@@ -117,9 +117,9 @@ def test_every_path_of_a_run_begins_at_the_home_folder(untrained, tmp_path):
     """Each key, also of parts, in a list, behind an environment variable, and of an older record."""
     ask, jobs = untrained
     home = str(tmp_path / "home")
-    words = ["+callbacks.curve_log.dirpath=~/curves", "callbacks.best.dirpath=~/best", "data.dir=~/data", "seed=3"]
-    words += ["logger=tensorboard", "logger.save_dir=~/tb", "+trainer.profiler._target_=lightning.pytorch.profilers.SimpleProfiler"]
-    words += ["+trainer.profiler.dirpath=~/profile"]
+    words = ["+callbacks.curve_log.dirpath=~/curves", "callbacks.best.dirpath='~/best'", "data.dir='~/data'", "seed=3"]
+    words += ["logger=tensorboard", "logger.save_dir='~/tb'", "+trainer.profiler.dirpath='~/profile'"]
+    words += ["+trainer.profiler._target_=lightning.pytorch.profilers.SimpleProfiler"]
     pytest.importorskip("tensorboard")
     status, _, err = ask(*TINY, *words, "save_dir=~/run")
     assert status == 0, err
@@ -139,7 +139,7 @@ def test_every_path_of_a_run_begins_at_the_home_folder(untrained, tmp_path):
 def test_a_sweep_below_the_home_folder_is_in_one_place(untrained, tmp_path):
     """Hydra makes the sweep's folder before the job sees its configuration."""
     ask, _ = untrained
-    status, _, err = ask("-m", *TINY, "project_dir=~/runs", "group=g", "seed=1,2")
+    status, _, err = ask("-m", *TINY, "project_dir='~/runs'", "group=g", "seed=1,2")
     assert status == 0, err
     assert list(Path().iterdir()) == []
     assert {path.name for path in (tmp_path / "home" / "runs").iterdir()} == {"g", "multirun"}
@@ -150,13 +150,12 @@ def test_the_other_commands_read_a_path_alike(ask, answer, run, tmp_path, monkey
     """evaluate, montage, report: run, a list of runs, checkpoint, output, data_dir."""
     home = tmp_path / "home"
     shutil.copytree(run, home / "run")
-    data = MNISTDataModule(mirrors=[])
-    monkeypatch.setattr(MNISTDataModule, "prepare_data", lambda self: read.append(self.root) or data.prepare_data())
     read: list[Path] = []
-    words = ["run=['~/run']", "checkpoint=~/run/checkpoints/last.ckpt", "data_dir=~/data", *FEW, "device=cpu"]
+    monkeypatch.setattr(MNISTDataModule, "prepare_data", lambda self: read.append(self.root))
+    words = ["run=['~/run']", "checkpoint='~/run/checkpoints/last.ckpt'", "data_dir=~/data", *FEW, "device=cpu"]
     status, _, err = answer(evaluate.main, *words)
     assert status == 0, err
-    assert answer(montage.main, "run=~/run", "output=~/sheet.png")[0] == 0
+    assert answer(montage.main, "run='~/run'", "output=~/sheet.png")[0] == 0
     assert answer(report.main, "~/run", "data_dir=~/data")[0] == 0
     assert set(read) == {home / "data"}
     assert (home / "sheet.png").is_file()
@@ -165,7 +164,7 @@ def test_the_other_commands_read_a_path_alike(ask, answer, run, tmp_path, monkey
 
 
 def test_words_with_a_tilde_that_are_no_paths_stay():
-    with_home = places.settled(config("name=~", "data.dir=~/d", "group=a~b"))
+    with_home = places.settled(config("name='~'", "data.dir='~/d'", "group='a~b'"))
     assert (with_home.name, with_home.group, with_home.data.dir) == ("~", "a~b", os.path.expanduser("~/d"))
 
 
@@ -177,18 +176,27 @@ def test_a_folder_of_nobody_is_refused(ask):
         "error: project_dir=~nobody-of-this-name/x: there is no user nobody-of-this-name; a folder of that name is "
         "./~nobody-of-this-name/x\n",
     )
-    assert ask("-m", *TINY, "project_dir=~nobody-of-this-name/x", "seed=1,2")[0] == 2
+    assert ask(*TINY, "project_dir='~nobody-of-this-name/x'")[2] == err
+    assert ask("-m", *TINY, "project_dir='~nobody-of-this-name/x'", "seed=1,2")[0] == 2
     assert list(Path().iterdir()) == []
     with pytest.raises(ConfigError, match="there is no user"):
         at_home("~nobody-of-this-name")
 
 
-def test_folders_of_yaml_files_begin_at_the_home_folder(monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        ("--config-dir=~/c", "--config-dir=/h/c"),
+        ("-cd ~/c --config-path ~", "-cd /h/c --config-path /h"),
+        ("hydra.searchpath=[file://~/c,pkg://~x]", "hydra.searchpath=[file:///h/c,pkg://~x]"),
+        ("+callbacks.curve_log.dirpath=~/b", "+callbacks.curve_log.dirpath=/h/b"),
+        ("~callbacks.progress name=~ logger.name=~/x a=b~", "~callbacks.progress name=~ logger.name=~/x a=b~"),
+    ],
+)
+def test_a_tilde_without_quotes_is_the_home_folder(monkeypatch, words, read):
+    """Hydra reads no `~` without quotes, and takes that of --config-dir for a name."""
     monkeypatch.setenv("HOME", "/h")
-    words = ["--config-dir=~/c", "-cd", "~/c", "--config-path", "~", "hydra.searchpath=[file://~/c,pkg://~x]", "a=~/b"]
-    assert expanded(words) == [
-        "--config-dir=/h/c", "-cd", "/h/c", "--config-path", "/h", "hydra.searchpath=[file:///h/c,pkg://~x]", "a=~/b",
-    ]  # fmt: skip
+    assert " ".join(expanded(words.split())) == read
 
 
 def test_callbacks_of_a_python_program_begin_at_the_home_folder(monkeypatch):
@@ -199,41 +207,50 @@ def test_callbacks_of_a_python_program_begin_at_the_home_folder(monkeypatch):
 # --- C3: which run resume=auto goes on with --------------------------------------------------------------------------
 
 
-def interrupt(folder: Path, started: str) -> None:
-    """Makes a run look interrupted, with another start."""
+def interrupted(folder: Path, day: int) -> None:
+    """A run that was interrupted on a day of November, with a checkpoint."""
+    make_run(folder, "data.mirrors=[]", status="interrupted")
     meta = json.loads((folder / "run_meta.json").read_text())
-    meta |= {"status": "interrupted", "epochs_done": 0, "started": started}
-    (folder / "run_meta.json").write_text(json.dumps(meta))
+    (folder / "run_meta.json").write_text(json.dumps({**meta, "epochs_done": 0, "started": f"2026-11-0{day}"}))
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "checkpoints" / "last.ckpt").write_text("of no use")
 
 
-def test_auto_goes_on_with_the_run_that_was_said(untrained):
+def test_auto_goes_on_with_the_run_that_was_said(tmp_path):
     """`resume=auto` with date_prefix=false took the last in the alphabet, whatever `name` said."""
-    ask, jobs = untrained
-    jobs.clear()
     for name, day in (("alpha", 3), ("zeta", 1), ("mid", 2)):
-        made = make_run(Path("outputs", "g", name), "data.mirrors=[]", status="interrupted", started=f"2026-11-0{day}")
-        (made / "checkpoints").mkdir(exist_ok=True)
-        (made / "checkpoints" / "last.ckpt").write_text("of no use")
-    words = ["group=g", "date_prefix=false", "resume=auto", *NO_NETWORK]
-    for more, found in (((), "alpha"), (("name=zeta",), "zeta"), (("name=mid",), "mid")):
-        status, _, err = ask(*words, *more)
-        assert status == 0, err
-        assert jobs.pop().folder.name == found
-    assert ask(*words, "name=other")[0] == 0
-    assert jobs.pop().resumes is None
+        interrupted(tmp_path / "g" / name, day)
+
+    def auto(name: str, **said: bool) -> Path | None:
+        cfg = config(f"project_dir={tmp_path}", "group=g", f"name={name}", "date_prefix=false", "resume=auto")
+        run = find.find(cfg, **said)
+        return run and run.path
+
+    assert auto("seed42") == tmp_path / "g" / "alpha"
+    assert auto("zeta", is_named=True) == tmp_path / "g" / "zeta"
+    assert auto("mid", is_named=True) == tmp_path / "g" / "mid"
+    assert auto("other", is_named=True) is None
 
 
-def test_auto_looks_into_the_save_dir(untrained):
+def test_auto_looks_into_the_save_dir(tmp_path):
     """`save_dir=X resume=auto` went on with another run of the group."""
-    ask, jobs = untrained
-    for folder in (Path("outputs", "g", "a"), Path("mine")):
-        made = make_run(folder, "data.mirrors=[]", status="interrupted")
-        (made / "checkpoints").mkdir(exist_ok=True)
-        (made / "checkpoints" / "last.ckpt").write_text("of no use")
-    assert ask("group=g", "save_dir=mine", "resume=auto", *NO_NETWORK)[0] == 0
-    assert jobs.pop().resumes.path == Path("mine")
-    assert ask("group=g", "save_dir=new", "resume=auto", *NO_NETWORK)[0] == 0
-    assert (jobs[-1].folder, jobs.pop().resumes) == (Path("new"), None)
+    for folder in (tmp_path / "g" / "a", tmp_path / "mine"):
+        interrupted(folder, 1)
+
+    def auto(save_dir: Path) -> Path | None:
+        run = find.find(config(f"project_dir={tmp_path}", "group=g", f"save_dir={save_dir}", "resume=auto"))
+        return run and run.path
+
+    assert auto(tmp_path / "mine") == tmp_path / "mine"
+    assert auto(tmp_path / "new") is None
+
+
+def test_a_run_in_a_save_dir_may_be_asked_for_again(ask):
+    """A second `save_dir=X resume=auto` has nothing to do; it found no run, and refused the folder of its own."""
+    words = [*SHORT, "save_dir=mine", "resume=auto"]
+    assert ask(*words)[0] == 0
+    status, out, err = ask(*words)
+    assert (status, out, err) == (0, "mine: completed, nothing to do\n", "")
 
 
 # --- C5: links in the run folder of a stranger -----------------------------------------------------------------------
@@ -247,29 +264,28 @@ def victim(tmp_path) -> Path:
     return tmp_path / "mine"
 
 
-@pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("name", [".lock", "curves/train_log.csv", "checkpoints/last.ckpt.sha256", "tb/hparams.yaml"])
-def test_a_linked_file_of_a_run_that_is_resumed(ask, run, victim, name, there):
-    """The victim of `.lock` was truncated and got a process number."""
-    target = victim / ("thesis.txt" if there else "new.txt")
-    (run / name).parent.mkdir(exist_ok=True)
-    (run / name).unlink(missing_ok=True)
-    (run / name).symlink_to(target)
-    before = content(victim)
+def test_a_stranger_s_run_is_not_resumed_through_a_link(ask, run, victim):
+    """The command: the victim of `.lock` was truncated and got a process number, and the run was trained."""
+    (run / ".lock").unlink(missing_ok=True)
+    (run / ".lock").symlink_to(victim / "thesis.txt")
     status, _, err = ask(f"resume={run}", "epochs=3", "allow_drift=[epochs]")
-    assert status == 6
-    assert f"{run / name}: a link" in err
-    assert content(victim) == before
+    assert (status, f"{run / '.lock'}: a link out of the run folder, to /" in err) == (6, True), err
+    assert content(victim) == {"thesis.txt": b"three years of work"}
 
 
-@pytest.mark.parametrize("name", ["curves", "checkpoints", "samples", "reconstructions", "tensorboard", "wandb"])
-def test_a_linked_folder_of_a_run_that_is_resumed(ask, run, victim, name):
-    """The curves, checkpoints and pictures of the resumed run went to the link's target."""
-    shutil.rmtree(run / name, ignore_errors=True)
-    (run / name).symlink_to(victim)
-    status, _, err = ask(f"resume={run}", "epochs=3", "allow_drift=[epochs]")
-    assert status == 6
-    assert f"{run / name}: a link out of the run folder, to {victim}; nothing is written through it" in err
+FILES = [".lock", "curves/train_log.csv", "checkpoints/last.ckpt.sha256", "tensorboard/hparams.yaml"]
+FOLDERS = ["curves", "checkpoints", "samples", "reconstructions", "traversals", "tensorboard", "wandb", "evaluation"]
+
+
+@pytest.mark.parametrize("target", ["thesis.txt", "new.txt", "."])
+@pytest.mark.parametrize("name", [*FILES, *FOLDERS])
+def test_no_link_leads_out_of_a_run_that_is_continued(tmp_path, victim, name, target):
+    """A file or folder of the run is a link: its target, which may not exist, was written or truncated."""
+    link = tmp_path / "run" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim / target)
+    with pytest.raises(FolderError, match="a link out of the run folder"), owned(tmp_path / "run"):
+        pytest.fail("the run begins")
     assert content(victim) == {"thesis.txt": b"three years of work"}
 
 
@@ -394,7 +410,7 @@ def test_a_resume_says_again_what_it_writes_elsewhere(tmp_path):
     outside = {"run_dir": "/r", "callbacks": {"curve_log": {"dirpath": "/e"}, "last": {"dirpath": "/r/checkpoints"}}}
     places.check_said(outside, ["+callbacks.curve_log.dirpath=/e"])
     places.check_said(outside, ["callbacks.curve_log={dirpath:/e}"])
-    with pytest.raises(CheckpointError, match="say callbacks.curve_log.dirpath=/e again"):
+    with pytest.raises(CheckpointError, match=r"say callbacks\.curve_log\.dirpath=/e again"):
         places.check_said(outside, ["callbacks.last.dirpath=/e", "callbacks.curve_logs=1"])
 
 
@@ -408,8 +424,8 @@ def test_a_resume_says_again_what_it_writes_elsewhere(tmp_path):
         "+callbacks.epoch_weights.prefix=../../x",
         "callbacks.last.filename='..\\\\x'",
         "callbacks.last.filename=${project_dir}/../x",
-        "logger={_target_:lightning.pytorch.loggers.CSVLogger,save_dir:.,name:../../x}",
-        "logger={_target_:lightning.pytorch.loggers.CSVLogger,save_dir:.,version:../x}",
+        "+logger={_target_:lightning.pytorch.loggers.CSVLogger,save_dir:.,name:../../x}",
+        "+logger={_target_:lightning.pytorch.loggers.CSVLogger,save_dir:.,version:../x}",
         "+trainer.profiler={_target_:lightning.pytorch.profilers.SimpleProfiler,filename:../../x}",
     ],
 )
@@ -445,7 +461,8 @@ def test_a_sheet_that_cannot_be_written_leaves_the_old_one(answer, run, monkeypa
 
     monkeypatch.setattr(Image.Image, "save", full)
     status, _, err = answer(montage.main, f"run={run}", "columns=1")
-    assert (status, err) == (6, f"error: {run}/samples_montage.png: No space left on device; make room, or choose another folder\n")
+    said = "No space left on device; make room, or choose another folder"
+    assert (status, err) == (6, f"error: {run}/samples_montage.png: {said}\n")
     assert (run / "samples_montage.png").read_bytes() == before
     assert not list(run.glob(".*.tmp"))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from vae_lightning.app.places import NO_PATHS
 from vae_lightning.app.trust import check_yaml
 from vae_lightning.errors import ConfigError, shown
 from vae_lightning.runs.place import at_home
@@ -73,14 +74,14 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the home folder in place of `~` where they name a folder of YAML files."""
+    """The arguments with the home folder in place of `~`, which Hydra reads only between quotes."""
     new = []
     for flag, argument in zip(["", *arguments], arguments, strict=False):
-        name, equals, value = argument.partition("=")
+        name, _, value = argument.partition("=")
         if flag in YAML_FLAGS:
             argument = at_home(argument)
-        elif equals and name in YAML_FLAGS:
-            argument = f"{name}={at_home(value)}"
+        elif value.startswith("~") and name.rpartition(".")[2] not in NO_PATHS:
+            argument = f"{name}={at_home(value, shown(argument))}"
         elif name == "hydra.searchpath":
             argument = re.sub(r"(?<=file://)~[^/,\]'\"]*", lambda match: at_home(match[0]), argument)
         new.append(argument)

@@ -68,8 +68,8 @@ def late_leaves(config: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def outside(config: Mapping[str, Any]) -> dict[str, str]:
     """{key: folder} of the folders outside of the run folder that the parts of a resolved configuration write into."""
-    home = os.path.realpath(str(config.get("run_dir")))
-    folders = {key: os.path.realpath(value) for key, value in late_leaves(config, FOLDER_NAMES)}
+    home = os.path.abspath(str(config.get("run_dir")))
+    folders = {key: os.path.abspath(value) for key, value in late_leaves(config, FOLDER_NAMES)}
     return {key: folder for key, folder in folders.items() if not f"{folder}/".startswith(f"{home}/")}
 
 
