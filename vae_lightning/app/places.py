@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.errors import CheckpointError, ConfigError, shown
-from vae_lightning.runs.configuration import among, key_of, leaves
+from vae_lightning.runs.configuration import leaves
 from vae_lightning.runs.place import at_home
 
 FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")  # the keys that may read an environment variable
@@ -73,14 +73,14 @@ def outside(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: folder for key, folder in folders.items() if not f"{folder}/".startswith(f"{home}/")}
 
 
-def check_said(config: Mapping[str, Any], words: Sequence[str]) -> None:
-    """Raises CheckpointError for a folder outside of a run that is resumed, unless one of the `words` names its key.
+def check_said(config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raises CheckpointError for a folder outside of a run that is resumed, unless the command `asked` for it, too.
 
-    The record of the run may be that of a stranger.
+    The record of the run may be that of a stranger. Both configurations are resolved, in the same run folder.
     """
-    said = [key_of(word) for word in words]
+    said = outside(asked)
     for key, folder in outside(config).items():
-        if not any(among(key, [word]) for word in said):
+        if said.get(key) != folder:
             raise CheckpointError(
-                f"resume={config['run_dir']}: it also writes into {folder}; to allow that, say {key}={folder} again"
+                f"resume={config['run_dir']}: it also writes into {folder}; to allow that, say ++{key}={folder}"
             )

@@ -60,7 +60,9 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
             f"resume={run.path}: it would not be the same run ({shown}); leave that out, or allow it by name: "
             f"allow_drift=[{named}]"
         )
-    check_said(plain(cfg), said)
+    mine = asked.copy()
+    mine.run_dir = cfg.run_dir
+    check_said(plain(cfg), plain(mine))
     if cfg.epochs < run.epochs_done:
         raise ConfigError(f"epochs={cfg.epochs}: {run.path} has already done {run.epochs_done}; ask for more")
     return cfg

@@ -45,9 +45,9 @@ def own_file(path: str | os.PathLike, flags: int) -> int:
 
 def check_links(folder: Path, names: Sequence[str] | None = None) -> None:
     """Raises FolderError for a link that leads out of a run folder. `names`: only the folders of these names in it."""
-    home = os.path.realpath(folder)
-    for path in links(folder) if names is None else (link for name in names for link in links(folder / name)):
-        if os.path.commonpath([home, os.path.realpath(path)]) != home:
+    home = folder.resolve()
+    for path in links(home) if names is None else (link for name in names for link in links(home / name)):
+        if not Path(os.path.realpath(path)).is_relative_to(home):
             raise FolderError(
                 f"{path}: a link out of the run folder, to {shown(os.readlink(path))}; nothing is written through it: "
                 "put a folder or file in its place"
