@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -192,6 +193,14 @@ def test_a_folder_of_nobody_is_refused(ask):
     assert list(Path().iterdir()) == []
     with pytest.raises(ConfigError, match="there is no user"):
         at_home("~nobody-of-this-name")
+
+
+@pytest.mark.parametrize("key", ["project_dir", "save_dir", "data.dir", "resume"])
+@pytest.mark.parametrize("address", ["file:///tmp/x", "s3://bucket/runs", "memory:/x"])
+def test_an_address_is_no_folder(key, address):
+    """Lightning reads it as an address, and the program as a folder called `file:`."""
+    with pytest.raises(ConfigError, match=rf"{re.escape(key)}={address}: must be a folder of this machine"):
+        places.settled(config(f"{key}='{address}'"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The paths of a configuration: `~` is read once, file names stay in their folder, other folders are known by name."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath, PureWindowsPath
@@ -23,13 +24,16 @@ NO_PATHS = ("group", "name", "project", "entity", "tags", "pattern")
 def settled(cfg: DictConfig) -> DictConfig:
     """The configuration itself, each path in it with the home folder in place of `~`.
 
-    Raises ConfigError where the user after `~` does not exist.
+    Raises ConfigError where the user after `~` does not exist, and for the address of a folder on another machine:
+    Lightning would write there, and the rest of the program here.
     """
     for key, value in leaves(OmegaConf.to_container(cfg)):
         if key.rpartition(".")[2] in NO_PATHS:
             continue
         value = known(cfg, key, value) if key in FOLDERS else value
         items = value if isinstance(value, list) else [value]
+        if key in FOLDERS and re.match(r"\w{2,}:/", str(value)):
+            raise ConfigError(f"{key}={shown(value)}: must be a folder of this machine, not an address")
         whole = [at_home(item, f"{key}={shown(item)}") if is_at_home(item) else item for item in items]
         if whole != items:
             OmegaConf.update(cfg, key, whole if isinstance(value, list) else whole[0])
