@@ -425,20 +425,20 @@ def test_a_linked_evaluation_folder_is_refused_before_anything_is_measured(answe
 def test_a_folder_of_the_users_own_is_allowed_and_recorded(ask, tmp_path):
     """`callbacks.curve_log.dirpath=/elsewhere`: the record says so, and a resume asks for it again."""
     there = tmp_path / "elsewhere"
-    words = [f"+callbacks.curve_log.dirpath={there}", "callbacks.last.dirpath=mine"]
+    words = [f"+callbacks.curve_log.dirpath={there}", "callbacks.best.dirpath=mine"]
     status, _, err = ask(*SHORT, *words, "save_dir=run")
     assert status == 0, err
     assert (there / "curves" / "train_log.csv").is_file()
     record = json.loads(Path("run", "run_meta.json").read_text())
     assert record["outside"] == {
         "callbacks.curve_log.dirpath": str(there),
-        "callbacks.last.dirpath": str(Path("mine").resolve()),
+        "callbacks.best.dirpath": str(Path("mine").resolve()),
     }
     status, _, err = ask("resume=run", "epochs=2", "allow_drift=[epochs]")
     assert (status, err.count("\n")) == (4, 1)
     again = f"++callbacks.curve_log.dirpath={there}"
     assert f"it also writes into {there}; to allow that, say {again}\n" in err
-    status, _, err = ask("resume=run", "epochs=2", "allow_drift=[epochs]", again, "callbacks.last.dirpath=mine")
+    status, _, err = ask("resume=run", "epochs=2", "allow_drift=[epochs]", again, "callbacks.best.dirpath=mine")
     assert (status, err.count("error")) == (0, 0), err
     assert len((there / "curves" / "train_log.csv").read_text().splitlines()) == 3
 
