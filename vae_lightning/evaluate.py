@@ -12,13 +12,13 @@ from vae_lightning.output import say
 from vae_lightning.rules import one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
 from vae_lightning.runs.named import named
+from vae_lightning.runs.place import check_writable
 
 COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
 COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
-RULES = {"run": FOLDERS_OF_RUNS}
-RULES |= {name: whole(1) for name in COUNTS} | {"num_images": optional(whole(1)), "allow_targets": WORDS}
+RULES = {"run": FOLDERS_OF_RUNS, "split": one_of(("test", "val", "train"))} | {name: whole(1) for name in COUNTS}
+RULES |= {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
-RULES |= {"split": one_of(("test", "val", "train"))}
 RULES |= {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
@@ -40,7 +40,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def evaluate_run(folder: Path, cfg: DictConfig) -> None:
-    """Measures one run, writes evaluation.json and figures into its folder, and prints the table."""
+    """Measures one run that can be written to, prints the table, and writes evaluation.json and figures."""
     from vae_lightning.app import restore
     from vae_lightning.evaluation import measure, summary
     from vae_lightning.evaluation.result import read, write
@@ -57,11 +57,12 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)
     module.model.check(x)
     source = restore.source(run, path, data, cfg.split, cfg.seed)
+    check_writable(run.path, EVALUATION, FIGURES)
     measured = measure.measure(module.model, x, source, cfg.num_samples, list(cfg.curve), cfg.rows)
     measured.results.extend(measure.estimated(estimate, module.model, x, source) for estimate in slower)
+    say(summary.table(measured))
     write(run, old, measured.results)
     summary.figures(measured, run.path / FIGURES)
-    say(summary.table(measured))
     say(f"in the run folder: {EVALUATION}, {FIGURES}/*.png")
 
 

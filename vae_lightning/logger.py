@@ -38,7 +38,7 @@ class Wandb(WandbLogger):
         tags: Sequence[str] | str = (),
         group: str | None = None,
     ) -> None:
-        mode = self.check_ready(mode)
+        mode, save_dir = self.check_ready(mode), os.path.expanduser(save_dir)
         import wandb
 
         labels = tags.split(",") if isinstance(tags, str) else list(tags)

@@ -32,7 +32,7 @@ def montage(cfg: DictConfig) -> None:
         raise ConfigError(f"pattern={cfg.pattern}: {error}; such as epoch_*.png") from error
     if not paths:
         raise ConfigError(f"pattern={cfg.pattern}: {folder} holds no such picture")
-    output = Path(cfg.output or run / f"{cfg.folder}_montage.png")
+    output = Path(cfg.output or run / f"{folder.name}_montage.png")
     if cfg.output:
         check_output(output)
     save(sheet(paths, cfg.columns, cfg.labels, cfg.font_size), output)

@@ -12,6 +12,7 @@ from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
 from vae_lightning.runs.files import LATEST
 from vae_lightning.runs.named import folders_of, is_run
+from vae_lightning.runs.place import at_home
 
 USAGE = """usage: python -m vae_lightning.report DIR... [data_dir=DIR] [allow_targets=[PACKAGE.]]
 
@@ -59,7 +60,8 @@ def asked(arguments: Sequence[str]) -> tuple[list[Path], str | None, list[str]]:
     places = [folder for word in words for folder in folders_of(word) or [Path(word)]]
     folders = [folder for folder in places if len(places) == 1 or not folder.is_file()]  # `*` finds pages, too
     packages = values.get("allow_targets", "").strip("[]").split(",")
-    return list(dict.fromkeys(folders)), values.get("data_dir"), [name.strip() for name in packages if name.strip()]
+    data_dir = at_home(values["data_dir"]) if "data_dir" in values else None
+    return list(dict.fromkeys(folders)), data_dir, [name.strip() for name in packages if name.strip()]
 
 
 def main() -> None:

@@ -185,13 +185,6 @@ def test_data_that_can_be_read_only_once_are_left_to_the_training(fit, name):
         fit(LOOKING[name](), DataLoader(Once(), batch_size=4), loader())
 
 
-def test_the_mean_of_data_without_an_end_needs_a_length(fit):
-    endless = lambda: DataLoader(Stream(), batch_size=4)  # noqa: E731
-    fit(OutputBias("decoder.0.bias"), endless(), max_steps=-1, max_epochs=1, limit_train_batches=3)
-    with pytest.raises(ConfigError, match="OutputBias: the training set has no length; give the trainer limit_train"):
-        fit(OutputBias("decoder.0.bias"), endless(), max_steps=-1, max_epochs=1)
-
-
 @pytest.mark.parametrize("images", [X * 2 - 1, X * 255])
 def test_the_log_odds_of_images_outside_the_unit_interval_are_refused(fit, images):
     with pytest.raises(ConfigError, match=r"OutputBias: the images range over \[.*scale the images to \[0, 1\]"):

@@ -8,8 +8,10 @@ from typing import Any, NoReturn
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
+from vae_lightning.app.places import NO_PATHS
 from vae_lightning.app.trust import check_yaml
 from vae_lightning.errors import ConfigError, did_you_mean, shown
+from vae_lightning.runs.place import at_home
 
 FLAGS = {
     "--epochs": "epochs=VALUE",
@@ -39,6 +41,7 @@ LOGGINGS = {
     "hydra/job_logging": ("none", "stdout", "disabled"),
     "hydra/hydra_logging": ("none", "default", "disabled"),
 }  # the options of Hydra's logs that write no file
+YAML_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")  # a folder of YAML files follows
 RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
 
 
@@ -67,7 +70,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
                 check_yaml(Path(folder))
     for flag, value in zip(arguments, [*arguments[1:], ""], strict=False):
         name, _, within = flag.partition("=")
-        if name in ("--config-dir", "-cd", "--config-path", "-cp"):
+        if name in YAML_FLAGS:
             check_yaml(Path(within or value))
 
 
@@ -95,6 +98,21 @@ def in_order(arguments: Sequence[str]) -> list[str]:
 def refuse(message: str) -> NoReturn:
     """Raises ConfigError in place of argparse's usage."""
     raise ConfigError(f"{message.removeprefix('argument ')}; --hydra-help shows all flags")
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the home folder in place of `~`, which Hydra reads only between quotes."""
+    new = []
+    for flag, argument in zip(["", *arguments], arguments, strict=False):
+        name, _, value = argument.partition("=")
+        if flag in YAML_FLAGS:
+            argument = at_home(argument)
+        elif value.startswith("~") and name.rpartition(".")[2] not in NO_PATHS:
+            argument = f"{name}={at_home(value, shown(argument))}"
+        elif name == "hydra.searchpath":
+            argument = re.sub(r"(?<=file://)~[^/,\]'\"]*", lambda match: at_home(match[0]), argument)
+        new.append(argument)
+    return new
 
 
 def quoted(argument: str) -> str:

@@ -21,10 +21,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae_lightning.app import composing, stopping
-from vae_lightning.app.arguments import check_arguments, in_order, quoted, task_overrides
+from vae_lightning.app.arguments import check_arguments, expanded, in_order, quoted, task_overrides
 from vae_lightning.app.config import CONF
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.app.places import settled
 from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing, warn
@@ -47,6 +48,7 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
         with answering("stopped by {}".format), answered():
             os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
+            sys.argv[1:] = expanded(sys.argv[1:])
             if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
@@ -80,18 +82,17 @@ def answered() -> Iterator[None]:
         sys.exit(mistake.status if mistake else 1)
 
 
-def of_sweep(error: BaseException) -> Exception:
+def of_sweep(error: Exception | SweepStopped) -> Exception:
     """The error that ends the command: a signal that stopped the sweep comes before an error of one of its jobs."""
     try:
         left = stopping.ended()
     except Interrupted as stop:
         return stop
-    if isinstance(error, SweepStopped):
-        error = error.args[0]
-        tell(error)
-    if isinstance(error, Interrupted) and left:
+    ends = error.signal if isinstance(error, SweepStopped) else error
+    if isinstance(ends, Interrupted) and left:
+        tell(ends)
         say(left, error=True)
-    return error
+    return ends
 
 
 def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -112,7 +113,7 @@ def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     """The result of a task. A user's mistake is told at once; it ends a single run."""
     try:
         with unfailing():  # also in the worker of a launcher, where `answered` does not run
-            return task(cfg)
+            return task(settled(cfg))
     except Exception as error:
         mistake = as_user_error(error, [])
         if mistake is None:

@@ -14,6 +14,7 @@ from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.environment import check_environment
 from vae_lightning.app.groups import CONF, check_groups
 from vae_lightning.app.naming import job_name
+from vae_lightning.app.places import LATE, check_file_names
 from vae_lightning.errors import ConfigError, nearest, shown
 from vae_lightning.rules import FLAG, PRECISION, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
@@ -60,9 +61,6 @@ RULES: dict[str, Rule] = {
 }
 
 
-LATE = ("callbacks", "logger", "trainer")  # what is built once the run folder is claimed
-
-
 def number_as_name(value: Any) -> str:
     """How to say a name that Hydra reads as a number."""
     return f"; quote a name that is a number: \"'{value}'\"" if is_number(value) else ""
@@ -83,6 +81,7 @@ def check(cfg: DictConfig) -> None:
         if (value := OmegaConf.select(cfg, key)) is not None:
             raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
+    check_file_names(cfg)
     if (said := cfg.trainer.get("max_epochs", cfg.epochs)) != cfg.epochs:
         raise ConfigError(
             f"trainer.max_epochs={shown(said)}: the number of epochs is another key, epochs={shown(said)}"

@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
+from vae_lightning.app.places import FOLDERS
 from vae_lightning.errors import ConfigError, shown
 from vae_lightning.runs.configuration import leaves
 
-FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")  # of the main job
 OF_COMMANDS = ("run", "runs", "folder", "output", "checkpoint", "data_dir", "hydra.sweep.dir")  # of the other commands
 _closed: list["Closed"] = []  # the values that are being looked at
 

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app import older
 from vae_lightning.app.config import CONF
+from vae_lightning.app.places import outside, settled
 from vae_lightning.app.trust import located
 from vae_lightning.pages.run.facts import yaml_text
 from vae_lightning.parts import facts
@@ -27,12 +28,14 @@ NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "d
 def facts_of(config: Mapping[str, Any], choices: Mapping[str, Any], parts: Mapping[str, object]) -> dict[str, Any]:
     """The facts that go into the record of a run.
 
-    {"choices": {"loss": "bce", ...}, "changed": [[key, value, default], ...], "parts": {"loss": {"class", ...}, ...}}.
-    `choices` are Hydra's, `parts` are the objects or their classes.
+    {"choices": {"loss": "bce", ...}, "changed": [[key, value, default], ...], "parts": {"loss": {"class", ...}, ...},
+    "outside": {key: folder, ...}}. `choices` are Hydra's, `parts` are the objects or their classes; `outside` holds the
+    folders outside of the run folder that parts may write into.
     """
     return {
         "choices": {group: str(choices[group]) for group in GROUPS if choices.get(group) is not None},
         "changed": changed(dict(config)),
+        "outside": outside(config),
         "parts": {name: facts_of_part(part, mapping(config.get(name))) for name, part in parts.items()},
     }
 
@@ -76,6 +79,6 @@ def defaults(config: Mapping[str, Any]) -> dict[str, Any] | None:
             with initialize_config_dir(str(CONF), version_base="1.3"):
                 cfg = compose("train", [])
         cfg.run_dir = mapping(config).get("run_dir", ".")
-        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+        return OmegaConf.to_container(settled(cfg), resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException):
         return None

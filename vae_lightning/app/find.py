@@ -1,6 +1,7 @@
 """Which run `resume` goes on with: the one that it names, or with `resume=auto` one of the job's group."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +11,7 @@ from vae_lightning.app.config import plain
 from vae_lightning.app.resume import is_place
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.runs.configuration import at, differences
+from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
 from vae_lightning.runs.run import COMPLETED, Run, open_run
 
@@ -17,11 +19,12 @@ AUTO = "auto"
 
 
 def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run | None:
-    """The run that `resume` names, or the one that `resume=auto` finds in the group. None: a new run.
+    """The run that `resume` names, or the one that `resume=auto` finds in the group or in `save_dir`. None: a new run.
 
     `auto` takes a run with the job's own configuration, and its name where the user gave one: the newest of those that
-    are not completed and have a checkpoint. In a sweep a completed run of that configuration comes first: the job is
-    done. Without a sweep any newest run that is not completed will do: `configuration` says how it differs.
+    are not completed and have a checkpoint. In a sweep or a `save_dir` a completed run of that configuration comes
+    first: the job is done. Without a sweep any newest run that is not completed will do: `configuration` says how it
+    differs.
     """
     if cfg.resume is None:
         return None
@@ -30,17 +33,17 @@ def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run
             return open_run(cfg.resume, key="resume")
         except ConfigError as error:
             raise CheckpointError(str(error)) from None
-    runs = newest_first(Path(cfg.project_dir) / cfg.group)
-    runs = [run for run in runs if not is_named or run.config.get("name") == cfg.name]
+    folders = [resolved(cfg.save_dir)] if cfg.save_dir else (Path(cfg.project_dir) / cfg.group).glob("*")
+    runs = [run for run in newest_first(folders) if not is_named or run.config.get("name") == cfg.name]
     unfinished = [run for run in runs if run.status != COMPLETED and run.last.is_file()]
-    done = [run for run in runs if in_sweep and run.status == COMPLETED]
+    done = [run for run in runs if (in_sweep or cfg.save_dir) and run.status == COMPLETED]
     found = next((run for run in (*done, *unfinished) if is_same(run, cfg)), None)
     return found if found or in_sweep else next(iter(unfinished), None)
 
 
-def newest_first(group: Path) -> list[Run]:
-    """The runs of a group that have a whole configuration, newest first."""
-    runs = [Run(folder) for folder in group.glob("*") if os.path.isdir(folder) and not folder.is_symlink()]
+def newest_first(folders: Iterable[Path]) -> list[Run]:
+    """The runs in some folders, as far as they have a whole configuration, newest first. Links are left out."""
+    runs = [Run(folder) for folder in folders if os.path.isdir(folder) and not folder.is_symlink()]
     return sorted((run for run in runs if not run.lacks), key=age, reverse=True)
 
 

@@ -22,7 +22,7 @@ from vae_lightning.output import say, warn
 from vae_lightning.runs.again import flags_of
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
-from vae_lightning.runs.run import RUNNING, Run, open_run
+from vae_lightning.runs.run import COMPLETED, RUNNING, Run, open_run
 
 
 def fit(job: Job) -> float:
@@ -133,7 +133,9 @@ def write_report(job: Job) -> None:
         return
     try:
         run = open_run(job.folder)
-        path, _ = write_page(run.completed if run.status == RUNNING else run, job.module, job.data)
+        if run.status == RUNNING:  # the page is written before the record says `completed`
+            vars(run).update(status=COMPLETED)
+        path, _ = write_page(run, job.module, job.data)
         say(f"open {path}")
     except Interrupted:
         raise

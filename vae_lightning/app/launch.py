@@ -22,6 +22,7 @@ from vae_lightning.app import stopping
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
+from vae_lightning.runs.place import at_home
 
 
 class Quiet(Callback):
@@ -107,3 +108,4 @@ def scratch() -> str:
 
 
 OmegaConf.register_new_resolver("scratch", scratch, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("at_home", lambda path: at_home(str(path)), replace=True)

@@ -22,11 +22,13 @@ from vae_lightning import checkpoint
 from vae_lightning.app import older
 from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
+from vae_lightning.app.places import check_said, settled
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import warn
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
 from vae_lightning.runs.files import PAGE
+from vae_lightning.runs.readings import sequence
 from vae_lightning.runs.run import COMPLETED, Run
 
 
@@ -41,7 +43,7 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
 
     def composed(words: Sequence[str]) -> DictConfig:
-        cfg = composed_with(saved, overrides(run, words))
+        cfg = settled(composed_with(saved, overrides(run, words)))
         cfg.run_dir, cfg.group, cfg.name = str(run.path), saved["group"], saved["name"]
         check(cfg)
         check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *asked.allow_targets])
@@ -60,6 +62,9 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
             f"resume={run.path}: it would not be the same run ({shown}); leave that out, or allow it by name: "
             f"allow_drift=[{named}]"
         )
+    mine = asked.copy()
+    mine.run_dir = cfg.run_dir
+    check_said(plain(cfg), plain(mine))
     if cfg.epochs < run.epochs_done:
         raise ConfigError(f"epochs={cfg.epochs}: {run.path} has already done {run.epochs_done}; ask for more")
     return cfg
@@ -127,7 +132,12 @@ def finished(run: Run, cfg: DictConfig) -> bool:
     """Whether nothing is left to do, or nothing can be done any more: test and report need the checkpoint."""
     trained = run.status == COMPLETED and run.epochs_done >= cfg.epochs
     reported = (run.path / PAGE).is_file() or not cfg.report
-    return trained and ((run.was_tested and reported) or not run.last.is_file())
+    return trained and ((was_tested(run) and reported) or not run.last.is_file())
+
+
+def was_tested(run: Run) -> bool:
+    """Whether the record of a run has metrics of its test."""
+    return bool(sequence(run.record.get("tested"))) or any(key.startswith("test") for key in run.metrics)
 
 
 def history(run: Run) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vae_lightning.errors import ConfigError
 from vae_lightning.pages.base.pictures import opened
+from vae_lightning.runs.atomic import atomically
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SOFTWARE, MADE_BY = 0x0131, "vae_lightning.montage"  # the Exif tag that names the program of a picture
@@ -57,7 +58,8 @@ def is_montage(path: Path) -> bool:
 
 
 def save(made: Image.Image, output: Path) -> None:
-    """Writes a sheet, with a mark that `is_montage` finds."""
+    """Writes a sheet atomically, with a mark that `is_montage` finds."""
     output.parent.mkdir(parents=True, exist_ok=True)
     made.getexif()[SOFTWARE] = MADE_BY
-    made.save(output, exif=made.getexif())
+    with atomically(output) as temporary:
+        made.save(temporary, format=Image.registered_extensions()[output.suffix.lower()], exif=made.getexif())

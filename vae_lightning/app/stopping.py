@@ -30,6 +30,10 @@ SECONDS = 0.5  # between two looks of a job at the file and at its parent
 class SweepStopped(BaseException):
     """Ends a sweep whose jobs run one by one in this process. It is no Exception, after which Hydra would go on."""
 
+    def __init__(self, signal: Interrupted) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
 
 @dataclass
 class Sweep:

@@ -110,12 +110,15 @@ def description(trainer: pl.Trainer) -> str:
 
 
 def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
-    """`dirpath`, or the trainer's `default_root_dir`. Raises ConfigError for a URL: the files are local ones."""
+    """`dirpath`, or the trainer's `default_root_dir`, with the home folder in place of `~`.
+
+    Raises ConfigError for a URL: the files are local ones.
+    """
     path = str(trainer.default_root_dir if dirpath is None else dirpath)
     if re.match(r"[A-Za-z][\w+.-]+:/", path):
         argument = "default_root_dir" if dirpath is None else "dirpath"
         raise ConfigError(f"{argument}={path}: the files go into a folder of this machine; give the callback a dirpath")
-    return Path(path)
+    return Path(path).expanduser()
 
 
 def steps_done(trainer: pl.Trainer) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,17 @@ def write_text(path: Path, text: str) -> None:
 def temporary_for(path: Path) -> Path:
     """A hidden path beside `path`. Its name is random: two containers on one disk may have the same process number."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def leftovers(folder: Path, names: str) -> Iterator[Path]:
+    """The temporary files in a folder of those files whose names match the regular expression `names`.
+
+    Subfolders and links are not looked into. The caller knows that nobody is writing one of these files.
+    """
+    ours = re.compile(rf"\.({names})\.[0-9a-f]{{8}}\.tmp")
+    if folder.is_dir() and not folder.is_symlink():
+        files = (path for path in folder.glob(".*.tmp") if ours.fullmatch(path.name))
+        yield from (path for path in files if path.is_file() and not path.is_symlink())
 
 
 def sync(path: Path) -> None:

@@ -10,6 +10,13 @@ LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
 SWEEPS, JOBS, MULTIRUN = "multirun", "jobs", "multirun.yaml"  # of a project, and of a sweep
 STOPPED = "stopped"  # of a sweep: the number of the signal that ends it
 
+OF_TRAINING = {
+    "": r"run_meta\.json|.*_epoch_\d{4,}\.pt",
+    CURVES: r"(train_log|latent_usage)\.csv|losses\.png",
+    CHECKPOINTS: r".*\.ckpt(\.previous)?(\.sha256)?",
+    **dict.fromkeys((RECONSTRUCTIONS, SAMPLES, TRAVERSALS), r"epoch_\d{4,}\.png"),
+}  # {folder: names} of the files that only a training writes, as regular expressions
+
 
 def epoch_picture(epoch: int) -> str:
     """The file name of the picture of an epoch: epoch_0012.png."""

@@ -9,10 +9,11 @@ from datetime import date
 from pathlib import Path
 
 from vae_lightning.errors import ConfigError, FolderError, shown
-from vae_lightning.runs.atomic import atomically, write_text
+from vae_lightning.runs.atomic import atomically, leftovers, write_text
 from vae_lightning.runs.contents import foreign
-from vae_lightning.runs.files import LATEST, LATEST_TEXT, RECORD
+from vae_lightning.runs.files import LATEST, LATEST_TEXT, OF_TRAINING, RECORD
 from vae_lightning.runs.lock import Lock, is_first_process
+from vae_lightning.runs.place import check_links
 from vae_lightning.runs.regular import content_of
 
 JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run the folder of the first process
@@ -142,19 +143,21 @@ def check_name(key: str, value: str) -> str:
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Locks the folder for this process until the block ends, and removes the temporary files of killed processes.
+    """Locks the folder for this process until the block ends, and removes the temporary files of killed trainings.
 
     In a distributed run the first process holds the lock, and the others share the folder. Raises CheckpointError where
-    another process holds the lock.
+    another process holds the lock, FolderError for a link that leads out of the folder.
     """
     if not is_first_process():
         yield
         return
+    check_links(folder)
     lock = Lock(folder)
     lock.take()
     try:
-        for leftover in folder.glob("**/.*.tmp"):
-            leftover.unlink(missing_ok=True)
+        for name, files in OF_TRAINING.items():
+            for leftover in leftovers(folder / name, files):
+                leftover.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

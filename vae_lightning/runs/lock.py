@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import CheckpointError
+from vae_lightning.runs.place import own_file
 
 try:
     import fcntl
@@ -27,8 +28,8 @@ class Lock:
         self._file: Any = None
 
     def take(self) -> None:
-        """Takes the lock. Raises CheckpointError where another process holds it."""
-        file = self.path.open("a+", encoding="utf-8")
+        """Takes the lock. Raises CheckpointError where another process holds it, FolderError where it is a link."""
+        file = os.fdopen(own_file(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+", encoding="utf-8")
         if fcntl is not None:
             try:
                 for _ in range(5):  # a process that only asks `held` holds the lock for a moment
@@ -45,9 +46,10 @@ class Lock:
                 raise CheckpointError(f"{self.path.parent}: in use by process {pid}; wait for it, or stop it") from None
             except OSError:  # a file system without locks
                 pass
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        if os.fstat(file.fileno()).st_nlink == 1:  # else the file has a second name, perhaps elsewhere
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
         self._file = file
 
     def release(self) -> None:

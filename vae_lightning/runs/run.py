@@ -59,13 +59,6 @@ class Run:
         return KILLED if status == RUNNING and not Lock(self.path).held else status
 
     @property
-    def completed(self) -> "Run":
-        """This run as it reads once its record says `completed`, for what is written before."""
-        run = Run(self.path)
-        vars(run).update(record={**self.record, "status": COMPLETED})
-        return run
-
-    @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration."""
         return dict(mapping(self.record.get("config")))
@@ -105,11 +98,6 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """The metrics that were logged last, as finite numbers."""
         return {key: value for key, value in mapping(self.record.get("metrics")).items() if value is not None}
-
-    @property
-    def was_tested(self) -> bool:
-        """Whether the record has metrics of the test."""
-        return bool(sequence(self.record.get("tested"))) or any(key.startswith("test") for key in self.metrics)
 
     @property
     def started(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.place import own_file
 from vae_lightning.runs.regular import csv_rows
 
 
@@ -31,7 +32,7 @@ class EpochRows:
         self.rows.append(row)
         size = self.path.stat().st_size
         try:
-            with self.path.open("a", encoding="utf-8") as file:
+            with open(self.path, "a", encoding="utf-8", opener=own_file) as file:
                 file.write(",".join(row.values()) + "\n")
         except OSError as error:  # a full disk takes a part of the row, and the error does not name the file
             os.truncate(self.path, size)

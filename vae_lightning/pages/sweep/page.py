@@ -13,9 +13,10 @@ from vae_lightning.pages.base.render import render
 from vae_lightning.pages.sweep import folds, tables, view
 from vae_lightning.pages.sweep.folds import Sweep
 from vae_lightning.pages.sweep.words import SWEEP
-from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.atomic import leftovers, write_text
 from vae_lightning.runs.files import SWEEP_CSV, SWEEP_PAGE, SWEEP_TABLE
 from vae_lightning.runs.lock import Lock
+from vae_lightning.runs.place import own_file
 from vae_lightning.version import __version__
 
 LOCK, ASKED = ".sweep.lock", ".sweep.asked"
@@ -33,7 +34,7 @@ def write_sweep_page(folder: Path) -> Path:
         raise ConfigError(f"{folder}: not a run folder, and there is none in it; name a run's folder, or one of runs")
     check_files(folder)
     asked, deadline = folder / ASKED, time.monotonic() + PATIENCE
-    asked.touch()
+    open(asked, "a", opener=own_file).close()
     while asked.exists():
         lock = Lock(folder, LOCK)
         try:
@@ -45,7 +46,7 @@ def write_sweep_page(folder: Path) -> Path:
             continue
         try:
             asked.unlink(missing_ok=True)
-            for leftover in folder.glob(".sweep.*.tmp"):  # of a writer that was killed
+            for leftover in leftovers(folder, r"sweep\.(html|csv|md)"):  # of a writer that was killed
                 leftover.unlink(missing_ok=True)
             write(folds.read(folder))
         finally:
