@@ -9,17 +9,19 @@ from vae_lightning.app import command, sweep
 from vae_lightning.app.config import FOLDERS_OF_RUNS, TEXT, WORDS, check_keys
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
-from vae_lightning.rules import one_of, optional, whole
+from vae_lightning.rules import Rule, one_of, optional, whole
 from vae_lightning.runs.files import EVALUATION, FIGURES
 from vae_lightning.runs.named import named
 from vae_lightning.runs.place import check_writable
 
 COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
 COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
+BLOCK = Rule(OmegaConf.is_dict, "must hold num_images and others; --cfg job shows them")
 RULES = {"run": FOLDERS_OF_RUNS, "split": one_of(("test", "val", "train"))} | {name: whole(1) for name in COUNTS}
 RULES |= {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
-RULES |= {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
+RULES = {name: BLOCK for name in ("ais", "appendix_d")} | RULES  # first: they hold others
+RULES |= {"device": TEXT} | {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:

@@ -10,12 +10,16 @@ from vae_lightning.app.config import FOLDER, TEXT, check_keys
 from vae_lightning.app.sheet import check_output, save, sheet
 from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
-from vae_lightning.rules import FLAG, optional, whole
+from vae_lightning.rules import FLAG, Rule, optional, whole
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.readings import thinned
 
-RULES = {key: whole(1) for key in ("columns", "stride", "font_size")}
-RULES |= {"maximum": optional(whole(1)), "labels": FLAG, "run": FOLDER, "folder": FOLDER, "pattern": TEXT}
+WITHIN = Rule(
+    lambda v: TEXT.holds(v) and not Path(v).is_absolute() and ".." not in Path(v).parts,
+    "must be a name in the run folder, such as samples or epoch_*.png",
+)
+RULES = {"columns": whole(1, 1000), "stride": whole(1), "font_size": whole(1, 1000), "maximum": optional(whole(1))}
+RULES |= {"labels": FLAG, "run": FOLDER, "folder": WITHIN, "pattern": WITHIN}
 RULES |= {"output": optional(TEXT)}
 
 

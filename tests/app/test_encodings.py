@@ -85,7 +85,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-@pytest.mark.parametrize(("main", "words"), MISTAKES, ids=lambda part: str(part))
+@pytest.mark.parametrize(("main", "words"), MISTAKES, ids=lambda part: part.__module__ if callable(part) else str(part))
 def test_every_mistake_under_every_encoding(ask, encoding, main, words):
     ended, _, err = ask(encoding, main, *words)
     assert ended in (2, 4), err

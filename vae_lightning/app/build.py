@@ -140,7 +140,7 @@ def hint(trainer: DictConfig, refusal: str) -> str:
     """What to type where Lightning's Trainer refuses a device or a second progress bar."""
     if "progress bar" in refusal:
         return "; ~callbacks.progress leaves out the one that is there"
-    if re.search(r"(?i)accelerator|devices|backend", refusal):
+    if re.search(r"(?i)\b(accelerators?|devices?)\b", refusal):
         asked = ", ".join(f"trainer.{key}={shown(trainer.get(key))}" for key in ("accelerator", "devices"))
         return f" ({asked}; auto and 1 always work)"
     return ""

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import composing, stopping
 from vae_lightning.app.arguments import check_arguments, expanded, in_order, quoted, task_overrides
-from vae_lightning.app.config import CONF
+from vae_lightning.app.config import CONF, check_added
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.places import settled
@@ -53,7 +53,7 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
             composing.install()
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task))()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, config_name))()
             stopping.ended()
             current().check()
     finally:
@@ -95,24 +95,26 @@ def of_sweep(error: Exception | SweepStopped) -> Exception:
     return ends
 
 
-def telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+def telling(task: Callable[[DictConfig], Any], name: str) -> Callable[[DictConfig], Any]:
     """`task` with an immediate answer to a user's mistake: a single run ends, a sweep goes on and ends badly."""
 
     def told(cfg: DictConfig) -> Any:
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.RUN:
-            return attempted(task, cfg)
+            return attempted(task, cfg, name)
         with numbered(hydra_cfg.job.num), stopping.job(hydra_cfg.job.num):
             say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
-            return attempted(task, cfg)
+            return attempted(task, cfg, name)
 
     return told
 
 
-def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
+def attempted(task: Callable[[DictConfig], Any], cfg: DictConfig, name: str) -> Any:
     """The result of a task. A user's mistake is told at once; it ends a single run."""
     try:
         with unfailing():  # also in the worker of a launcher, where `answered` does not run
+            if name != "train":  # which records the jobs that it refuses
+                check_added(task_overrides(HydraConfig.get()), name)
             return task(settled(cfg))
     except Exception as error:
         mistake = as_user_error(error, [])

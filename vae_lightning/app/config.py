@@ -21,7 +21,10 @@ from vae_lightning.runs.configuration import leaves
 
 TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
 FOLDER = Rule(TEXT.holds, lambda v: f"must be a folder{number_as_name(v)}")
-NAME_OR_NULL = Rule(lambda v: v is None or str(v).strip() != "", "must not be empty; null lets it be composed")
+NAME_OR_NULL = Rule(
+    lambda v: v is None or ((type(v) is str or is_number(v)) and str(v).strip() != ""),
+    "must be a name that is not empty; null lets it be composed",
+)
 WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
 FOLDERS_OF_RUNS = Rule(
     lambda v: FOLDER.holds(v) or (WORDS.holds(v) and len(v) > 0 and all(map(FOLDER.holds, v))),
@@ -54,6 +57,11 @@ RULES: dict[str, Rule] = {
     "trainer.check_val_every_n_epoch": optional(whole(1)),
     "trainer.val_check_interval": Rule(lambda v: not is_number(v) or v > 0, "must be > 0"),
     "trainer.num_sanity_val_steps": whole(-1),
+    "trainer.log_every_n_steps": whole(0),
+    "trainer.gradient_clip_val": optional(number(least=0)),
+    "trainer.detect_anomaly": FLAG,
+    "trainer.benchmark": optional(FLAG),
+    "trainer.deterministic": Rule(lambda v: v in (None, True, False, "warn"), "must be true, false, warn or null"),
     "trainer.fast_dev_run": Rule(lambda v: FLAG.holds(v) or whole(0).holds(v), "must be true, false or a whole number"),
     "trainer.precision": Rule(
         lambda v: str(v) in PRECISIONS, lambda v: (one_of(PRECISIONS) if PRECISION.holds(v) else PRECISION).says(v)
@@ -88,17 +96,22 @@ def check(cfg: DictConfig) -> None:
         )
 
 
-def check_added(overrides: Sequence[str]) -> None:
-    """Raises ConfigError for a +key=value whose root key nothing reads, and for run_dir, which the command sets."""
-    main = OmegaConf.load(CONF / "train.yaml")
-    known = {str(key) for key in main} | {path.name for path in CONF.iterdir() if path.is_dir()}
+def check_added(overrides: Sequence[str], command: str = "train") -> None:
+    """Raises ConfigError for a +key=value that nothing reads, and for run_dir, which the command sets.
+
+    A key below a group of the command is an argument of the class that the group names.
+    """
+    main: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{command}.yaml"))
+    in_use = {str(group) for entry in main["defaults"] if isinstance(entry, dict) for group in entry}
+    groups = {path.name for path in CONF.iterdir() if path.is_dir() and (command == "train" or path.name in in_use)}
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
         root = key.replace("@", "/").replace(".", "/").partition("/")[0]
         if root == "run_dir":
             raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
-        if override.startswith("+") and root not in known:
-            raise ConfigError(f"{shown(override)}: nothing reads this key; {nearest(root, known)}--cfg job shows all")
+        if override.startswith("+") and root not in groups and key not in dict(leaves(main)) | main:
+            near = nearest(key, [*dict(leaves(main)), *groups])
+            raise ConfigError(f"{shown(override)}: nothing reads this key; {near}--cfg job shows all")
 
 
 def check_keys(cfg: DictConfig, rules: Mapping[str, Rule]) -> None:

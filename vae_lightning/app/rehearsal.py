@@ -52,6 +52,8 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     in_fractions(schedule, stretched.steps, stretched.whole_epochs)
     if getattr(module.optimizer, "decays", False):
         length.needed_by("optimizer.final_lr")
+    for part in callbacks.values():
+        getattr(part, "look_up", id)(module)  # what it needs of the module is there
     check_monitors(callbacks, module, batches["val"] > 0)
     check_files(callbacks, Path(trainer.default_root_dir))
     for name, part in callbacks.items():
@@ -99,6 +101,11 @@ def check_trainer(trainer: pl.Trainer, batches: Mapping[str, float]) -> None:
     cores, train, every = os.cpu_count() or 1, batches["train"], trainer.val_check_interval
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
         raise ConfigError(f"trainer.devices={trainer.num_devices}: this machine has {cores} cores")
+    if trainer.num_nodes > 1 and not is_started_on_all_nodes(trainer):
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes}: this process would wait for the others; start one on each node "
+            "with torchrun or SLURM, or set NODE_RANK and MASTER_ADDR"
+        )
     if train == 0 or trainer.max_steps == 0:
         raise ConfigError("trainer.limit_train_batches=0 or trainer.max_steps=0: nothing would be trained")
     if batches["val"] and isinstance(every, int) and trainer.check_val_every_n_epoch is not None and every > train:
@@ -106,6 +113,12 @@ def check_trainer(trainer: pl.Trainer, batches: Mapping[str, float]) -> None:
             f"trainer.val_check_interval={every}: an epoch has {train} batches; make it smaller, or let it count the "
             "batches of all epochs: +trainer.check_val_every_n_epoch=null"
         )
+
+
+def is_started_on_all_nodes(trainer: pl.Trainer) -> bool:
+    """Whether something started this process as one of several nodes."""
+    environment = trainer._accelerator_connector.cluster_environment
+    return environment.creates_processes_externally or bool({"NODE_RANK", "GROUP_RANK"} & set(os.environ))
 
 
 def check_states(callbacks: Callbacks) -> None:

@@ -73,7 +73,7 @@ def torch_device(name: str) -> torch.device:
         name = accelerator.type if accelerator else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device={name}: {checkpoint.first_line(error)}; use device=auto") from None
     return device

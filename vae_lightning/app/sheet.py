@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_lightning.errors import ConfigError
-from vae_lightning.pages.base.pictures import opened
+from vae_lightning.pages.base.pictures import MOST_PIXELS, opened
 from vae_lightning.runs.atomic import atomically
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -22,7 +22,12 @@ def sheet(paths: list[Path], columns: int, labels: bool, font_size: int, gap: in
     label_height = font_size + 6 if labels else 0
     width = max(picture.width for picture in pictures) + gap
     height = max(picture.height for picture in pictures) + gap + label_height
-    canvas = Image.new("RGB", (columns * width + gap, -(-len(pictures) // columns) * height + gap), "white")
+    size = (columns * width + gap, -(-len(pictures) // columns) * height + gap)
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ConfigError(
+            f"{len(pictures)} pictures: a sheet of {size[0]} x {size[1]} pixels; choose fewer with maximum="
+        )
+    canvas = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(font_size)
     for i, (path, picture) in enumerate(zip(paths, pictures, strict=True)):
         left, top = gap + i % columns * width, gap + i // columns * height

@@ -26,6 +26,10 @@ class BetaAnnealing(pl.Callback):
         self.schedule, self.attribute = schedule, attribute
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.look_up(pl_module)
+
+    def look_up(self, pl_module: pl.LightningModule) -> None:
+        """Raises ConfigError if the module has no such number."""
         try:
             found = is_number(follow(pl_module, self.attribute))
         except AttributeError:

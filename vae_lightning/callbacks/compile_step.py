@@ -33,9 +33,12 @@ class CompileStep(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._remove()
-        eager = method_of(pl_module, self, "method", self.method)
         path, _, name = self.method.rpartition(".")
-        self._step = Step(follow(pl_module, path), name, eager, self.mode)
+        self._step = Step(follow(pl_module, path), name, self.look_up(pl_module), self.mode)
+
+    def look_up(self, pl_module: pl.LightningModule) -> Callable[..., Any]:
+        """The method that is compiled. Raises ConfigError if the module does not have it."""
+        return method_of(pl_module, self, "method", self.method)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._remove()

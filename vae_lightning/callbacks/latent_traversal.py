@@ -54,10 +54,14 @@ class LatentTraversal(PictureCallback):
         self.span, self.limit, self.size, self.rows = span, limit, size, rows
         check(self, type(self).__name__)
 
-    def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def look_up(self, pl_module: pl.LightningModule) -> None:
         self._decode = method(pl_module, self, "decode", self.decode, takes="z")
         if self.latent_dim != 2:
             self._encode = method(pl_module, self, "encode", self.encode, takes="x")
+
+    def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().prepare(trainer, pl_module)
+        if self.latent_dim != 2:
             with looking(trainer, pl_module, seed=0):
                 self._images = in_parts(held_out(trainer, NUM_IMAGES, self.batch, self))
 

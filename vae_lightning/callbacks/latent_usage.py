@@ -67,9 +67,13 @@ class LatentUsage(pl.Callback):
         if stage == "fit" and trainer.current_epoch == 0:  # before a resumed fit loads the state of its checkpoint
             self._advised, self._last_active = False, []
 
+    def look_up(self, pl_module: pl.LightningModule) -> None:
+        """Finds the encoder. Raises ConfigError if the module does not have it."""
+        self._encode = method(pl_module, self, "encode", self.encode, takes="x")
+
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._encode = method(pl_module, self, "encode", self.encode, takes="x")
+        self.look_up(pl_module)
         with looking(trainer, pl_module, seed=0):
             self._images = in_parts(held_out(trainer, self.num_images, self.batch, self))
             mean, _ = self._codes(pl_module, self._images[:1])

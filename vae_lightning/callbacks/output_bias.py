@@ -1,6 +1,7 @@
 """A decoder that starts at the mean image of the data."""
 
 import math
+import sys
 from itertools import islice
 from typing import Any
 
@@ -44,19 +45,22 @@ class OutputBias(pl.Callback):
             except ConfigError as error:
                 raise ConfigError(f"OutputBias: {error}") from None
         mean = (total / count).clamp(LEAST, 1 - LEAST)
-        parameter = self._parameter(pl_module, mean.numel())
+        parameter = self.look_up(pl_module, mean.numel())
         parameter.data.copy_(torch.logit(mean).flatten())
 
-    def _parameter(self, pl_module: pl.LightningModule, pixels: int) -> nn.Parameter:
+    def look_up(self, pl_module: pl.LightningModule, pixels: int | None = None) -> nn.Parameter:
+        """The bias. Raises ConfigError if the module does not have it, or it does not have a number for each pixel."""
         try:
             found: Any = follow(pl_module, self.bias)
         except AttributeError:
             found = None
-        if not isinstance(found, nn.Parameter) or found.shape != (pixels,):
-            known = [name for name, weight in pl_module.named_parameters() if weight.shape == (pixels,)]
+        if not isinstance(found, nn.Parameter) or found.shape != (pixels or found.numel(),):
+            sizes = {pixels} if pixels else range(1, sys.maxsize)
+            known = [name for name, weight in pl_module.named_parameters() if weight.ndim == 1 and len(weight) in sizes]
+            numbers = f"of {pixels} numbers" if pixels else "with one number for each pixel"
             raise ConfigError(
-                f"OutputBias(bias={self.bias!r}): {type(pl_module).__name__} has no parameter of {pixels} numbers; it "
-                f"has: {', '.join(known) or 'none'}"
+                f"OutputBias(bias={self.bias!r}): {type(pl_module).__name__} has no parameter {numbers}; it has: "
+                f"{', '.join(known) or 'none'}"
             )
         return found
 

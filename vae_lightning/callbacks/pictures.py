@@ -48,8 +48,12 @@ class PictureCallback(pl.Callback, ABC):
         self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
 
     @abstractmethod
+    def look_up(self, pl_module: pl.LightningModule) -> None:
+        """Finds the methods that the picture needs. Raises ConfigError if the module does not have them."""
+
     def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks up what the picture needs, once in a fit. Raises ConfigError if the module does not have it."""
+        """Looks up what the picture needs, once in a fit. A subclass may also collect images."""
+        self.look_up(pl_module)
 
     @abstractmethod
     def picture(self, pl_module: pl.LightningModule) -> Picture:

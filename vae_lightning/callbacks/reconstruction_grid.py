@@ -45,8 +45,11 @@ class ReconstructionGrid(PictureCallback):
         self.batch = batch
         check(self, type(self).__name__)
 
-    def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def look_up(self, pl_module: pl.LightningModule) -> None:
         self._reconstruct = method(pl_module, self, "reconstruct", self.reconstruct, takes="x")
+
+    def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().prepare(trainer, pl_module)
         if self.images is None:
             with looking(trainer, pl_module, seed=0):
                 self._images = held_out_images(trainer, self.num_images, self.batch, self)

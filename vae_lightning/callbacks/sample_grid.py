@@ -37,7 +37,7 @@ class SampleGrid(PictureCallback):
         self.sample, self.num_images, self.columns, self.seed = sample, num_images, columns, seed
         check(self, type(self).__name__)
 
-    def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def look_up(self, pl_module: pl.LightningModule) -> None:
         self._sample = method(pl_module, self, "sample", self.sample, takes="n")
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:

@@ -19,7 +19,7 @@ from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
 from vae_lightning.data.splits import Splits, apart
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
-from vae_lightning.rules import FLAG, Count, Rule, one_of, rules_of, whole
+from vae_lightning.rules import FLAG, Count, Rule, Seed, one_of, rules_of, whole
 from vae_lightning.shapes import as_x
 
 MOST_WORKERS = 8 * (os.cpu_count() or 1)
@@ -49,10 +49,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self,
         protocol: str | None = None,
         val_size: Annotated[int, whole(0)] = 5000,
-        split_seed: int = 0,
+        split_seed: Seed = 0,
         batch_size: Count = 128,
         num_workers: Annotated[int, WORKERS] = 0,
-        seed: int = 0,
+        seed: Seed = 0,
         on_device: Annotated[bool, FLAG] = False,
     ) -> None:
         super().__init__()

@@ -11,7 +11,9 @@ from vae_lightning.data.mirrors import MIRRORS, sources_of
 from vae_lightning.data.sources import Folder, Found, Source, Subset, check_root, obtain
 from vae_lightning.data.splits import Splits
 from vae_lightning.output import say
-from vae_lightning.rules import FLAG, check
+from vae_lightning.rules import FLAG, Rule, check
+
+FOLDER = Rule(lambda v: isinstance(v, str | Path) and str(v).strip() != "", "must be a folder")
 
 
 class MNISTDataModule(ImageDataModule):
@@ -38,7 +40,7 @@ class MNISTDataModule(ImageDataModule):
 
     def __init__(
         self,
-        dir: str = "~/.cache/vae_lightning",
+        dir: Annotated[str, FOLDER] = "~/.cache/vae_lightning",
         mirrors: Annotated[Sequence[str], MIRRORS] | None = None,
         allow_subset: Annotated[bool, FLAG] = True,
         **options: Any,
