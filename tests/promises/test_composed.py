@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import NO_NETWORK, QUICK, command
 
-from vae_lightning import evaluate, train
+from vae_lightning import compare, evaluate, montage, train
 from vae_lightning.app import fit
 
 SECRET = "hunter2-and-more"
@@ -160,4 +160,80 @@ def test_a_wrong_flag_is_one_line(ask, tmp_path, flag, said):
     assert (status, out, err.count("\n")) == (2, "", 1), err
     assert said in err
     assert "usage" not in err
+    assert files(tmp_path) == []
+
+
+# --- D4 to D6: what was found late, or answered beside the point -----------------------------------------------------
+
+TRAIN = [
+    ("+trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0: must be"),
+    ("+trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch=0: must be"),
+    ("trainer.num_sanity_val_steps=abc", "trainer.num_sanity_val_steps=abc: must be"),
+    ("+trainer.val_check_interval=1000000", "trainer.val_check_interval=1000000: an epoch has 36 batches"),
+    ("+trainer.num_nodes=2", "trainer.num_nodes=2: this process would wait for the others"),
+    ("+trainer.gradient_clip_val=-1", "trainer.gradient_clip_val=-1: must be"),
+    ("+trainer.benchmark=3", "trainer.benchmark=3: must be"),
+    ("+trainer.deterministic=maybe", "trainer.deterministic=maybe: must be"),
+    ("loss._target_=torch.nn.MSELoss", "loss: MSELoss has no num_parameters"),
+    ("bound._target_=torch.nn.Identity", "bound: Identity has no num_samples"),
+    ("data._target_=torch.nn.Identity", "data: Identity has no prepare_data"),
+    ("callbacks.beta_annealing.attribute=nope", "BetaAnnealing(attribute='nope'): VAE has no number of that name"),
+    ("+callbacks.latent_usage.encode=nope", "LatentUsage(encode='nope'): VAE has no such method"),
+    ("+callbacks.reconstruction_grid.reconstruct=nope", "ReconstructionGrid(reconstruct='nope'): VAE has no such"),
+    ("+callbacks.sample_grid.sample=nope", "SampleGrid(sample='nope'): VAE has no such method"),
+    ("+callbacks.latent_traversal.decode=nope", "LatentTraversal(decode='nope'): VAE has no such method"),
+    ("+callbacks@callbacks.b=output_bias", "OutputBias(bias='network.decoder.4.bias'): VAE has no parameter"),
+    ("data.dir=null", "data.dir=None: must be a folder"),
+    ("data.seed=abc", "data.seed=abc: must be a whole number"),
+    ("data.on_device=3", "data.on_device=3: must be true or false"),
+    ("data.val_size=60000", "data.val_size=60000: must be less than the 60000 images"),
+    ("optimizer.lr=null", "optimizer.lr=None: must be a finite number"),
+    ("group=[a]", "group=['a']: must be a name"),
+    ("name=[a]", "name=['a']: must be a name"),
+    ("callbacks.early._target_=lightning.pytorch.callbacks.EarlyStopping", "no such key"),
+]
+
+
+@pytest.mark.parametrize(("word", "said"), TRAIN, ids=lambda text: text[:50])
+def test_a_mistake_is_found_before_a_folder_is_made(ask, tmp_path, word, said):
+    status, _, err = ask(*QUICK, word)
+    assert (status, said in err) == (2, True), err
+    assert "always work" not in err
+    assert files(tmp_path) == []
+
+
+OTHERS = [
+    (evaluate, "curve=3", "curve=3: must be a list"),
+    (evaluate, "checkpoint=3", "checkpoint=3: must"),
+    (evaluate, "run=null", "run=None: must be a run folder"),
+    (evaluate, "+ais.chains=1", "+ais.chains=1: nothing reads this key; did you mean ais.num_chains?"),
+    (evaluate, "+foo=1", "+foo=1: nothing reads this key"),
+    (evaluate, "ais=null", "ais=None: must hold num_images"),
+    (evaluate, "device=meta", "device=meta: "),
+    (evaluate, "device=nope", "device=nope: "),
+    (montage, "folder=null", "folder=None: must be a name in the run folder"),
+    (montage, "folder=../x", "folder=../x: must be a name in the run folder"),
+    (montage, "pattern=//etc/*", "pattern=//etc/*: must be a name in the run folder"),
+    (montage, "font_size=100000", "font_size=100000: must be"),
+    (montage, "+gap=3", "+gap=3: nothing reads this key"),
+    (compare, "+foo=1", "+foo=1: nothing reads this key"),
+    (compare, "runs=null", "runs=None: must be"),
+]
+
+
+@pytest.mark.parametrize(("command", "word", "said"), OTHERS, ids=lambda part: str(getattr(part, "__name__", part)))
+def test_every_command_checks_its_keys(answer, finished_run, command, word, said):
+    key = word.partition("=")[0]
+    where = [f"runs=[{finished_run}]" if command is compare else f"run={finished_run}"]
+    status, out, err = answer(command.main, *(where if key not in ("run", "runs") else []), word)
+    assert (status, said in err, err.count("\n")) == (2, True, 1), out + err
+
+
+def test_a_sheet_has_a_size(answer, finished_run, tmp_path, monkeypatch):
+    """At 756e4e9 a picture of 900 megapixels took all memory."""
+    monkeypatch.setattr("vae_lightning.pages.base.pictures.MOST_PIXELS", 100)
+    monkeypatch.setattr("vae_lightning.app.sheet.MOST_PIXELS", 100)
+    status, _, err = answer(montage.main, f"run={finished_run}", f"output={tmp_path / 'sheet.png'}")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "pixels" in err
     assert files(tmp_path) == []

