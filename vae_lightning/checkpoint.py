@@ -80,8 +80,7 @@ def load(path: Path, map_location: Any = None, weights_only: bool = True) -> dic
         content = unpickled(path, map_location or "cpu", weights_only)
     except UNREADABLE as error:
         raise CheckpointError(f"checkpoint={path}: not a checkpoint, or a damaged one ({first_line(error)})") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or "pytorch-lightning_version" not in content:
+    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
         raise CheckpointError(f"checkpoint={path}: not a checkpoint of a run; a run keeps its own in RUN/checkpoints")
     return content
 
@@ -146,7 +145,10 @@ def previous_of(path: Path) -> Path:
 
 def check_fits(content: dict[str, Any], module: torch.nn.Module, path: Path) -> None:
     """Raises CheckpointError where the shapes of the checkpoint's tensors are not those of the module's."""
-    theirs = {name: list(getattr(tensor, "shape", [])) for name, tensor in content["state_dict"].items()}
+    state = content.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise CheckpointError(f"checkpoint={path}: it holds no weights; a run keeps its own in RUN/checkpoints")
+    theirs = {name: list(tensor.shape) for name, tensor in state.items()}
     ours = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
     wrong = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
     if wrong:

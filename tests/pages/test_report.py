@@ -341,7 +341,7 @@ def test_a_damaged_checkpoint_or_record_is_answered_in_one_line(answer, run):
     assert "damaged" in err
     assert "damaged" in (run / "report.html").read_text(encoding="utf-8")
     (run / "run_meta.json").write_text("{")
-    assert answer(report.main, run)[0] == 2
+    assert answer(report.main, run)[0] == 4
 
 
 def test_it_can_be_left_away(train):

@@ -16,7 +16,7 @@ from torch import Tensor
 from vae_lightning import checkpoint
 from vae_lightning.app import build, older
 from vae_lightning.app.trust import ALLOWED, check_targets
-from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.errors import CheckpointError, ConfigError, UserError
 from vae_lightning.evaluation.result import Source
 from vae_lightning.module import VAE
 from vae_lightning.runs.configuration import at
@@ -59,7 +59,9 @@ def believed(run: Run) -> Iterator[None]:
     """For a block that builds what the record describes. Raises CheckpointError where the record describes nothing."""
     try:
         yield
-    except (ConfigError, HydraException, OmegaConfBaseException, *UNBUILT) as error:
+    except (HydraException, OmegaConfBaseException, *UNBUILT) as error:
+        if isinstance(error, UserError) and not isinstance(error, ConfigError):
+            raise
         raise CheckpointError(
             f"{run.path}: its record does not describe what can be built ({checkpoint.first_line(error)}); train it "
             "again, or mend run_meta.json"
