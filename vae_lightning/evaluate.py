@@ -21,7 +21,8 @@ RULES = {"run": FOLDERS_OF_RUNS, "split": one_of(("test", "val", "train"))} | {n
 RULES |= {"num_images": optional(whole(1)), "allow_targets": WORDS}
 RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
 RULES = {name: BLOCK for name in ("ais", "appendix_d")} | RULES  # first: they hold others
-RULES |= {"device": TEXT} | {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
+CURVE = Rule(lambda v: OmegaConf.is_list(v) and all(map(whole(1).holds, v)), "must be a list of whole numbers >= 1")
+RULES |= {"device": TEXT, "curve": CURVE} | {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -29,7 +30,7 @@ def evaluate(cfg: DictConfig) -> None:
 
     A run that cannot be evaluated is answered in one line, and the others go on.
     """
-    check(cfg)
+    check_keys(cfg, RULES)
     folders = named(cfg.run)
     if cfg.checkpoint and len(folders) > 1:
         raise ConfigError(
@@ -52,9 +53,9 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     command.tell_broken(run)
     say(f"run folder: {printable(run.path)}")
     path, old = run.checkpoint(cfg.checkpoint), read(run)
+    module = restore.load(run, path, cfg.device, cfg.allow_targets)
     data = restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets)
     restore.check_protocol(run, data, cfg.protocol)
-    module = restore.load(run, path, cfg.device, cfg.allow_targets)
     slower = measure.chosen(dict(cfg.ais), dict(cfg.appendix_d), module.latent.dim)
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)
     module.model.check(x)
@@ -66,13 +67,6 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     write(run, old, measured.results)
     summary.figures(measured, run.path / FIGURES)
     say(f"in the run folder: {EVALUATION}, {FIGURES}/*.png")
-
-
-def check(cfg: DictConfig) -> None:
-    """Raises ConfigError for the first key that breaks its rule."""
-    check_keys(cfg, RULES)
-    if not (OmegaConf.is_list(cfg.curve) and all(type(k) is int and k >= 1 for k in cfg.curve)):
-        raise ConfigError(f"curve={cfg.curve}: must be a list of whole numbers >= 1")
 
 
 def main() -> None:
