@@ -70,8 +70,8 @@ def main() -> None:
         say(USAGE)
         sys.exit(0 if arguments else 2)
     with command.answered():
-        folders, *how = asked(arguments)
-        command.for_each(folders, lambda folder: say(f"open {printable(report(folder, *how))}"))
+        folders, data_dir, packages = asked(arguments)
+        command.for_each(folders, lambda folder: say(f"open {printable(report(folder, data_dir, packages))}"))
 
 
 if __name__ == "__main__":
