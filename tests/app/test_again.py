@@ -71,7 +71,7 @@ def test_a_run_with_configurations_of_ones_own_runs_again(answer, monkeypatch, t
         assert line_of(other) == line_of(first)
 
 
-@pytest.mark.parametrize("words", [["name=n", "date_prefix=false"], ["save_dir={tmp}/here"], ["name='名 \"x\"'"]])
+@pytest.mark.parametrize("words", [["name=n", "date_prefix=false"], ["save_dir={tmp}/here"], ["name='名 (x)'"]])
 def test_the_line_makes_a_folder_of_its_own(answer, tmp_path, words):
     words = [word.format(tmp=tmp_path) for word in words]
     status, _, err = answer(main, *TINY, *words, f"project_dir={tmp_path / 'o'}", "group=g")

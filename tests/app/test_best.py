@@ -117,6 +117,7 @@ def test_a_killed_run_knows_its_best(train, monkeypatch):
     """The record is written when the best checkpoint changes its name, not only at the end."""
     monkeypatch.setattr(RunRecord, "on_fit_end", lambda *_: None)
     monkeypatch.setattr(RunRecord, "on_test_end", lambda *_: None)
+    monkeypatch.setattr(RunRecord, "end", lambda *_: None)
     run = train("epochs=3", "+callbacks.best.save_top_k=-1", "callbacks.best.filename='at-{epoch}'")
     assert open_run(run).best.name.startswith("at-epoch=")
     assert torch.load(open_run(run).best, weights_only=True)["epoch"] == 1  # of the last epoch that began

@@ -321,4 +321,4 @@ def test_a_package_that_fails_to_import_is_told_so(ask, tmp_path):
     Path("elsewhere/broken.py").write_text("import nothing_of_this_name\n\nclass Net: ...\n")
     ended, _, err = ask(train.main, *SMALL, "network._target_=broken.Net", "allow_targets=[broken.]")
     assert (ended, err.count("\n")) == (2, 1)
-    assert "broken cannot be imported (ModuleNotFoundError: No module named 'nothing_of_this_name')" in err
+    assert "broken cannot be imported (ModuleNotFoundError: No module named 'nothing_of_this_name'" in err

@@ -154,8 +154,8 @@ def test_a_montage_replaces_a_montage_and_no_other_picture(answer, tmp_path, suf
 
 def test_a_montage_of_files_that_are_no_pictures_is_one_line(answer, tmp_path):
     fill(tmp_path / "run" / "samples", "epoch_0001.png")
-    for words, says in (([], "cannot be read as a picture"), (["pattern=/a"], "such as epoch_*.png"),
-                        (["pattern=''"], "pattern=: must not be empty"), (["folder=null"], "folder=None: must be"),
+    for words, says in (([], "cannot be read as a picture"), (["pattern=/a"], "pattern=/a: must be a name in"),
+                        (["pattern=''"], "pattern=: must be a name in"), (["folder=null"], "folder=None: must be"),
                         (["output=3"], "output=3: must not be empty")):  # fmt: skip
         status, _, err = answer(montage.main, f"run={tmp_path / 'run'}", *words)
         assert (status, err.count("\n"), says in err) == (2, 1, True), err

@@ -22,8 +22,8 @@ from vae_lightning.runs.configuration import leaves
 TEXT = Rule(lambda v: type(v) is str and v.strip() != "", "must not be empty")
 FOLDER = Rule(TEXT.holds, lambda v: f"must be a folder{number_as_name(v)}")
 NAME_OR_NULL = Rule(
-    lambda v: v is None or ((type(v) is str or is_number(v)) and str(v).strip() != ""),
-    "must be a name that is not empty; null lets it be composed",
+    lambda v: not OmegaConf.is_config(v) and str(v).strip() != "",
+    lambda v: f"must {'be a name' if OmegaConf.is_config(v) else 'not be empty'}; null lets it be composed",
 )
 WORDS = Rule(lambda v: OmegaConf.is_list(v) and all(type(word) is str for word in v), "must be a list, such as [lr]")
 FOLDERS_OF_RUNS = Rule(
