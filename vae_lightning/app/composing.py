@@ -63,9 +63,10 @@ def check_composed(cfg: DictConfig, words: Sequence[str]) -> None:
     """
     said = {key_of(word) for word in words}
     values: Any = OmegaConf.to_container(cfg, resolve=False)
-    if values.get("allow_targets") and "allow_targets" not in said:
+    trusted = values.get("allow_targets") or []
+    if trusted and "allow_targets" not in said:
         raise ConfigError(
-            f"allow_targets={shown(values['allow_targets'])}: a file says it; only the command line may: it names the "
+            f"allow_targets={shown(trusted)}: a file says it; only the command line may: it names the "
             "packages that you trust"
         )
     own = values.get("hydra", {})
@@ -79,7 +80,7 @@ def check_composed(cfg: DictConfig, words: Sequence[str]) -> None:
             raise ConfigError(f"hydra.{key}={shown(at(own, key))}: a file says it; only the command line may")
     for log in LOGS:
         check_log(f"hydra.{log}", own.get(log) or {})
-    check_targets({"hydra": own}, [*ALLOWED, *OF_HYDRA, *(values.get("allow_targets") or ())])
+    check_targets({"hydra": own}, [*ALLOWED, *OF_HYDRA, *(trusted if isinstance(trusted, list) else [])])
 
 
 @cache

@@ -21,10 +21,10 @@ _closed: list["Closed"] = []  # the values that are being looked at
 
 
 class Closed:
-    """The value of a key, and why it is refused: OmegaConf drops the causes of its errors."""
+    """A key with its text, and why its value is refused: OmegaConf drops the causes of its errors."""
 
-    def __init__(self, key: str) -> None:
-        self.key, self.refusal = key, ""
+    def __init__(self, said: str) -> None:
+        self.said, self.refusal = said, ""
 
 
 def env(name: str, *default: Any, _node_: Any) -> Any:
@@ -32,7 +32,7 @@ def env(name: str, *default: Any, _node_: Any) -> Any:
     place = str(_node_._get_full_key(None)).partition("[")[0]
     if _closed or place not in (*FOLDERS, *OF_COMMANDS):
         refusal = (
-            f"{_closed[-1].key if _closed else place}: the environment variable {shown(name)} may name a folder only "
+            f"{_closed[-1].said if _closed else place}: an environment variable may name a folder only "
             f"({', '.join(FOLDERS)}), since values are kept in the run's record; say the value itself"
         )
         for value in _closed:
@@ -42,12 +42,12 @@ def env(name: str, *default: Any, _node_: Any) -> Any:
 
 
 @contextmanager
-def closed(key: str) -> Iterator[None]:
-    """No value that is resolved in the block, that of `key`, may come from an environment variable.
+def closed(said: str) -> Iterator[None]:
+    """No value that is resolved in the block, that of the key in `said`, may come from an environment variable.
 
     Raises ConfigError where one does. Other errors of the resolution come up where the value is read.
     """
-    value = Closed(key)
+    value = Closed(said)
     _closed.append(value)
     try:
         with suppress(OmegaConfBaseException):
@@ -64,7 +64,7 @@ def check_environment(cfg: DictConfig) -> None:
     OmegaConf.update(probe, "run_dir", ".", force_add=True)  # filled in later, and others contain it
     for key, value in leaves(values):
         if "${" in str(value) and key not in FOLDERS:
-            with closed(key):
+            with closed(f"{key}={shown(value)}"):
                 node = OmegaConf.select(probe, key)
                 if OmegaConf.is_config(node):
                     OmegaConf.to_container(node, resolve=True)
