@@ -102,6 +102,7 @@ def check_added(overrides: Sequence[str], command: str = "train") -> None:
     A key below a group of the command is an argument of the class that the group names.
     """
     main: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{command}.yaml"))
+    known = [key for key, _ in leaves(main)]
     in_use = {str(group) for entry in main["defaults"] if isinstance(entry, dict) for group in entry}
     groups = {path.name for path in CONF.iterdir() if path.is_dir() and (command == "train" or path.name in in_use)}
     for override in overrides:
@@ -109,8 +110,8 @@ def check_added(overrides: Sequence[str], command: str = "train") -> None:
         root = key.replace("@", "/").replace(".", "/").partition("/")[0]
         if root == "run_dir":
             raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
-        if override.startswith("+") and root not in groups and key not in dict(leaves(main)) | main:
-            near = nearest(key, [*dict(leaves(main)), *groups])
+        if override.startswith("+") and root not in groups and key not in (*main, *known):
+            near = nearest(key, [*known, *groups])
             raise ConfigError(f"{shown(override)}: nothing reads this key; {near}--cfg job shows all")
 
 
