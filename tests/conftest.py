@@ -24,6 +24,21 @@ NO_NETWORK = ["data.mirrors=[]"]
 QUICK = ["epochs=1", "network.hidden=[16]", "report=false", *NO_NETWORK]
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m takes the slow ones out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`sample(n)`: n variants of a test, evenly spread, are in the default suite; the other ones are slow."""
+    variants: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sample") and not item.get_closest_marker("slow"):
+            variants.setdefault(item.nodeid.split("[")[0], []).append(item)
+    for alike in variants.values():
+        kept = alike[0].get_closest_marker("sample").args[0]
+        chosen = {round(place * (len(alike) - 1) / max(kept - 1, 1)) for place in range(kept)}
+        for place, item in enumerate(alike):
+            if place not in chosen:
+                item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch, tmp_path_factory):
     """No test sees this machine's data, W&B account or claimed run folder."""

@@ -183,6 +183,7 @@ def test_every_group_of_conf_has_its_module():
             assert target is None or hasattr(module, target[1]), path
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("module", "without"),
     [

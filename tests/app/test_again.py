@@ -42,6 +42,7 @@ def line_of(run: Run) -> list[str]:
     return words[3:]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "flags",
     [
@@ -71,6 +72,7 @@ def test_a_run_with_configurations_of_ones_own_runs_again(answer, monkeypatch, t
         assert line_of(other) == line_of(first)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("words", [["name=n", "date_prefix=false"], ["save_dir={tmp}/here"], ["name='名 (x)'"]])
 def test_the_line_makes_a_folder_of_its_own(answer, tmp_path, words):
     words = [word.format(tmp=tmp_path) for word in words]

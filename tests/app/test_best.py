@@ -36,6 +36,7 @@ def curve(run: Path) -> dict[int, float]:
     return dict(open_run(run).elbo_curve)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "words",
     [
@@ -86,6 +87,7 @@ def test_a_record_that_names_no_file_is_passed_over(tmp_path, named):
     assert open_run(tmp_path).best == tmp_path / "checkpoints" / "best.ckpt"
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("words", "says"),
     [

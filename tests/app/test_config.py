@@ -83,6 +83,7 @@ def test_every_option_composes_and_builds(group, option):
     assert 0 <= build(cfg.schedule)(0.3) <= 1
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
 def test_every_bound_trains_and_logs_itself_beside_the_elbo(train, bound):
     run = train(f"bound={bound}", "beta=0.5", "~callbacks.latent_traversal")
@@ -93,6 +94,7 @@ def test_every_bound_trains_and_logs_itself_beside_the_elbo(train, bound):
     assert all(metrics[key] > metrics["val/elbo"] for key in own)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("loss", "schedule"),
     [(loss, "linear") for loss in OF_GROUP["loss"]] + [("bce_logits", schedule) for schedule in OF_GROUP["schedule"]],
@@ -104,6 +106,7 @@ def test_every_loss_and_every_schedule_trains(train, loss, schedule):
     assert again.sample(2, seed=0).isfinite().all()
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("network", "latent"),
     [(network, "z2") for network in OF_GROUP["network"]] + [("mlp", latent) for latent in OF_GROUP["latent"]],

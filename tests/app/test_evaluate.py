@@ -202,6 +202,7 @@ def group(train, tmp_path, monkeypatch) -> Path:
     return Path("outputs/g")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("runs", ["outputs/g/*", "outputs/g", "[outputs/g/latest,outputs/g/*-seed1]"])
 def test_the_runs_of_a_group_are_evaluated_and_its_page_is_renewed(answer, group, tmp_path, runs):
     (group / "run_in_progress").mkdir()
@@ -289,6 +290,7 @@ def test_runs_are_compared_and_averaged(answer, train):
     assert line.split()[1:] == [f"{np.mean(values):.2f}", "±", f"{np.std(values, ddof=1):.2f}"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("other", "says"), [("data.protocol=static", "protocol is grey"), ("num_samples=10", "num_samples is 20")]
 )

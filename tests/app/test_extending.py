@@ -63,6 +63,7 @@ def test_a_part_is_short():
         assert len(text.splitlines()) < 30, name
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("line", [line for lines in PARTS for line in lines])
 def test_every_part_trains(folder, run, line):
     run(line)

@@ -176,6 +176,7 @@ def said(words: list[str]) -> list[str]:
     return ["--config-dir", "my_conf", *small, *words, ALLOWED, "save_dir=run"]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
     run = tmp_path / "run"
@@ -238,6 +239,7 @@ def test_one_likelihood_is_one_class_and_one_yaml(ask, tmp_path):
     assert (ended, "did you mean cauchy?" in err) == (2, True), err
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("command", ["evaluate", "report", "resume"])
 def test_where_the_package_is_not_allowed_one_line_says_which_words_to_add(ask, tmp_path, command):
     assert ask(train.main, *said(SLOTS["network"]))[0] == 0
@@ -253,6 +255,7 @@ def test_where_the_package_is_not_allowed_one_line_says_which_words_to_add(ask, 
     assert (tmp_path / "run" / "report.html").read_bytes() == page
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("command", ["evaluate", "report", "resume"])
 def test_where_the_package_is_gone_one_line_says_so(ask, monkeypatch, tmp_path, command):
     """Moved, or renamed: what the run was made of cannot be built, and its results can still be compared."""

@@ -35,6 +35,7 @@ def ask(answer, tmp_path):
     return run
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -78,6 +79,7 @@ def test_a_mistake_is_found_before_the_folder(ask, tmp_path, words, says):
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "words",
     [
@@ -102,6 +104,7 @@ def test_what_works_is_let_through(ask, tmp_path, monkeypatch, words):
     assert len(list(tmp_path.rglob("run_meta.json"))) == 1
 
 
+@pytest.mark.slow
 def test_the_metrics_that_the_rehearsal_knows_are_those_that_are_logged(train):
     for words in (["bound=elbo"], ["bound=iwae", "bound.num_samples=2"], ["bound=miwae"]):
         logged = {key for key in open_run(train(*words)).metrics if not key.startswith("test/")}

@@ -64,6 +64,7 @@ def whole(ask, tmp_path, tmp_path_factory, monkeypatch) -> Path:
     return own
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "steps",
     [
@@ -131,6 +132,7 @@ def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
     assert "nothing to do" in ask(f"resume={short}")[1]  # the longer run is now the run
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("changed", "shown"),
     [
@@ -151,6 +153,7 @@ def test_another_run_is_refused_with_what_differs(ask, whole, changed, shown):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_checkpoints_that_cannot_be_used(ask, stop_at, tmp_path):
     """Cut, with a hole, with one bit flipped: never loaded; `auto` falls back on the one before, with a warning."""
     stop_at(2 * BATCHES + 5)
@@ -182,6 +185,7 @@ def test_checkpoints_that_cannot_be_used(ask, stop_at, tmp_path):
     assert json.loads((run / "run_meta.json").read_text())["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_the_one_before_leads_to_the_same_end(ask, whole, stop_at, tmp_path):
     stop_at(2 * BATCHES + 5)
     ask(*RUN, "name=stopped")
@@ -343,6 +347,7 @@ def test_a_trainer_of_ones_own_can_use_it(tmp_path, foreign_fit):
     assert list(tmp_path.glob("own*")) == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("changed", ["latent.dim=8", "network.hidden=[32]"])
 def test_another_architecture_is_refused_with_both_shapes(ask, stop_at, tmp_path, changed):
     """Also where the change was allowed by name: the weights do not fit."""
@@ -381,6 +386,7 @@ def broken_head(cfg, shape, value: float):
 original_vae = build.vae
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("value", "ends"), [(100.0, 5), (0.0, 0)], ids=["broken", "healthy"])
 def test_a_log_variance_head_at_100(ask, monkeypatch, tmp_path, precision, value, ends):
@@ -415,6 +421,7 @@ def test_a_learning_rate_of_1e20(ask, tmp_path, lr, ends):
         assert "lower lr" in err
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("pixel", [float("nan"), 0.5], ids=["broken", "healthy"])
 @pytest.mark.parametrize("step", [0, 50])
 def test_a_pixel_that_is_no_number(ask, monkeypatch, tmp_path, pixel, step):

@@ -93,6 +93,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_is_one_true_line_and_no_folder(checked, tmp_path, line):
     words = [line] if "'" in line else line.split()
@@ -118,6 +119,7 @@ DONE = [
 ]
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("line", DONE)
 def test_what_can_be_done_is_prepared(checked, tmp_path, line):
     words = [word.strip("'") for word in line.split()]
@@ -328,6 +330,7 @@ PACKAGES = {
 }
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("case", PACKAGES)
 def test_an_error_in_a_package_of_ones_own_is_told_with_its_line(ask, monkeypatch, tmp_path, case):
     files, target, says = PACKAGES[case]

@@ -52,6 +52,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -230,6 +231,7 @@ def test_a_killed_sweep_is_repeated_with_resume_auto(ask, stop_in_job, tmp_path)
     assert json.loads((second / "run_meta.json").read_text())["attempts"]
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_with_its_own_run_and_no_other(ask, stop_in_job, tmp_path):
     """A changed configuration in the same group is another run; allow_drift names what may have changed."""
     words = ["-m", "seed=1,2", *TINY, "group=g", BATCHES, "schedule=none"]

@@ -26,6 +26,7 @@ DANGEROUS = [
 SLOTS = ["callbacks.x", "logger", "network", "loss", "latent", "bound", "schedule", "optimizer", "data", "trainer"]
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("target", DANGEROUS)
 def test_dangerous_targets_are_refused_in_every_slot(tmp_path, monkeypatch, target):
     from vae_lightning import train
@@ -90,6 +91,7 @@ class Evil:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("where", ["overrides", "pickle", "instantiator"])
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_nothing_in_a_strangers_run_folder_is_run(train, answer, tmp_path, command, where):

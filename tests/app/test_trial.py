@@ -24,6 +24,7 @@ def left(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("schedule", OF_GROUP["schedule"])
 def test_every_schedule_can_be_tried(trial, tmp_path, schedule):
     """At 756e4e9: "schedule.cycles=1: more than the 0.5 steps of its length"."""
@@ -35,6 +36,7 @@ def test_every_schedule_can_be_tried(trial, tmp_path, schedule):
     assert left(tmp_path) == []
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "words",
     [

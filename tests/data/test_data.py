@@ -245,6 +245,7 @@ def fetch(files: IdxFiles, url: str, root: Path) -> None:
     Mirrors([url]).find(files, root, "mnist")
 
 
+@pytest.mark.slow
 def test_two_processes_preparing_the_same_folder_both_succeed(files, mirror, tmp_path):
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=fetch, args=(files, mirror.url, tmp_path / "cache")) for _ in range(2)]

@@ -143,6 +143,7 @@ def standard_errors_apart(estimator, data: PPCADataModule) -> float:
     return abs(float(apart.mean() / (apart.std() / math.sqrt(len(apart)))))
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_is_within_three_standard_errors_of_the_exact_value(data, name):
     assert standard_errors_apart(ESTIMATORS[name], data) < 3
@@ -170,6 +171,7 @@ CAUGHT_BY = {
 }
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(("name", "lost"), [(name, lost) for name, all_lost in CAUGHT_BY.items() for lost in all_lost])
 def test_a_lost_constant_is_caught(monkeypatch, data, name, lost):
     """The source of a module without one constant, put in the place of the module's functions."""

@@ -50,6 +50,7 @@ HYDRA = [
 ]
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize(("yaml", "named"), HYDRA)
 @pytest.mark.parametrize("flag", [[], ["-m"]])
 def test_a_file_cannot_have_hydra_act_for_it(ask, tmp_path, yaml, named, flag):
@@ -106,6 +107,7 @@ ROUNDABOUT = [
 ]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("flag", [[], ["-m"]])
 @pytest.mark.parametrize("words", ROUNDABOUT, ids=lambda words: words[0])
 def test_a_variable_reaches_no_value_but_a_folder(ask, tmp_path, monkeypatch, words, flag):
@@ -194,6 +196,7 @@ TRAIN = [
 ]
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize(("word", "said"), TRAIN, ids=lambda text: text[:50])
 def test_a_mistake_is_found_before_a_folder_is_made(ask, tmp_path, word, said):
     status, _, err = ask(*QUICK, word)

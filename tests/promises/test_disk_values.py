@@ -78,6 +78,7 @@ def test_status_shows_every_run_and_names_what_is_broken(answer, group, key, val
     assert says in mistake
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"config": {}}', '"x"', "{", DEEP, "\0", "9" * 5000])
 def test_a_record_that_holds_no_configuration(answer, group, content):
     """A damaged record ends in one line with status 4, and the other runs of the group are shown."""
@@ -203,6 +204,7 @@ FILES = ["run_meta.json", "evaluation.json", "curves/train_log.csv", "curves/lat
 FILES += ["samples/epoch_0005.png", "reconstructions/epoch_0001.png", "checkpoints/best.ckpt.sha256"]
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("name", "kind"),
     [*((name, "fifo") for name in FILES), *((FILES[0], kind) for kind in ("socket", "zero", "folder"))],
@@ -456,6 +458,7 @@ def test_an_idx_file_of_no_dimensions_or_of_too_many_numbers(content):
 # --- C4: one function resolves a run ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("place", [".", "./", "../run", "samples/..", "../latest", "../../outputs/latest"])
 def test_every_command_finds_the_run_that_a_path_means(answer, monkeypatch, finished_run, tmp_path, place):
     """`run=.`, `resume=.` and `report .` ended in a traceback; three commands knew a group with only latest.txt."""
@@ -477,6 +480,7 @@ def test_every_command_finds_the_run_that_a_path_means(answer, monkeypatch, fini
         assert code == 0, (main, err)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("place", ["", " ", "/", "/dev/null", "nowhere", "~nobody-here/x", "\0", "x" * 5000])
 def test_every_command_answers_a_path_that_means_none(answer, monkeypatch, tmp_path, place):
     monkeypatch.chdir(tmp_path)

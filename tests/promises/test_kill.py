@@ -70,6 +70,7 @@ def test_a_chain_of_kills_ends_where_the_unbroken_run_does(nursery, tmp_path, sc
     assert json.loads((run_of(killed) / "run_meta.json").read_text())["status"] == "completed"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_real_signal_ends_a_real_run_within_ten_seconds(nursery, tmp_path, number, status):
     """Sent by another process in the middle of training; the batch is finished, and the run saved."""

@@ -71,6 +71,7 @@ def test_a_slow_reader_loses_only_one_text():
     assert slow.getvalue() == "second"
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("stream", BROKEN, indirect=True)
 def test_a_run_whose_output_nobody_can_read_is_a_run(monkeypatch, stream, tmp_path):
     """At 756e4e9 the last line of the run failed, and the run with it: status 1, record `failed`."""

@@ -146,6 +146,7 @@ def test_every_command_is_of_one_kind(line):
         assert "\ndev = [" in (ROOT / "pyproject.toml").read_text()
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("line", TRAIN)
 def test_every_training_command_runs(run_quickly, monkeypatch, line):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
@@ -183,6 +184,7 @@ def test_fashion_mnist_composes():
     assert config("data=fashion_mnist").data._target_.endswith("FashionMNISTDataModule")
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("old", "new"), PREDECESSOR[1:-2], ids=[old for old, _ in PREDECESSOR[1:-2]])
 def test_every_old_flag_has_a_new_form_that_builds(old, new):
     from vae_lightning.app.build import build
@@ -276,6 +278,7 @@ def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
         assert shown in capsys.readouterr().out
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("line", EVALUATE)
 def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
     """On the folder of a quick run in place of the named one, with few samples of few images."""
@@ -295,6 +298,7 @@ def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
     assert (run / "evaluation.json").is_file()
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.split("import ")[1].split()[0])
 def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch, snippet):
     assert len([line for line in snippet.splitlines() if line]) <= 5

@@ -58,6 +58,7 @@ WINDOWS = [  # (function, whether the signal comes before it, what is there to r
 ]
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(("function", "before", "saved"), WINDOWS)
 @pytest.mark.parametrize("number", [TERM, INT, pytest.param(HUP, marks=slow)])
 def test_a_signal_outside_of_the_steps(nursery, tmp_path, function, before, saved, number):
@@ -71,6 +72,7 @@ def test_a_signal_outside_of_the_steps(nursery, tmp_path, function, before, save
     assert (f"go on with resume={run.relative_to(tmp_path).parent}" in line) == saved
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("function", ["module.VAE.test_step", "app.fit.write_page"])
 def test_a_signal_after_the_training_is_made_good_by_a_resume(nursery, tmp_path, unbroken, function):
     assert nursery(tmp_path, *RUN, strike_in=[function, TERM, True])["status"] == 143
@@ -80,6 +82,7 @@ def test_a_signal_after_the_training_is_made_good_by_a_resume(nursery, tmp_path,
 KILLS = ["module.VAE.test_step", "app.fit.write_page", "callbacks.RunRecord.on_fit_end", "callbacks.RunRecord.end"]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("function", KILLS)
 def test_a_kill_after_the_training_is_made_good_by_a_resume(nursery, tmp_path, unbroken, function):
     """At 756e4e9: killed in the test, `completed` without test metrics and report, for ever; killed after the last
@@ -100,6 +103,7 @@ def test_a_completed_run_stays_completed(nursery, tmp_path):
 # --- inside an epoch -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_stopped_within_its_first_epoch(nursery, tmp_path, unbroken, workers):
     """At 756e4e9, with workers: other weights (-225.447 against -225.511) and "step 41, in epoch 1" of 36; and the

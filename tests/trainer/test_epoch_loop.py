@@ -86,6 +86,7 @@ class Plateau(Noted):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **every}}
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_our_loop_does_what_lightnings_does(tmp_path, options):
     ours, our_seen = fitted(FastTrainer, tmp_path, **options)

@@ -39,6 +39,7 @@ def test_the_default_trainer_is_lightnings_own():
 # --- trainer=fast ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @compiler
 def test_a_fast_run_has_the_checkpoints_of_any_other(tmp_path):
     """Annealed and resumed, in another process: jaxtyping's checks in this process cannot be compiled."""
@@ -168,6 +169,7 @@ class Traced(pl.Callback):
 UNCOMPILED = ["trainer=fast", "trainer.compile_mode=null", "trainer.precision=32-true"]
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("trainer", [["trainer=default"], UNCOMPILED], ids=["default", "fast"])
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
 def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound, trainer):
