@@ -69,7 +69,7 @@ def plain(parts: Model, x: torch.Tensor) -> None:
         posterior = parts.latent.posterior(parts.network.encode(image.unsqueeze(0)))
         for _ in range(SAMPLES_OF_THE_PLAIN_LOOP):
             z = posterior.rsample(torch.randn(1, 1, 50))
-            log_w.append(parts.log_px_z(image, z) + parts.latent.log_pz(z) - posterior.log_qz_x(z))
+            log_w.append(parts.log_px_z(image.unsqueeze(0), z) + parts.latent.log_pz(z) - posterior.log_qz_x(z))
         importance_weighted_bound(torch.cat(log_w))
 
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from benchmarks import contest, document
+from benchmarks import contest, document, nll
 
 NAMES = (ROOT / "Makefile").read_text().split("BENCHMARKS := ")[1].splitlines()[0].split()
 
@@ -55,6 +55,14 @@ def test_a_demand_says_whether_it_holds(capsys):
 def test_every_benchmark_of_make_bench_can_be_run(name):
     assert callable(importlib.import_module(f"benchmarks.{name}").main)
     assert name == "nll" or name in document.NAMES
+
+
+@pytest.mark.parametrize("contestant", ["ours", "bare", "tiled", "plain"])
+def test_every_contestant_of_the_nll_runs(monkeypatch, contestant):
+    monkeypatch.setattr(nll, "K", 4)
+    monkeypatch.setattr(nll, "CURVE", (1,))
+    monkeypatch.setattr(nll, "SAMPLES_OF_THE_PLAIN_LOOP", 2)
+    getattr(nll, contestant)(nll.model(), nll.digits(2))
 
 
 def test_the_document_holds_what_was_measured_and_nothing_else(monkeypatch, tmp_path):

@@ -64,11 +64,12 @@ class DivergenceGuard(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         gradients = [] if self._scaled else gradients_of(optimizer)
-        largest, loss = get_total_norm(gradients, math.inf), torch.zeros(()) if self._loss is None else self._loss
+        loss = torch.zeros(()) if self._loss is None else self._loss
         if self._wait == 1:
-            if not (math.isfinite(largest) and math.isfinite(loss)):
+            if not (math.isfinite(loss) and all_finite(gradients)):
                 self._stop(trainer, pl_module, trainer.global_step)
             return
+        largest = get_total_norm(gradients, math.inf)
         finite = largest.to(pl_module.device).isfinite() & loss.to(pl_module.device).isfinite()
         self._diverged_at = torch.where((self._diverged_at < 0) & ~finite, trainer.global_step, self._diverged_at)
         optimizer.found_inf = (self._diverged_at >= 0).float()  # type: ignore[attr-defined]  # the word of a gradient scaler
@@ -109,6 +110,17 @@ def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     weights = (weight for group in optimizer.param_groups for weight in group["params"])
     gradients = (numbers(weight.grad) for weight in weights if weight.grad is not None)
     return [gradient for gradient in gradients if gradient.numel()]
+
+
+def all_finite(gradients: list[Tensor]) -> bool:
+    """Whether all numbers are finite.
+
+    On a CPU a sum takes a tenth of the time of a search for the largest number. A sum that is not finite holds a number
+    that is not, or finite numbers overflow it; then the search decides.
+    """
+    if math.isfinite(sum(float(gradient.sum().abs()) for gradient in gradients)):
+        return True
+    return math.isfinite(get_total_norm(gradients, math.inf))
 
 
 def farthest(loss: Tensor) -> Tensor:
