@@ -61,6 +61,10 @@ class Answer:
         """From here on a signal changes nothing: everything is done."""
         self.waits = self._closed = True
 
+    def settle(self) -> None:
+        """The signal that was noted is answered: by another error than its own."""
+        self._raised = True
+
     def check(self) -> None:
         """Raises Interrupted if a signal was received, even if that error was raised before and caught by mistake."""
         if self.received is not None and not self._closed:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def ended() -> str | None:
     if not sweep.in_turn and (number := stopped_by(sweep.folder)) is not None:
         with suppress(OSError):
             (sweep.folder / STOPPED).unlink()
+        current().settle()  # else the signal comes again at the end of the command, and ends it without its workers
         raise Interrupted(number, f"stopped by {signal.Signals(number).name}; {sweep.not_started()}")
     return sweep.not_started()
 
@@ -101,6 +103,7 @@ def job(number: int) -> Iterator[None]:
     if is_worker() and not _idle:
         _idle.append(Answer(str, waits=True))
         _idle[0].begin()
+        threading.Thread(target=end_with_parent, daemon=True).start()
     for idle in _idle:
         if idle.received is not None:
             mark(folder, idle.received)
@@ -109,7 +112,7 @@ def job(number: int) -> Iterator[None]:
         silent.was_told = True  # type: ignore[attr-defined]
         raise silent
     try:
-        with answering("stopped by {}".format), watching(folder):
+        with _busy, answering("stopped by {}".format), watching(folder):
             yield
     except Interrupted as error:
         mark(folder, error.status - 128)
@@ -132,6 +135,14 @@ def watching(folder: Path) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def end_with_parent() -> None:
+    """Ends this worker, between two jobs, once its parent is gone. The launcher would let it wait for minutes."""
+    while os.getppid() == _PARENT:
+        time.sleep(SECONDS)
+    with _busy:
+        os._exit(128 + signal.SIGTERM)
 
 
 def mark(folder: Path, number: int) -> None:
@@ -159,3 +170,4 @@ def is_worker() -> bool:
 
 
 _PARENT = os.getppid()
+_busy = threading.Lock()  # held while a job runs
