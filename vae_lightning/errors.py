@@ -3,7 +3,7 @@
 import difflib
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -57,6 +57,24 @@ class Interrupted(UserError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.status - 128, str(self)), self.__dict__  # a worker sends it to its parent
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, its cause or context, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def reason_of(error: BaseException) -> BaseException:
+    """The signal behind an error, else the error itself.
+
+    OmegaConf builds a new error from a signal that reaches its code, and a check may take it for a mistake. An error
+    of the folder or disk while a stopped run is saved is its own reason.
+    """
+    if isinstance(error, OSError | FolderError):
+        return error
+    return next((link for link in chain(error) if isinstance(link, Interrupted)), error)
 
 
 def shown(value: object) -> str:

@@ -8,10 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 from alike import assert_same_run
 from conftest import ROOT
 from nurse import WORDS, log, run_of
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.callbacks import RunRecord
+from vae_lightning.errors import Interrupted
 
 TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
 RUN = [*WORDS, "group=g", "epochs=2", "schedule=cyclic", "+trainer.limit_train_batches=8"]
@@ -122,6 +128,21 @@ def test_a_run_stopped_within_its_first_epoch(nursery, tmp_path, unbroken, worke
     assert {path: path.read_bytes() for path in untrained} == untrained
 
 
+def test_a_signal_that_reaches_omegaconf_is_still_the_signal(monkeypatch, tmp_path):
+    """OmegaConf builds the error anew from its text, and the run was recorded as failed, with status 2."""
+    stopped = Interrupted(TERM, "stopped by SIGTERM")
+    monkeypatch.setattr(DictConfig, "_get_impl", lambda *arguments, **options: (_ for _ in ()).throw(stopped))
+    with pytest.raises(TypeError, match="Interrupted") as rebuilt:
+        _ = OmegaConf.create({"x": 1}).x
+    assert as_user_error(rebuilt.value, []) is stopped
+    record, trainer = RunRecord(str(tmp_path)), pl.Trainer(logger=False, enable_checkpointing=False)
+    record.end(trainer, rebuilt.value)
+    assert json.loads((tmp_path / "run_meta.json").read_text())["status"] == "interrupted"
+    full = OSError(28, "No space left on device")
+    full.__context__ = stopped
+    assert as_user_error(full, []).status == 6
+
+
 # --- any moment ------------------------------------------------------------------------------------------------------
 
 
@@ -150,9 +171,11 @@ def test_forty_moments_from_start_to_exit(nursery, tmp_path, unbroken, number, h
             assert len(errors(folder)) <= 1, log(folder)
         if moment % 4 == 0:
             assert nursery(folder, *how, *RUN, "resume=auto")["status"] == 0, log(folder)
-            first = min((folder / "o" / "g").glob("2*"))
-            assert_same_run(unbroken, first)
-            assert {record(run)["status"] for run in (folder / "o" / "g").glob("2*")} == {"completed"}
+            begun = [run for run in (folder / "o" / "g").glob("2*") if (run / "checkpoints" / "last.ckpt").is_file()]
+            assert {record(run)["status"] for run in begun} == {"completed"}
+            assert {record(run)["seed"] for run in begun} == ({42, 43} if "-m" in how else {42})
+            for run in (run for run in begun if record(run)["seed"] == 42):
+                assert_same_run(unbroken, run)
     assert "interrupted" in seen
 
 

@@ -1,7 +1,6 @@
 """The mistake behind an exception, in one line: Hydra's and Lightning's words, a full disk, a killed worker."""
 
 import re
-from collections.abc import Iterator
 from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
 
 from hydra.errors import HydraException
@@ -9,7 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import SETS
-from vae_lightning.errors import ConfigError, FolderError, UserError, did_you_mean, nearest, shown
+from vae_lightning.errors import ConfigError, FolderError, UserError, chain, did_you_mean, nearest, reason_of, shown
 from vae_lightning.runs.configuration import key_of
 
 EXTRAS = {
@@ -29,6 +28,7 @@ FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG
 
 def as_user_error(error: BaseException, overrides: list[str]) -> UserError | None:
     """The user's mistake behind an exception, in one line. None where the error is not the user's."""
+    error = reason_of(error)
     if isinstance(error, UserError):
         return error
     if isinstance(error.__cause__, UserError):
@@ -54,13 +54,6 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
             place = link.filename or "the run folder"
             return FolderError(f"{place}: {link.strerror}; make room, or choose another folder")
     return None
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, its cause or context, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def raised_in(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
 from vae_lightning.callbacks.machine import device, git_revision, versions
-from vae_lightning.errors import Diverged, Interrupted
+from vae_lightning.errors import Diverged, Interrupted, reason_of
 from vae_lightning.output import warn
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import BEST, CHECKPOINTS, RECORD
@@ -60,8 +60,9 @@ class RunRecord(pl.Callback):
             self.record["status"] = "completed"
             self._write(trainer)
         else:
-            self.record["error"] = f"{type(exception).__name__}: {exception}"
-            self._write_end(trainer, status_of(exception))
+            reason = reason_of(exception)
+            self.record["error"] = f"{type(reason).__name__}: {reason}"
+            self._write_end(trainer, status_of(reason))
 
     @property
     def state_key(self) -> str:
