@@ -12,6 +12,7 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *DOCS]
 PAGES = [ENGLISH, ROOT / "CONTRIBUTING.md", *DOCS]  # README.ja.md repeats the blocks of README.md
 EXTENDING = ROOT / "docs" / "extending.md"  # test_extending.py runs its blocks
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TREE, REMARKS = "outputs/\n", 39  # how a tree of files begins, and the column of its remarks
 
 
 def read(path: Path) -> str:
@@ -25,6 +26,12 @@ def page(name: str) -> Path:
 def blocks(path: Path, language: str = "") -> list[str]:
     """The code blocks of a document, in order; all languages unless one is given."""
     return [text for kind, text in FENCE.findall(read(path)) if not language or kind == language]
+
+
+def without_remarks(block: str) -> str:
+    """A block as it is in every language: a tree of files without its remarks, any other block whole."""
+    lines = block.splitlines() if block.startswith(TREE) else []
+    return "\n".join(line[:REMARKS].rstrip() for line in lines) or block
 
 
 def prose(path: Path) -> str:
