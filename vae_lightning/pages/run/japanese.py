@@ -23,11 +23,11 @@ JAPANESE: dict[str, str] = {
     "the ELBO, estimator B, L = {num_samples}": "ELBO（推定量 B、L = {num_samples}）",
     "the ELBO, estimator A, L = {num_samples}": "ELBO（推定量 A、L = {num_samples}）",
     "the ELBO with free bits": "フリービット付き ELBO",
-    "the importance-weighted bound, K = {num_samples}": "重点重み付き下界（K = {num_samples}）",
-    "the importance-weighted bound, DReG, K = {num_samples}": "重点重み付き下界（DReG、K = {num_samples}）",
-    "the importance-weighted bound, STL, K = {num_samples}": "重点重み付き下界（STL、K = {num_samples}）",
+    "the importance-weighted bound, K = {num_samples}": "重要度重み付き下界（K = {num_samples}）",
+    "the importance-weighted bound, DReG, K = {num_samples}": "重要度重み付き下界（DReG、K = {num_samples}）",
+    "the importance-weighted bound, STL, K = {num_samples}": "重要度重み付き下界（STL、K = {num_samples}）",
     "the mean of {groups} importance-weighted bounds, K = {samples_per_group}": (
-        "{groups} 個の重点重み付き下界の平均（K = {samples_per_group}）"
+        "{groups} 個の重要度重み付き下界の平均（K = {samples_per_group}）"
     ),
     # --- optimizers
     "Adam, lr {lr}": "Adam、lr {lr}",
