@@ -17,7 +17,6 @@ ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option ha
     "VAE.seed": 0,
     "MLP.num_parameters": 1,
     "Linear.num_parameters": 1,
-    "FashionMNISTDataModule.allow_subset": True,
     "EpochWeights.enabled": True,
     "EpochWeights.prefix": "vae",
     "FastTrainer.compiles": "objective",

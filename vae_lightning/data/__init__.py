@@ -1,7 +1,21 @@
 """Data sets as LightningDataModules. <-> conf/data/"""
 
+from vae_lightning.data.cifar10 import CIFAR10DataModule
+from vae_lightning.data.emnist import EMNISTDataModule
+from vae_lightning.data.frey_face import FreyFaceDataModule
 from vae_lightning.data.images import ImageDataModule
-from vae_lightning.data.mnist import FashionMNISTDataModule, MNISTDataModule
+from vae_lightning.data.mnist import FashionMNISTDataModule, KMNISTDataModule, MNISTDataModule
 from vae_lightning.data.ppca import PPCADataModule
+from vae_lightning.data.sprites import SpritesDataModule
 
-__all__ = ["FashionMNISTDataModule", "ImageDataModule", "MNISTDataModule", "PPCADataModule"]
+__all__ = [
+    "CIFAR10DataModule",
+    "EMNISTDataModule",
+    "FashionMNISTDataModule",
+    "FreyFaceDataModule",
+    "ImageDataModule",
+    "KMNISTDataModule",
+    "MNISTDataModule",
+    "PPCADataModule",
+    "SpritesDataModule",
+]

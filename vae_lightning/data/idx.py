@@ -1,38 +1,65 @@
 """The idx format of MNIST: names, checksums and content of the four files of a data set."""
 
-import gzip
 import hashlib
 import io
 import math
-import mmap
-import os
 import struct
-import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from errno import EFBIG
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from vae_lightning.data.files import (
+    Content,
+    Found,
+    Get,
+    check_known,
+    content_in,
+    gunzipped,
+    mapped,
+    paths_in,
+    store,
+    unpack,
+    unpacked,
+)
 from vae_lightning.errors import DataError
-from vae_lightning.runs.regular import content_of, reason
 
-UNPACKED = (OSError, EOFError, zlib.error)  # the errors of a file that cannot be unpacked
 NAMES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
+LARGEST = 47_040_016  # bytes of MNIST's largest file, unpacked; no more is read
+
+
+def spellings(filename: str) -> Sequence[str]:
+    """The names of a file, raw and .gz. Some archives have a dot in place of the last hyphen."""
+    dotted = ".idx".join(filename.rsplit("-idx", 1))
+    return (filename, filename + ".gz", dotted, dotted + ".gz")
+
+
+class FourFiles:
+    """What the data sets of four idx files share: their names and torchvision's place for them."""
+
+    largest: ClassVar[int] = LARGEST
+    kind: ClassVar[str] = "idx file"
+    names: ClassVar[Sequence[str]] = tuple(spelled for name in NAMES.values() for spelled in spellings(name))
+    folder: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.folder}/raw"
 
 
 @dataclass(frozen=True)
-class IdxFiles:
-    """The SHA-256 of each of the four files, unpacked, the largest size, and torchvision's folder for the data set."""
+class IdxFiles(FourFiles):
+    """The SHA-256 of each of the four files, unpacked, and torchvision's folder for the data set."""
 
-    largest: ClassVar[int] = 47_040_016  # bytes of the largest file, unpacked; no more is read
+    wanted: ClassVar[str] = f"the four idx files ({', '.join(NAMES.values())}; raw or .gz)"
     folder: str
     train_images: str
     train_labels: str
@@ -43,17 +70,46 @@ class IdxFiles:
         """The SHA-256 of `part`, a key of `NAMES`."""
         return getattr(self, part)
 
+    def find(self, folder: Path) -> Found | None:
+        paths = paths_in(folder, {part: spellings(name) for part, name in NAMES.items()})
+        tensors = {part: self.read(part, path) for part, path in paths.items()}
+        return Found(tensors, str(folder), {part: self.checksum(part) for part in NAMES}) if tensors else None
+
     def read(self, part: str, path: Path) -> Tensor:
         """The tensor in `path`. Raises DataError unless `path` is exactly the expected file."""
         content = unpack(path, self.largest) if path.suffix == ".gz" else mapped(path, self.largest)
-        found, expected = hashlib.sha256(content).hexdigest(), self.checksum(part)
-        if found != expected:
-            looks_like = " (a web page?)" if bytes(content[:100]).lstrip()[:1] == b"<" else ""
-            raise DataError(
-                f"{path}: {len(content)} bytes with SHA-256 {found[:12]}..., not {expected[:12]}...{looks_like}; "
-                "delete it, or point data.dir at the original"
-            )
+        check_known(content, self.checksum(part), path)
         return parse_idx(content, path)
+
+    def fetch(self, get: Get, folder: Path) -> None:
+        """Downloads the four .gz and stores them unpacked: unpacked files can be mapped."""
+        for part, name in NAMES.items():
+            packed = get(f"{name}.gz", self.largest)
+            store(gunzipped(io.BytesIO(packed), self.largest), self.checksum(part), folder / name)
+
+
+@dataclass(frozen=True)
+class PackedIdxFiles(FourFiles):
+    """Four .gz of which torchvision knows the MD5: `known` returns it by file name. They are read packed only."""
+
+    wanted: ClassVar[str] = f"the four files {', '.join(f'{name}.gz' for name in NAMES.values())}"
+    folder: str
+    known: Callable[[], Mapping[str, str]]
+
+    def find(self, folder: Path) -> Found | None:
+        paths = paths_in(folder, {part: (f"{name}.gz",) for part, name in NAMES.items()})
+        known, tensors, sums = self.known() if paths else {}, {}, {}
+        for part, path in paths.items():
+            packed = content_in(path, self.largest)
+            check_known(packed, known[path.name], path)
+            content = unpacked(io.BytesIO(packed), self.largest, path)
+            tensors[part], sums[part] = parse_idx(memoryview(content), path), hashlib.sha256(content).hexdigest()
+        return Found(tensors, str(folder), sums) if tensors else None
+
+    def fetch(self, get: Get, folder: Path) -> None:
+        """Downloads the four .gz and stores them as they are."""
+        for filename, digest in self.known().items():
+            store(get(filename, self.largest), digest, folder / filename)
 
 
 MNIST = IdxFiles(
@@ -72,45 +128,17 @@ FASHION_MNIST = IdxFiles(
 )
 
 
-def mapped(path: Path, most: int) -> memoryview:
-    """The content of a file, mapped: all processes that map one file share one copy of it in the page cache.
+def kmnist_sums() -> dict[str, str]:
+    """{file name: MD5} of Kuzushiji-MNIST, as torchvision knows them."""
+    from torchvision.datasets import KMNIST
 
-    torch takes only writable memory. A write is private to this process and does not reach the file. Raises DataError
-    for a file of more than `most` bytes, or one that cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size <= most:
-                access = mmap.PROT_READ | mmap.PROT_WRITE
-                return memoryview(mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=access))
-    except (AttributeError, OSError, ValueError):  # Windows, a file system that cannot map, an empty file
-        pass
-    return memoryview(bytearray(unpack(path, most)))
+    return dict(KMNIST.resources)
 
 
-def unpack(path: Path, most: int) -> bytes:
-    """The content of a file, uncompressed if its name ends in .gz.
-
-    Raises DataError if it cannot be read, or unpacks to more than `most` bytes.
-    """
-    try:
-        content = content_of(path, most + most // 64)  # packing makes noise a little longer
-        return gunzipped(content, most) if path.suffix == ".gz" else content
-    except UNPACKED as error:
-        why = reason(error)
-        raise DataError(f"{path}: cannot be read ({why}); delete it, or point data.dir at the original") from error
+KUZUSHIJI_MNIST = PackedIdxFiles("KMNIST", kmnist_sums)
 
 
-def gunzipped(content: bytes, most: int) -> bytes:
-    """The content of a .gz. Raises OSError, EOFError or zlib.error where there is none, or more than `most` bytes."""
-    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-        unpacked = file.read(most + 1)
-    if len(unpacked) > most:
-        raise OSError(EFBIG, f"it unpacks to more than {most:,} bytes")
-    return unpacked
-
-
-def parse_idx(content: bytes | memoryview, path: Path) -> Tensor:
+def parse_idx(content: Content, path: Path) -> Tensor:
     """An idx file of unsigned bytes as a uint8 tensor. The tensor shares the memory of a memoryview.
 
     Raises DataError if header and length disagree, or if there are no dimensions.

@@ -40,9 +40,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     Raises ConfigError for values that cannot work, DataError for images or labels that do not fit each other.
     """
 
-    title: ClassVar[str]
+    title: str
     protocols: ClassVar[Collection[str]] = tuple(OF_BYTES)
-    class_names: ClassVar[tuple[str, ...]] = ()
+    class_names: tuple[str, ...] = ()
     image_shape: tuple[int, ...] = ()
 
     def __init__(

