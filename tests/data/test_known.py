@@ -180,7 +180,6 @@ def test_classes_are_those_of_torchvision():
         assert list(classes) == [name for name in datasets.EMNIST.classes_split_dict[split] if name != "N/A"]
     assert CLASSES.keys() == {*datasets.EMNIST.splits}
     assert list(KMNISTDataModule.class_names) == datasets.KMNIST.classes
-    assert list(CIFAR10DataModule.class_names) == "airplane automobile bird cat deer dog frog horse ship truck".split()
 
 
 @pytest.mark.parametrize(("split", "classes", "first"), [("balanced", 47, 0), ("letters", 26, 1), ("digits", 10, 0)])

@@ -1,9 +1,12 @@
 """Sprites: the picture agrees with the five numbers that made it."""
 
+import json
 import math
+import re
 
 import pytest
 import torch
+from documents import blocks, page
 
 from vae_lightning.data import SpritesDataModule
 from vae_lightning.data.sprites import BOW, REACH
@@ -54,7 +57,7 @@ def test_the_label_is_the_shape(data):
 
 
 def test_the_area_is_that_of_the_shape(data):
-    """Closed forms, in units of the radius: a square on the diagonal 2, half axes 1 and 1/2, a square and two halves."""
+    """Closed forms, in units of the radius: a square of diagonal 2, an ellipse, a square with two half discs."""
     images, values = everything(data)
     area = torch.tensor([2, math.pi / 2, BOW**2 * (2 + math.pi / 2)], dtype=torch.float64)[values[:, 0].long()]
     radius = REACH * data.size * values[:, 1]
@@ -135,3 +138,11 @@ def test_one_of_each_is_allowed():
 def test_values_that_cannot_work_are_named(options, says):
     with pytest.raises(ConfigError, match=says):
         SpritesDataModule(**options).setup()
+
+
+def test_the_document_shows_what_happens():
+    (snippet,) = blocks(page("data"), "python")
+    names: dict = {}
+    exec(snippet, names)
+    for call, shape in re.findall(r"^(data\.\w+\(.*\)) +# (\[[\d, ]+\])", snippet, re.MULTILINE):
+        assert list(eval(call, names).shape) == json.loads(shape)

@@ -44,9 +44,9 @@ OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in
 
 
 def quick(overrides: list[str]) -> list[str]:
-    """The words that make a run of these overrides short. A network keeps its depth, and PPCA has no mirrors."""
+    """The words that make a run of these overrides short. A network keeps its depth, and what is drawn has no mirrors."""
     words = [*SMALL]
-    if {"experiment=ppca", "data=ppca"} & {*overrides}:
+    if {"experiment=ppca", "data=ppca", "data=sprites"} & {*overrides}:
         words = [word for word in words if word not in NO_NETWORK]
     if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
         words = [word for word in words if not word.startswith("network.hidden")]

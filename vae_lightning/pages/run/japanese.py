@@ -48,6 +48,21 @@ JAPANESE: dict[str, str] = {
     "Sneaker": "スニーカー",
     "Bag": "バッグ",
     "Boot": "ブーツ",
+    # --- classes of CIFAR-10
+    "airplane": "飛行機",
+    "automobile": "自動車",
+    "bird": "鳥",
+    "cat": "猫",
+    "deer": "鹿",
+    "dog": "犬",
+    "frog": "カエル",
+    "horse": "馬",
+    "ship": "船",
+    "truck": "トラック",
+    # --- shapes of the sprites
+    "square": "正方形",
+    "ellipse": "楕円",
+    "heart": "ハート",
 }
 
 
