@@ -1,5 +1,6 @@
 """Sprites: the picture agrees with the five numbers that made it."""
 
+import itertools
 import json
 import math
 import re
@@ -61,7 +62,7 @@ def test_the_area_is_that_of_the_shape(data):
     images, values = everything(data)
     area = torch.tensor([2, math.pi / 2, BOW**2 * (2 + math.pi / 2)], dtype=torch.float64)[values[:, 0].long()]
     radius = REACH * data.size * values[:, 1]
-    torch.testing.assert_close(moments(images)[0], area * radius**2, rtol=0.02, atol=0)
+    torch.testing.assert_close(moments(images)[0], area * radius**2, rtol=0.04, atol=0)
 
 
 def test_the_centre_of_mass_is_where_the_shape_is(data):
@@ -81,18 +82,26 @@ def test_the_axis_of_the_ellipse_is_its_angle(data):
     assert torch.sin(off).abs().max() < 0.01  # an axis has no direction
 
 
-def test_the_square_and_the_heart_turn_counterclockwise(data):
-    """Another method: the corner or tip is the point of the shape that is furthest from its centre."""
+def test_a_quarter_turn_of_the_heart_is_that_of_the_picture(data):
+    """SMALL has four rotations and places that are symmetric, so the turned picture is another image of the set."""
+    images = torch.cat([data.images(split).squeeze(1) for split in ("train", "val", "test")])
+    factors = torch.cat([data.factors(split) for split in ("train", "val", "test")])
+    known = dict(zip(map(tuple, factors.tolist()), images, strict=True))
+    for scale, rotation, x, y in itertools.product(range(3), range(4), range(4), range(4)):
+        turned = known[HEART, scale, rotation, x, y].rot90()  # counterclockwise
+        torch.testing.assert_close(turned, known[HEART, scale, (rotation + 1) % 4, y, 3 - x], rtol=0, atol=1.5 / 255)
+
+
+def test_the_corners_of_the_square_are_at_its_angle(data):
     images, values = everything(data)
     place = (torch.arange(data.size) + 0.5) / data.size
-    for shape, angle, period in ((SQUARE, math.pi / 4, math.pi / 2), (HEART, -math.pi / 2, 2 * math.pi)):
-        for image, (kind, scale, turned, x, y) in zip(images, values, strict=True):
-            if kind == shape and scale == 1:
-                right, up = place[None, :] - x, y - place[:, None]
-                far = ((image > 0.5) * right.hypot(up)).argmax()
-                found = torch.atan2(up.expand_as(image).flatten()[far], right.expand_as(image).flatten()[far])
-                off = (found - angle - turned + period / 2) % period - period / 2
-                assert off.abs() < 0.12
+    for image, (shape, scale, turned, x, y) in zip(images, values, strict=True):
+        if shape == SQUARE and scale == 1:
+            right, up = place[None, :] - x, y - place[:, None]
+            far = ((image > 0.5) * right.hypot(up)).argmax()
+            corner = torch.atan2(up.expand_as(image).flatten()[far], right.expand_as(image).flatten()[far])
+            off = (corner - turned - math.pi / 4) % (math.pi / 2)
+            assert min(off, math.pi / 2 - off) < 0.15
 
 
 def test_a_shape_is_whole_in_every_image(data):

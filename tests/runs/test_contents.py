@@ -34,7 +34,7 @@ FOREIGN = {
     "pictures of classes": ([f"cat/{name}" for name in PICTURES[:3]] + ["dog/a.jpg"], "3 .png, 1 .jpg"),
     "a project": (["train.py", "src/net.py", "Makefile", "a.md", "b.txt"], "2 .py, 1 .txt, 1 Makefile, 1 others"),
     "an archive": (["mnist.npz"], "1 .npz"),
-    "another data set": (["cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/data_batch_2"], "1 data_batch_1"),
+    "another data set": (["cifar-100-python/train", "cifar-100-python/test"], "1 train"),
 }
 
 
@@ -59,6 +59,7 @@ HARMLESS = [
     ["train-labels.idx1-ubyte", "README.md", "picture.png"],  # the user's folder of MNIST
     ["outputs/g/20260101-001-seed1/run_meta.json", "outputs/g/20260101-001-seed1/report.html", "outputs/g/sweep.html"],
     ["multirun/20260101/jobs/0000.json"],
+    ["cifar-10-batches-py/data_batch_1", "frey_face/frey_rawface.mat", "EMNIST/raw/gzip.zip"],  # other known data sets
 ]
 
 

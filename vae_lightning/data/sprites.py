@@ -123,8 +123,8 @@ class SpritesDataModule(ImageDataModule):
         return torch.linspace(SMALLEST, 1, self.scales) if self.scales > 1 else torch.ones(1)
 
     def _centres(self) -> Tensor:
-        """Where shapes are, in pixels from the edge: the largest one is one pixel away from it."""
-        margin = REACH * self.size + 1
+        """Where shapes are, in pixels from the edge: the pixels at the edge of an image stay black."""
+        margin = REACH * self.size + 1.5
         positions = torch.linspace(margin, self.size - margin, self.positions)
         return positions if self.positions > 1 else torch.tensor([self.size / 2])
 
