@@ -464,7 +464,7 @@ class Foreign(nn.Module):
         (Foreign(nn.Sequential(nn.Linear(2, 16), nn.Unflatten(-1, (4, 2, 2)), nn.GroupNorm(2, 4, affine=False))),
          "why_layer"),
         (Conv([3, 64, 64], 2, hidden=[512]), "why_cost"),
-        (ResNet([1, 32, 32], 2, widths=[64], depths=1, hidden=[]), "why_cost"),
+        (ResNet([1, 32, 32], 2, widths=[64], depths=2, hidden=[]), "why_cost"),
     ],
     ids=["layer", "forward", "cost", "norm", "weights", "operations"],
 )  # fmt: skip

@@ -58,7 +58,9 @@ class OutputBias(pl.Callback):
             found = None
         fitting = sizes or range(1, sys.maxsize)
         if not isinstance(found, nn.Parameter) or found.ndim != 1 or len(found) not in fitting:
-            known = [name for name, weight in pl_module.named_parameters() if weight.ndim == 1 and len(weight) in fitting]
+            known = [
+                name for name, weight in pl_module.named_parameters() if weight.ndim == 1 and len(weight) in fitting
+            ]
             counts = " or ".join(map(str, dict.fromkeys(sizes)))
             numbers = f"of {counts} numbers" if sizes else "with one number for each pixel or each channel"
             raise ConfigError(

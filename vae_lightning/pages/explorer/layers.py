@@ -81,7 +81,9 @@ def described(layer: nn.Module, bits: int) -> dict[str, Any]:
 
 def bits_of(layers: Sequence[dict[str, Any]]) -> int:
     """The smallest number of bits among the weights of described layers, also of those inside a residual block."""
-    return min((bits_of(layer["layers"]) if "layers" in layer else layer.get("bits", 32) for layer in layers), default=32)
+    return min(
+        (bits_of(layer["layers"]) if "layers" in layer else layer.get("bits", 32) for layer in layers), default=32
+    )
 
 
 def is_simple(layer: Any) -> bool:

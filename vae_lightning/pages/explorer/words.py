@@ -79,7 +79,8 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "why_cost": (
         "{parameters} weights and {operations} multiplications are more than a page should carry "
         "({most_parameters} and {most_operations}).",
-        "重み {parameters} 個・乗算 {operations} 回は、ページの上限（{most_parameters} 個・{most_operations} 回）を超えます。",
+        "重み {parameters} 個・乗算 {operations} 回は、ページの上限"
+        "（{most_parameters} 個・{most_operations} 回）を超えます。",
     ),
     "why_not_finite": ("its weights are not finite numbers.", "重みが有限の数ではありません。"),
     "why_forward": (
