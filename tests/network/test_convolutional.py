@@ -106,7 +106,7 @@ def test_a_group_has_four_channels_or_more(width, groups):
     [
         ("conv", (1, 27, 28), {}, "even and >= 4, and they are 27 x 28; the nearest that work are 26 x 28 or 28 x 28"),
         ("resnet", (3, 45, 31), {}, "the nearest that work are 44 x 30 or 46 x 32"),
-        ("conv", (1, 2, 8), {}, "they are 2 x 8; the nearest that work are 4 x 8; or leave out widths"),
+        ("conv", (1, 2, 8), {}, "they are 2 x 8; the nearest that work are 4 x 8; or give fewer widths"),
         ("conv", (1, 28, 28), {"widths": [4] * 5}, "network=conv network.widths=[4, 4, 4, 4, 4]: the sides of the"),
         ("conv", (50,), {}, "network=conv: takes images [C, H, W], and the data are [50]; use network=mlp"),
         ("resnet", (1, 1, 50), {}, "network=resnet: takes images [C, H, W], and the data are [1, 1, 50]; use"),

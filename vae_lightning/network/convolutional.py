@@ -119,6 +119,6 @@ def halved(image_shape: Sequence[int], widths: Sequence[int], option: str) -> li
         nearest = " or ".join(dict.fromkeys(f"{h} x {w}" for h, w in (below, above)))
         raise ConfigError(
             f"{given}: the sides of the images must be even and >= {least}, and they are {height} x {width}; "
-            f"the nearest that work are {nearest}" + ("; or leave out widths" if min(height, width) < least else "")
+            f"the nearest that work are {nearest}" + ("; or give fewer widths" if min(height, width) < least else "")
         )
     return [(height >> level, width >> level) for level in range(len(widths) + 1)]
