@@ -463,9 +463,11 @@ def test_a_bias_of_channels_starts_at_the_log_odds_of_their_means(foreign_fit):
     class Strided(ForeignVAE):
         def __init__(self) -> None:
             super().__init__()
-            last = nn.ConvTranspose2d(1, 1, 1)
+            last = torch.nn.ConvTranspose2d(1, 1, 1)
             last.bias.requires_grad_(False)
-            self.decoder = nn.Sequential(nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), last, nn.Sigmoid())
+            self.decoder = torch.nn.Sequential(
+                torch.nn.Linear(2, 16), torch.nn.Unflatten(1, (1, 4, 4)), last, torch.nn.Sigmoid()
+            )
 
     module, trainer = foreign_fit(OutputBias("decoder.2.bias"), module=Strided())
     images = torch.cat([batch[0] for batch in trainer.val_dataloaders])

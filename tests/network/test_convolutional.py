@@ -185,8 +185,8 @@ def test_every_loss_reaches_every_weight(option, loss):
 def test_every_bound_falls_by_training(option, bound):
     cfg = config(f"network={option}", f"bound={bound}", "network.widths=[4,4]", "network.hidden=[8]", "latent=z2")
     module = vae(cfg)
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
-    x, objectives = torch.rand(8, 1, 28, 28), []
+    optimizer = torch.optim.Adam(module.parameters(), lr=3e-2)
+    x, objectives = (torch.rand(8, 1, 28, 28) < 0.1).float(), []
     for _ in range(6):
         eps = module.latent.noise(module.bound.num_samples, 8, torch.Generator().manual_seed(0))
         objective, sums = module.objective(x, eps, 1.0)
@@ -194,8 +194,8 @@ def test_every_bound_falls_by_training(option, bound):
         objective.backward()
         optimizer.step()
         assert sums.isfinite().all()
-        objectives.append(float(objective))
-    assert objectives[-1] < objectives[0] - 1
+        objectives.append(objective.item())
+    assert objectives[-1] < objectives[0] - 10
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -219,14 +219,14 @@ def test_bfloat16_is_near_float32(option):
 
 
 @pytest.mark.parametrize(("option", "last"), [("conv", 7), ("resnet", 11)])
-def test_a_run_with_every_callback_resumes_and_loads(train, option, last):
+def test_a_run_with_every_callback_loads_and_is_explored(train, option, last):
     words = [f"network={option}", "trainer=fast", "trainer.compile_mode=null", "trainer.precision=bf16-mixed",
              "data.protocol=dynamic", "loss=bce_logits", "latent=z2", "save_weights=true", "report=true",
              "+callbacks@callbacks.output_bias=output_bias", f"callbacks.output_bias.bias=network.decoder.{last}.bias",
              "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]  # fmt: skip
     run = train(*words)
-    first = torch.load(run / "vae_epoch_0000.pt", weights_only=True)[f"network.decoder.{last}.bias"]
-    assert 0.05 < float(first.sigmoid()) < 0.3  # the mean of MNIST's pixels is 0.13
+    bias = torch.load(run / "vae_epoch_0001.pt", weights_only=True)[f"network.decoder.{last}.bias"]
+    assert 0.1 < float(bias.sigmoid()) < 0.16  # the mean of MNIST's pixels is 0.13, and the run has four steps
     again = VAE.load_from_checkpoint(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert again.network.widths == [4, 4]
     assert again.sample(2, seed=0).isfinite().all()
