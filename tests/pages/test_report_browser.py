@@ -425,13 +425,13 @@ def test_a_network_beyond_the_limit_of_a_page_is_a_plane_and_says_so(visit, fini
     shutil.rmtree(run / "checkpoints")
     module = nn.Module()
     module.network, module.latent, module.loss = (
-        Conv([1, 28, 28], 2, hidden=[700]),
+        Conv([1, 28, 28], 2, hidden=[1900]),
         DiagonalGaussian(2),
         BernoulliLogits(),
     )
     page = visit(write(run, module))
     said = page.inner_text("#explorer")
-    assert "289 pictures of its plane: 2,2" in said
+    assert "289 pictures of its plane: 2,3" in said
     assert "more than a page should carry (2,000,000 and 20,000,000)" in said
     until(page, "Explorer.decode([0, 0]).some((value) => value > 0)")
 

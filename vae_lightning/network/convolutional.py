@@ -66,9 +66,10 @@ class Conv(Convolutional):
 
     `widths` lists the channels of the encoder's convolutions, each of which halves the image; `hidden` lists the units
     of the dense layers between the last convolution and the code. One number means one layer. The decoder mirrors the
-    encoder: widths=[32, 64], hidden=[256] is 1x28x28, 32x14x14, 64x7x7, 256, z, 256, 64x7x7, 32x14x14, 1x28x28. An
-    activation, a key of ACTIVATIONS, follows each layer but the last. No layer mixes the images of a batch. Raises
-    ConfigError for data that are no images, and for images whose sides are odd or too small for so many widths.
+    encoder: widths=[32, 64], hidden=[256] is 1x28x28, 32x14x14, 64x7x7, 256, z, 256, 64x7x7, 32x14x14, 1x28x28. Inside
+    the network a side may be odd: the half of 7 is 3. An activation, a key of ACTIVATIONS, follows each layer but the
+    last. No layer mixes the images of a batch. Raises ConfigError for data that are no images, and for images whose
+    sides are odd or too small for so many widths.
     """
 
     title: ClassVar[str] = "Strided convolutions of {widths} channels and {hidden} {activation} units on each side"
@@ -78,7 +79,7 @@ class Conv(Convolutional):
         image_shape: Annotated[Sequence[int], wholes(1)],
         latent_dim: Count,
         num_parameters: Count = 1,
-        widths: Annotated[Sequence[int] | int, wholes(1)] = (32, 64),
+        widths: Annotated[Sequence[int] | int, wholes(1)] = (32, 64, 128),
         hidden: Annotated[Sequence[int] | int, wholes(1)] = (256,),
         activation: Annotated[str, one_of(ACTIVATIONS)] = "silu",
     ) -> None:
