@@ -8,6 +8,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,13 +57,16 @@ def torchvision_folder() -> Path:
 class BareLoop:
     """Our model without Lightning. A framework around this loop can only add to its time.
 
-    With `bf16` it computes in bfloat16 (autocast), else in float32; with `compiled` it uses torch.compile.
+    With `bf16` it computes in bfloat16 (autocast), else in float32; with `compiled` it uses torch.compile. `network`
+    makes its network for 20 latent dimensions.
     """
 
-    def __init__(self, images: Tensor, bf16: bool = False, compiled: bool = False) -> None:
+    def __init__(
+        self, images: Tensor, bf16: bool = False, compiled: bool = False, network: Callable[..., nn.Module] = MLP
+    ) -> None:
         torch.manual_seed(0)
         self.images = images
-        self.network = MLP([1, 28, 28], 20)
+        self.network: Any = network([1, 28, 28], 20)
         self.model, self.bound, self.bf16 = Model(self.network, DiagonalGaussian(20), Bernoulli()), Elbo(), bf16
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
         self.loss: Callable[[Tensor], Tensor] = torch.compile(self._loss) if compiled else self._loss

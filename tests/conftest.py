@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 NO_NETWORK = ["data.mirrors=[]"]
 QUICK = ["epochs=1", "network.hidden=[16]", "report=false", *NO_NETWORK]
+CONVOLUTIONAL = {"network=conv", "network=resnet"}
+NARROW = "network.widths=[4,4]"
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m takes the slow ones out
@@ -85,6 +87,7 @@ def train(tmp_path) -> Callable[..., Path]:
     def run(*overrides: str) -> Path:
         dense = not {"network=linear", "experiment=ppca"} & set(overrides)
         quick = [word for word in QUICK if dense or not word.startswith("network.hidden")]
+        quick += [NARROW] if CONVOLUTIONAL & set(overrides) else []
         cfg = config(*quick, f"project_dir={tmp_path / 'outputs'}", *overrides)
         task(cfg)
         return Path(cfg.run_dir)

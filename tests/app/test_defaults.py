@@ -17,6 +17,8 @@ ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option ha
     "VAE.seed": 0,
     "MLP.num_parameters": 1,
     "Linear.num_parameters": 1,
+    "Conv.num_parameters": 1,
+    "ResNet.num_parameters": 1,
     "EpochWeights.enabled": True,
     "EpochWeights.prefix": "vae",
     "FastTrainer.compiles": "objective",

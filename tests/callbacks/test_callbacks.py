@@ -459,6 +459,21 @@ def test_the_decoder_starts_at_the_log_odds_of_the_mean_image(foreign_fit):
     torch.testing.assert_close(module.decoder[0].bias.sigmoid(), images.mean(0).flatten())
 
 
+def test_a_bias_of_channels_starts_at_the_log_odds_of_their_means(foreign_fit):
+    class Strided(ForeignVAE):
+        def __init__(self) -> None:
+            super().__init__()
+            last = torch.nn.ConvTranspose2d(1, 1, 1)
+            last.bias.requires_grad_(False)
+            self.decoder = torch.nn.Sequential(
+                torch.nn.Linear(2, 16), torch.nn.Unflatten(1, (1, 4, 4)), last, torch.nn.Sigmoid()
+            )
+
+    module, trainer = foreign_fit(OutputBias("decoder.2.bias"), module=Strided())
+    images = torch.cat([batch[0] for batch in trainer.val_dataloaders])
+    torch.testing.assert_close(module.decoder[2].bias.sigmoid(), images.mean((0, 2, 3)))
+
+
 def test_a_resumed_run_keeps_its_bias(foreign_fit):
     callback, module = OutputBias("decoder.0.bias"), BiasedVAE()
 
@@ -472,7 +487,7 @@ def test_a_resumed_run_keeps_its_bias(foreign_fit):
 
 @pytest.mark.parametrize("bias", ["decoder.9.bias", "encoder.bias", "kl_weight"])
 def test_a_bias_that_is_not_there_is_named_beside_those_that_are(foreign_fit, bias):
-    with pytest.raises(ConfigError, match=r"no parameter of 16 numbers; it has: decoder\.0\.bias"):
+    with pytest.raises(ConfigError, match=r"no parameter of 16 or 1 numbers; it has: decoder\.0\.bias"):
         foreign_fit(OutputBias(bias))
 
 

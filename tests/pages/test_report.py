@@ -23,12 +23,14 @@ from vae_lightning.app.trust import located
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import BernoulliLogits, Gaussian
 from vae_lightning.model import Model
-from vae_lightning.network import MLP
+from vae_lightning.network import MLP, Conv, ResNet
+from vae_lightning.network.residual import Residual
 from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.base.render import as_json
 from vae_lightning.pages.base.words import COMMON
 from vae_lightning.pages.explorer import export
 from vae_lightning.pages.explorer.explorer import PLANE, explorer
+from vae_lightning.pages.explorer.layers import bits_of, described
 from vae_lightning.pages.explorer.rounding import in_half
 from vae_lightning.pages.explorer.words import EXPLORER
 from vae_lightning.pages.run import facts, files, page
@@ -459,13 +461,18 @@ class Foreign(nn.Module):
         (Foreign(nn.Sequential(nn.Linear(2, 16), nn.Softmax(-1))), "why_layer"),
         (Foreign(nn.Linear(2, 16), extra=1.0), "why_forward"),
         (Foreign(nn.Sequential(nn.Linear(2, 110_000), nn.ReLU(), nn.Linear(110_000, 16))), "why_cost"),
+        (Foreign(nn.Sequential(nn.Linear(2, 16), nn.Unflatten(-1, (4, 2, 2)), nn.GroupNorm(2, 4, affine=False))),
+         "why_layer"),
+        (Conv([3, 64, 64], 2, hidden=[512]), "why_cost"),
+        (ResNet([1, 32, 32], 2, widths=[64], depths=2, hidden=[]), "why_cost"),
     ],
-    ids=["layer", "forward", "cost"],
-)
+    ids=["layer", "forward", "cost", "norm", "weights", "operations"],
+)  # fmt: skip
 def test_a_network_that_cannot_be_said_becomes_a_plane(network, reason):
-    found = explorer(Model(network, DiagonalGaussian(2), BernoulliLogits()), None, None, [1, 4, 4])
+    shape = getattr(network, "image_shape", [1, 4, 4])
+    found = explorer(Model(network, DiagonalGaussian(2), BernoulliLogits()), None, None, shape)
     assert found["why"]["key"] == reason
-    assert found["why"]["key"] in EXPLORER
+    assert EXPLORER[reason][0].format(**found["why"]["values"])
     assert found["plane"]["size"] == PLANE
     assert found["decoder"] is None
 
@@ -486,6 +493,26 @@ def test_rounding_with_feedback_is_closer_than_rounding():
         wrong = [(nn.Sequential(*in_half(list(layers), like))(fresh) - layers(fresh)).abs().max() for like in (None, z)]
     assert wrong[1] < wrong[0] / 3
     assert in_half(list(layers), z)[2].weight.half().float().equal(in_half(list(layers), z)[2].weight)
+
+
+def test_convolutions_are_rounded_with_feedback_too():
+    """Also those inside a residual block. The rounded weights are numbers of fp16."""
+    torch.manual_seed(0)
+    layers = [
+        nn.Conv2d(1, 32, 3),
+        Residual(nn.GroupNorm(4, 32), nn.Conv2d(32, 80, 3, padding=1), nn.Conv2d(80, 32, 3, padding=1)),
+        nn.ConvTranspose2d(32, 50, 4, stride=2, padding=1),
+    ]
+    x = torch.randn(60, 1, 9, 9)
+    with torch.no_grad():
+        expected = nn.Sequential(*layers)(x)
+        wrong = [(nn.Sequential(*in_half(layers, like))(x) - expected).abs().mean() for like in (None, x)]
+    assert wrong[1] < 0.7 * wrong[0]
+    inner = list(in_half(layers, x)[1])
+    assert all(inner[i].weight.half().float().equal(inner[i].weight) for i in (1, 2))
+    assert not inner[1].weight.equal(layers[1][1].weight)
+    values = [described(layer, 16) for layer in in_half(layers, x)]
+    assert (bits_of(values[:1]), bits_of(values)) == (32, 16)
 
 
 def test_a_latent_space_of_one_dimension(tmp_path):

@@ -17,8 +17,9 @@ from vae_lightning.app.config import CONF
 from vae_lightning.app.report import shown
 from vae_lightning.app.trust import located
 from vae_lightning.latent import DiagonalGaussian
-from vae_lightning.loss import BernoulliLogits
+from vae_lightning.loss import BernoulliLogits, Gaussian
 from vae_lightning.model import Model
+from vae_lightning.network import Conv, ResNet
 from vae_lightning.noise import generator
 from vae_lightning.pages.base.render import data, inlined
 from vae_lightning.pages.explorer.explorer import Images, explorer
@@ -316,20 +317,30 @@ def test_the_page_decodes_and_encodes_as_torch_does(page, finished_run):
 
 
 OPTIONS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("network", "loss")}
+PAIRS = sorted({*itertools.product(OPTIONS["network"], ["bce_logits", "gaussian"]),
+                *itertools.product(["mlp"], OPTIONS["loss"])})  # fmt: skip
 
 
 def cases(kind: str):
-    """(name, model, image shape) of every network with every loss, as large as they come, or of convolutions."""
+    """(name, model, image shape) of every network and every loss, as large as they come, or of convolutions."""
     if kind == "conf":
-        for network, loss in itertools.product(OPTIONS["network"], OPTIONS["loss"]):
+        for network, loss in PAIRS:
             values = OmegaConf.to_container(OmegaConf.load(CONF / "loss" / f"{loss}.yaml"))
             part = located(values.pop("_target_"), "x")(**values)
             sizes = OmegaConf.to_container(OmegaConf.load(CONF / "network" / f"{network}.yaml"))
             made = located(sizes.pop("_target_"), "x")([1, 28, 28], 3, part.num_parameters, **sizes)
             for each in made.parameters():  # as after some training: initial weights hardly move a pixel
-                nn.init.normal_(each, std=1.5 / each.shape[-1] ** 0.5 if each.ndim == 2 else 0.3)
+                nn.init.normal_(each, std=1.5 / each[0].numel() ** 0.5 if each.ndim > 1 else 0.3)
             yield f"{network} {loss}", Model(made, DiagonalGaussian(3), part), [1, 28, 28]
     else:
+        strided = {"resnet": ResNet([3, 20, 12], 3, 1, widths=[8, 12], depths=[1, 2], hidden=9)}
+        strided |= {"conv": Conv([3, 30, 22], 3, 1, widths=[5, 6], hidden=[9, 8], activation="elu")}
+        strided |= {"gaussian": ResNet([2, 18, 10], 3, 2, widths=[4, 8], depths=0, hidden=[])}
+        for name, network in strided.items():
+            for each in network.parameters():
+                nn.init.normal_(each, std=1.5 / each[0].numel() ** 0.5 if each.ndim > 1 else 0.7)
+            loss = BernoulliLogits() if network.num_parameters == 1 else Gaussian()
+            yield name, Model(network, DiagonalGaussian(3), loss), network.image_shape
         for activation in (nn.LeakyReLU(0.2), nn.ELU(0.7), nn.SiLU(), nn.Softplus(2.0), nn.Tanh(), nn.Sigmoid()):
             name = type(activation).__name__
             yield name, Model(Convolutions(activation).eval(), DiagonalGaussian(3), BernoulliLogits()), [1, 12, 12]
@@ -386,7 +397,7 @@ def test_every_network_under_every_loss_agrees_with_torch(visit, tmp_path, kind)
         f"<meta charset=utf-8>{cases_of_page}<script>{inlined('explorer/net.js')}{read}</script>", encoding="utf-8"
     )
     answers = visit(html).evaluate(script)
-    assert len(answers) == len(found) == (len(OPTIONS["network"]) * len(OPTIONS["loss"]) if kind == "conf" else 6)
+    assert len(answers) == len(found) == (len(PAIRS) if kind == "conf" else 9)
     for (name, _, pixels, codes, _), answer in zip(found, answers, strict=True):
         assert pixels.std() > 0.01, name
         assert (torch.tensor(answer["pixels"]) - pixels).abs().max() < TOLERANCE, name
@@ -407,6 +418,22 @@ class Normalised(nn.Module):
 
     def decode(self, z):
         return self.decoder(z).unflatten(-1, self.image_shape).unsqueeze(-4)
+
+
+def test_a_network_beyond_the_limit_of_a_page_is_a_plane_and_says_so(visit, finished_run, tmp_path):
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    shutil.rmtree(run / "checkpoints")
+    module = nn.Module()
+    module.network, module.latent, module.loss = (
+        Conv([1, 28, 28], 2, hidden=[1900]),
+        DiagonalGaussian(2),
+        BernoulliLogits(),
+    )
+    page = visit(write(run, module))
+    said = page.inner_text("#explorer")
+    assert "289 pictures of its plane: 2,3" in said
+    assert "more than a page should carry (2,000,000 and 20,000,000)" in said
+    until(page, "Explorer.decode([0, 0]).some((value) => value > 0)")
 
 
 def test_a_network_the_page_cannot_run_is_a_plane_of_pictures(visit, finished_run, tmp_path):

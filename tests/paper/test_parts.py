@@ -16,7 +16,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import Bernoulli, BernoulliLogits, FixedGaussian, OptimalGaussian
 from vae_lightning.model import Model
-from vae_lightning.network import ACTIVATIONS, INITIALS, MLP, Linear
+from vae_lightning.network import ACTIVATIONS, INITIALS, MLP, Conv, Linear, ResNet
 from vae_lightning.noise import generator
 from vae_lightning.optimizer import Adam
 from vae_lightning.parts import describe, facts, rebuild, translated
@@ -38,6 +38,9 @@ PARTS = [
     MLP([1, 4, 4], 2, hidden=5),
     MLP((1, 4, 4), 2, hidden=(5, 6), activation="tanh", initial="glorot"),
     Linear([1, 4, 4], 2),
+    Conv([3, 4, 6], 2, widths=5, hidden=[], activation="elu"),
+    Conv([1, 8, 8], 2, 2, widths=(5, 6), hidden=(7, 8)),
+    ResNet([1, 8, 8], 2, widths=[4, 6], depths=2, hidden=7),
 ]
 
 
@@ -266,6 +269,8 @@ CITED = {
     "Sigmoid": "Bowman et al. (2016)",
     "Triangle": "",
     "MLP": "Appendix C",
+    "Conv": "Radford et al. (2016)",
+    "ResNet": "He et al. (2016)",
     "DiagonalGaussian": "Eq. (9)",
     "Adam": "Kingma & Ba (2015)",
 }  # by class; two classes are called Linear

@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import NO_NETWORK, QUICK, ROOT, ForeignVAE, config, vae
+from conftest import CONVOLUTIONAL, NARROW, NO_NETWORK, QUICK, ROOT, ForeignVAE, config, vae
 from documents import (
     COMMANDS,
     DOCS,
@@ -52,6 +52,8 @@ def quick(overrides: list[str]) -> list[str]:
         words = [word for word in words if not word.startswith("network.hidden")]
     if {"experiment=iwae", "network=mlp_iwae"} & {*overrides}:
         words = [word.replace("network.hidden=[16]", "network.hidden=[16,16]") for word in words]
+    if CONVOLUTIONAL & {*overrides} and not any("network.widths" in word for word in overrides):
+        words = [*words, NARROW]
     return words
 
 

@@ -175,8 +175,9 @@ def check_memory(cfg: DictConfig, sizes: dict[str, Any]) -> None:
         return
     needed = 4 * sum(weight.numel() * weight.element_size() for weight in network.parameters())
     if needed > available:
-        hidden = f", network.hidden={shown(cfg.network.hidden)}" if "hidden" in cfg.network else ""
+        named = [key for key in ("widths", "depths", "hidden") if key in cfg.network]
+        layers = "".join(f", network.{key}={shown(cfg.network[key])}" for key in named)
         raise ConfigError(
-            f"latent.dim={cfg.latent.dim}{hidden}: training takes {needed / 2**30:,.0f} GiB for the weights alone, "
+            f"latent.dim={cfg.latent.dim}{layers}: training takes {needed / 2**30:,.0f} GiB for the weights alone, "
             f"this machine has {available / 2**30:,.0f}; make them smaller"
         )

@@ -26,7 +26,8 @@ class OutputBias(pl.Callback):
     of the mean of each pixel over the training images of one epoch.
 
     A decoder with a sigmoid then starts at the mean image, and fewer latent units are switched off while the decoder
-    learns it. `bias` is the dotted name of the parameter, which has one number for each pixel. `batch` is the key or
+    learns it. `bias` is the dotted name of the parameter, which has one number for each pixel, or one for each channel
+    [C, H, W] as the bias of a convolution, which becomes the log-odds of the channel's mean. `batch` is the key or
     index of the images in a batch, or a function of the batch. The training set is what an epoch reads of it; of a
     stream, its first 10,000 batches, or those of a shorter run. A resumed run keeps its bias. Raises ConfigError if
     there is no such parameter, and if the images leave [0, 1].
@@ -45,19 +46,23 @@ class OutputBias(pl.Callback):
             except ConfigError as error:
                 raise ConfigError(f"OutputBias: {error}") from None
         mean = (total / count).clamp(LEAST, 1 - LEAST)
-        parameter = self.look_up(pl_module, mean.numel())
-        parameter.data.copy_(torch.logit(mean).flatten())
+        each = mean.flatten(1).mean(1) if mean.ndim == 3 else mean  # of each channel
+        parameter = self.look_up(pl_module, mean.numel(), each.numel())
+        parameter.data.copy_(torch.logit(mean if parameter.numel() == mean.numel() else each).flatten())
 
-    def look_up(self, pl_module: pl.LightningModule, pixels: int | None = None) -> nn.Parameter:
-        """The bias. Raises ConfigError if the module does not have it, or it does not have a number for each pixel."""
+    def look_up(self, pl_module: pl.LightningModule, *sizes: int) -> nn.Parameter:
+        """The bias. Raises ConfigError if the module does not have it, or it has another size than those in `sizes`."""
         try:
             found: Any = follow(pl_module, self.bias)
         except AttributeError:
             found = None
-        if not isinstance(found, nn.Parameter) or found.shape != (pixels or found.numel(),):
-            sizes = {pixels} if pixels else range(1, sys.maxsize)
-            known = [name for name, weight in pl_module.named_parameters() if weight.ndim == 1 and len(weight) in sizes]
-            numbers = f"of {pixels} numbers" if pixels else "with one number for each pixel"
+        fitting = sizes or range(1, sys.maxsize)
+        if not isinstance(found, nn.Parameter) or found.ndim != 1 or len(found) not in fitting:
+            known = [
+                name for name, weight in pl_module.named_parameters() if weight.ndim == 1 and len(weight) in fitting
+            ]
+            counts = " or ".join(map(str, dict.fromkeys(sizes)))
+            numbers = f"of {counts} numbers" if sizes else "with one number for each pixel or each channel"
             raise ConfigError(
                 f"OutputBias(bias={self.bias!r}): {type(pl_module).__name__} has no parameter {numbers}; it has: "
                 f"{', '.join(known) or 'none'}"

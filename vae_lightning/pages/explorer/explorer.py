@@ -114,7 +114,7 @@ def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any]) ->
         layers = export.encoder(model.network, images.x[:64])
         both = layers.parameters + exported.get("decoder", {}).get("parameters", 0)
         if both > export.MOST_PARAMETERS:
-            raise Inexpressible("why_cost", parameters=f"{both:,}", operations=f"{layers.operations:,}")
+            raise export.too_costly(both, layers.operations)
     except Inexpressible as reason:
         return {"why_encoder": {"key": reason.key, "values": reason.values}}
     return {"encoder": {"layers": layers.layers, "bits": layers.bits}, "drawn_as": images.drawn_as}

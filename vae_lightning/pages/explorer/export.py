@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_lightning.pages.explorer.layers import Inexpressible, described, plain_layers
+from vae_lightning.network.residual import Residual
+from vae_lightning.pages.explorer.layers import Inexpressible, bits_of, described, plain_layers
 from vae_lightning.pages.explorer.rounding import in_half
 
-MOST_PARAMETERS = 1_800_000  # 4.8 MB of base64
+MOST_PARAMETERS = 2_000_000  # 5.3 MB of base64
 MOST_OPERATIONS = 20_000_000  # multiplications of one pass: about 40 ms in a browser
 PIXEL_TOLERANCE = 5e-4  # half of the page's promise
 CODE_TOLERANCE = 0.01  # of a mean or log variance; the prior's sigma is 1
@@ -88,7 +89,7 @@ def exported(
                 raise Inexpressible("why_forward") from error
         if same:
             values = [described(layer, bits) for layer in tried]
-            return Exported(values, parameters, operations, min(layer.get("bits", 32) for layer in values))
+            return Exported(values, parameters, operations, bits_of(values))
     raise Inexpressible("why_forward")
 
 
@@ -97,8 +98,14 @@ def check_cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> tuple[int
     parameters = sum(weight.numel() for layer in layers for weight in layer.parameters())
     operations = cost(layers, shape)
     if parameters > MOST_PARAMETERS or operations > MOST_OPERATIONS:
-        raise Inexpressible("why_cost", parameters=f"{parameters:,}", operations=f"{operations:,}")
+        raise too_costly(parameters, operations)
     return parameters, operations
+
+
+def too_costly(parameters: int, operations: int) -> Inexpressible:
+    """The refusal of a network that a page should not carry."""
+    most = {"most_parameters": f"{MOST_PARAMETERS:,}", "most_operations": f"{MOST_OPERATIONS:,}"}
+    return Inexpressible("why_cost", parameters=f"{parameters:,}", operations=f"{operations:,}", **most)
 
 
 def first_outputs(layers: list[nn.Module], size: int, outputs: int) -> list[nn.Module]:
@@ -120,7 +127,9 @@ def cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> int:
         with torch.no_grad():
             for layer in layers:
                 before, state = state, layer.eval()(state)
-                if isinstance(layer, nn.ConvTranspose2d):
+                if isinstance(layer, Residual):
+                    operations += cost(list(layer), tuple(before.shape[1:]))
+                elif isinstance(layer, nn.ConvTranspose2d):
                     operations += before[0, 0].numel() * layer.weight.numel()
                 elif isinstance(layer, nn.Conv2d):
                     operations += state[0, 0].numel() * layer.weight.numel()

@@ -1,13 +1,14 @@
 """The layers of a network in order, as plain values that the page's script can run. Other networks are refused."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from vae_lightning.network.residual import Residual
 from vae_lightning.pages.explorer.rounding import is_small
 
 ACTIVATIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
@@ -51,8 +52,9 @@ def plain_layers(module: nn.Module | None) -> list[nn.Module]:
 
 
 def flattened(module: nn.Module) -> list[nn.Module]:
-    """The layers of nested Sequentials, in order."""
-    return [leaf for part in module for leaf in flattened(part)] if isinstance(module, nn.Sequential) else [module]
+    """The layers of nested Sequentials, in order. A residual block is one layer."""
+    nested = isinstance(module, nn.Sequential) and not isinstance(module, Residual)
+    return [leaf for part in module for leaf in flattened(part)] if nested else [module]
 
 
 def described(layer: nn.Module, bits: int) -> dict[str, Any]:
@@ -70,7 +72,18 @@ def described(layer: nn.Module, bits: int) -> dict[str, Any]:
         sizes = {name: list(getattr(layer, name)) for name in ("kernel_size", "stride", "padding", "output_padding")}
         channels = {"inputs": layer.in_channels, "outputs": layer.out_channels}
         return {"kind": kind, **channels, **sizes, **weights(layer, bits)}
+    if isinstance(layer, nn.GroupNorm) and layer.affine:
+        return {"kind": "group_norm", "groups": layer.num_groups, "eps": layer.eps, **weights(layer, bits)}
+    if isinstance(layer, Residual):
+        return {"kind": "residual", "layers": [described(inner, bits) for inner in flattened(nn.Sequential(*layer))]}
     raise Inexpressible("why_layer", name=type(layer).__name__)
+
+
+def bits_of(layers: Sequence[dict[str, Any]]) -> int:
+    """The smallest number of bits among the weights of described layers, also of those inside a residual block."""
+    return min(
+        (bits_of(layer["layers"]) if "layers" in layer else layer.get("bits", 32) for layer in layers), default=32
+    )
 
 
 def is_simple(layer: Any) -> bool:

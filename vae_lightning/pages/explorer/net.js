@@ -43,6 +43,19 @@ const Net = (() => {
     };
   }
 
+  // The positions i of n with 0 <= i stride - padding + k < length, as [first, end]
+  const reach = (n, k, stride, padding, length) => [
+    Math.max(0, Math.ceil((padding - k) / stride)),
+    Math.min(n, Math.floor((length - 1 + padding - k) / stride) + 1),
+  ];
+
+  // [channels, H, W] of the bias, to add to
+  function biased(bias, channels, area) {
+    const y = new Float64Array(channels * area);
+    if (bias) for (let c = 0; c < channels; c++) y.fill(bias[c], c * area, (c + 1) * area);
+    return y;
+  }
+
   // y[oc, oy, ox] = b[oc] + sum over ic, ky, kx of w[oc, ic, ky, kx] x[ic, oy s - p + ky, ox s - p + kx]
   function convolution({inputs, outputs, kernel_size: [kh, kw], stride: [sh, sw], padding: [ph, pw], weight, bias}) {
     const shape = ([, h, w]) => [
@@ -55,24 +68,22 @@ const Net = (() => {
       run(x, from) {
         const [, h, w] = from,
           [, oh, ow] = shape(from),
-          y = new Float32Array(outputs * oh * ow);
-        for (let oc = 0; oc < outputs; oc++)
-          for (let oy = 0; oy < oh; oy++)
-            for (let ox = 0; ox < ow; ox++) {
-              let sum = bias ? bias[oc] : 0;
-              for (let ic = 0; ic < inputs; ic++)
-                for (let ky = 0; ky < kh; ky++) {
-                  const iy = oy * sh - ph + ky;
-                  if (iy < 0 || iy >= h) continue;
-                  for (let kx = 0; kx < kw; kx++) {
-                    const ix = ox * sw - pw + kx;
-                    if (ix >= 0 && ix < w)
-                      sum += weight[((oc * inputs + ic) * kh + ky) * kw + kx] * x[(ic * h + iy) * w + ix];
-                  }
+          y = biased(bias, outputs, oh * ow);
+        for (let oc = 0, at = 0; oc < outputs; oc++)
+          for (let ic = 0; ic < inputs; ic++)
+            for (let ky = 0; ky < kh; ky++) {
+              const [top, bottom] = reach(oh, ky, sh, ph, h);
+              for (let kx = 0; kx < kw; kx++) {
+                const value = weight[at++],
+                  [left, right] = reach(ow, kx, sw, pw, w);
+                for (let oy = top; oy < bottom; oy++) {
+                  const to = (oc * oh + oy) * ow,
+                    row = (ic * h + oy * sh - ph + ky) * w - pw + kx;
+                  for (let ox = left; ox < right; ox++) y[to + ox] += value * x[row + ox * sw];
                 }
-              y[(oc * oh + oy) * ow + ox] = sum;
+              }
             }
-        return y;
+        return Float32Array.from(y);
       },
     };
   }
@@ -94,25 +105,59 @@ const Net = (() => {
       run(x, from) {
         const [, h, w] = from,
           [, oh, ow] = shape(from),
-          y = new Float64Array(outputs * oh * ow);
-        if (bias) for (let oc = 0; oc < outputs; oc++) y.fill(bias[oc], oc * oh * ow, (oc + 1) * oh * ow);
-        for (let ic = 0; ic < inputs; ic++)
-          for (let iy = 0; iy < h; iy++)
-            for (let ix = 0; ix < w; ix++) {
-              const value = x[(ic * h + iy) * w + ix];
-              if (value === 0) continue;
-              for (let oc = 0; oc < outputs; oc++)
-                for (let ky = 0; ky < kh; ky++) {
-                  const oy = iy * sh - ph + ky;
-                  if (oy < 0 || oy >= oh) continue;
-                  for (let kx = 0; kx < kw; kx++) {
-                    const ox = ix * sw - pw + kx;
-                    if (ox >= 0 && ox < ow)
-                      y[(oc * oh + oy) * ow + ox] += weight[((ic * outputs + oc) * kh + ky) * kw + kx] * value;
-                  }
+          y = biased(bias, outputs, oh * ow);
+        for (let ic = 0, at = 0; ic < inputs; ic++)
+          for (let oc = 0; oc < outputs; oc++)
+            for (let ky = 0; ky < kh; ky++) {
+              const [top, bottom] = reach(h, ky, sh, ph, oh);
+              for (let kx = 0; kx < kw; kx++) {
+                const value = weight[at++],
+                  [left, right] = reach(w, kx, sw, pw, ow);
+                for (let iy = top; iy < bottom; iy++) {
+                  const row = (ic * h + iy) * w,
+                    to = (oc * oh + iy * sh - ph + ky) * ow - pw + kx;
+                  for (let ix = left; ix < right; ix++) y[to + ix * sw] += value * x[row + ix];
                 }
+              }
             }
         return Float32Array.from(y);
+      },
+    };
+  }
+
+  // Each group of channels to mean 0 and variance 1, then scaled and shifted channel by channel
+  function groupNorm({groups, eps, weight, bias}) {
+    return {
+      shape: (from) => from,
+      run(x) {
+        const size = x.length / groups,
+          area = x.length / weight.length,
+          y = new Float32Array(x.length);
+        for (let g = 0; g < groups; g++) {
+          let sum = 0,
+            squares = 0;
+          for (let i = g * size; i < (g + 1) * size; i++) sum += x[i];
+          const mean = sum / size;
+          for (let i = g * size; i < (g + 1) * size; i++) squares += (x[i] - mean) ** 2;
+          const scale = 1 / Math.sqrt(squares / size + eps);
+          for (let i = g * size; i < (g + 1) * size; i++) {
+            const channel = Math.floor(i / area);
+            y[i] = (x[i] - mean) * scale * weight[channel] + bias[channel];
+          }
+        }
+        return y;
+      },
+    };
+  }
+
+  // x + f(x)
+  function residual({layers}, from) {
+    const inside = build(layers, from);
+    return {
+      shape: () => from,
+      run(x) {
+        const y = inside(x);
+        return y.map((v, i) => v + x[i]);
       },
     };
   }
@@ -122,6 +167,8 @@ const Net = (() => {
     linear,
     convolution,
     transposed_convolution: transposedConvolution,
+    group_norm: groupNorm,
+    residual,
     flatten: () => ({shape: (from) => [from.reduce((a, b) => a * b, 1)], run: (x) => x}),
     unflatten: ({shape}) => ({shape: () => shape, run: (x) => x}),
     relu: () => each((v) => (v > 0 ? v : 0)),
@@ -150,7 +197,7 @@ const Net = (() => {
         weight: layer.weight && floats(layer.weight, layer.bits),
         bias: layer.bias && floats(layer.bias, 32),
       };
-      const made = LAYERS[layer.kind](values);
+      const made = LAYERS[layer.kind](values, shape);
       steps.push({made, from: shape});
       shape = made.shape(shape);
     }

@@ -78,8 +78,9 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "why_likelihood": ("the page does not know the mean of {name}.", "このページは {name} の平均を計算できません。"),
     "why_cost": (
         "{parameters} weights and {operations} multiplications are more than a page should carry "
-        "(1,800,000 and 20,000,000).",
-        "重み {parameters} 個・乗算 {operations} 回は、ページの上限（1,800,000 個・20,000,000 回）を超えます。",
+        "({most_parameters} and {most_operations}).",
+        "重み {parameters} 個・乗算 {operations} 回は、ページの上限"
+        "（{most_parameters} 個・{most_operations} 回）を超えます。",
     ),
     "why_not_finite": ("its weights are not finite numbers.", "重みが有限の数ではありません。"),
     "why_forward": (
