@@ -126,5 +126,5 @@ def check_root(files: IdxFiles, root: Path, name: str) -> None:
         raise DataError(
             f"data.dir={root}: it holds other files ({shown(found)}) and no idx file of {name}, so nothing is read "
             "there or written there; name the folder with the four idx files, or an empty or new folder for the "
-            "download; images of your own need a data set of your own (docs/extending.md)"
+            f"download; images of your own are data=image_folder data.dir={root}"
         )
