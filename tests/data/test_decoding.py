@@ -36,7 +36,8 @@ def test_lossless_formats_give_their_pixels(tmp_path, suffix, pixels):
 @pytest.mark.parametrize(("suffix", "options"), [("jpg", {"quality": 95}), ("webp", {"quality": 95}), ("gif", {})])
 def test_the_others_give_the_pixels_of_pillow(tmp_path, suffix, options):
     path = saved(tmp_path / f"a.{suffix}", Image.fromarray(RGB), **options)
-    assert np.array_equal(decoded(path), np.asarray(Image.open(path).convert("RGB")))
+    with Image.open(path) as image:
+        assert np.array_equal(decoded(path), np.asarray(image.convert("RGB")))
 
 
 def test_sixteen_bits_become_the_nearest_of_eight(tmp_path):
@@ -115,9 +116,9 @@ def test_a_camera_s_preview_is_no_second_picture(tmp_path):
     frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
     path = tmp_path / "a.jpg"
     frames[0].save(path, "MPO", save_all=True, append_images=frames[1:], quality=95)
-    image = Image.open(path)
-    assert image.format == "MPO"
-    assert np.array_equal(decoded(path), np.asarray(image))
+    with Image.open(path) as image:
+        assert image.format == "MPO"
+        assert np.array_equal(decoded(path), np.asarray(image))
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,6 @@ def test_small_images_grow(photo):
 def test_a_large_jpeg_is_scaled_while_it_is_decoded(tmp_path):
     large = Image.fromarray(PHOTO).resize((1600, 1200), Image.Resampling.BICUBIC)
     path = saved(tmp_path / "a.jpg", large, quality=95)
-    image = Image.open(path)
-    theirs = image.resize((32, 32), Image.Resampling.BICUBIC, (200, 0, 1400, 1200))
+    with Image.open(path) as image:
+        theirs = image.resize((32, 32), Image.Resampling.BICUBIC, (200, 0, 1400, 1200))
     assert abs(Decoder(size=(32, 32))(path).array.transpose(1, 2, 0).astype(int) - np.asarray(theirs)).mean() < 1.5

@@ -44,7 +44,7 @@ OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in
 
 
 def quick(overrides: list[str]) -> list[str]:
-    """The words that make a run of these overrides short. A network keeps its depth; PPCA and folders have no mirrors."""
+    """The words that make a run of these overrides short. A network keeps its depth; some data have no mirrors."""
     words = [*SMALL]
     if {"experiment=ppca", "data=ppca", "data=image_folder"} & {*overrides}:
         words = [word for word in words if word not in NO_NETWORK]

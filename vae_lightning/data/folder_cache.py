@@ -16,7 +16,7 @@ from pathlib import Path
 from vae_lightning.data.bar import bar
 from vae_lightning.data.decode_all import Colourful, Task, decode_all
 from vae_lightning.data.decoding import Broken, Decoder
-from vae_lightning.data.kept import GIB, Kept, check_room, mapped
+from vae_lightning.data.kept import Kept, check_room, mapped
 from vae_lightning.data.listing import Listing, listed
 from vae_lightning.errors import CheckpointError, DataError
 from vae_lightning.output import say, warn
@@ -137,11 +137,6 @@ class FolderCache:
         if size > self.most:
             found = decode_all(task, self.processes, bar(rows, f"checking {self.root}"))
             self._check_unchanged()
-            say(
-                f"data.cache_gib={self.most / GIB:g}: the decoded images would take {size / GIB:.2g} GiB, so they are "
-                "decoded batch by batch; data.num_workers=N does so in N processes",
-                error=True,
-            )
         else:
             check_room(self.place, size)
             with atomically(self._path("images"), durable=True) as temporary:

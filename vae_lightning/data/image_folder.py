@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Collection, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from vae_lightning.data.mnist import FOLDER
 from vae_lightning.data.splits import Splits, apart
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.noise import generator
+from vae_lightning.output import say
 from vae_lightning.rules import FLAG, NonNegative, Rule, check, whole
 
 SIDE = whole(1, 2**14)
@@ -145,6 +147,12 @@ class ImageFolderDataModule(ImageDataModule):
         labels = torch.tensor(listing.labels, dtype=torch.long)
         if kept.images is None:
             names = [file.name for file in listing.files]
+            say(
+                f"data.cache_gib={self.cache_gib:g}: the decoded images would take "
+                f"{len(names) * prod(kept.shape) / GIB:.2g} GiB, so they are decoded batch by batch; "
+                "data.num_workers=N does so in N processes",
+                error=True,
+            )
             return LazyImages(partial(decoded, self.root, names, kept.decoder, kept.shape), kept.shape, labels)
         if self.protocol == "grey":
             return ImagesInMemory(kept.images, labels)
