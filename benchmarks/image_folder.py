@@ -8,7 +8,6 @@ pixels to the disk and syncs them; torchvision's goes through its loader once. M
 its own pages, at the most, in an epoch. The pages of the mapped file are not its own.
 """
 
-import shutil
 import subprocess
 import sys
 from functools import partial
@@ -24,7 +23,7 @@ from torchvision.transforms import v2 as transforms
 from benchmarks.contest import RESULTS, ROOT, arguments, demand, ratio, record, seconds, table, take_turns
 from benchmarks.peers import BATCH, mnist
 from vae_lightning.data import ImageFolderDataModule
-from vae_lightning.data.folder_cache import HOME
+from vae_lightning.data.folder_cache import OURS
 from vae_lightning.data.image_folder import processes
 
 PHOTO = {"size": 64}
@@ -64,7 +63,8 @@ def ours(folder: Path, **options: object) -> ImageFolderDataModule:
 
 def decode(folder: Path, **options: object) -> None:
     """The first decoding."""
-    shutil.rmtree(folder / HOME, ignore_errors=True)
+    for path in folder.glob(f"{OURS}-*"):
+        path.unlink()
     ours(folder, **options)
 
 

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from vae_lightning.data import ImageFolderDataModule, decode_all, folder_cache
 from vae_lightning.data.decode_all import Task
 from vae_lightning.data.decoding import Decoder
-from vae_lightning.data.folder_cache import HOME
+from vae_lightning.data.folder_cache import OURS
 from vae_lightning.data.protocol import OF_BYTES
 from vae_lightning.errors import ConfigError, DataError, FolderError
 
@@ -133,7 +134,7 @@ def test_batch_by_batch_everything_is_the_same(tmp_path, capsys, options):
         assert torch.equal(kept.labels(split), lazy.labels(split))
     for one, other in zip(kept.train_dataloader(), lazy.train_dataloader(), strict=True):
         assert all(map(torch.equal, one, other))
-    assert len(list((tmp_path / HOME).glob("*.images"))) == 1
+    assert len(list(tmp_path.glob(".*.images"))) == 1
 
 
 @pytest.mark.parametrize("protocol", OF_BYTES)
@@ -178,11 +179,20 @@ def test_images_are_decoded_once_and_mapped_without_copies(tmp_path, decodings):
     opened(tmp_path)
     data = opened(tmp_path, batch_size=2, split_seed=3)
     assert decodings == [20]
-    (file,) = (tmp_path / HOME).glob("*.images")
+    (file,) = tmp_path.glob(".*.images")
     assert file.stat().st_size == 20 * 3 * 6 * 8
     assert str(file) in Path("/proc/self/maps").read_text()
     storages = {split._images.untyped_storage().data_ptr() for split in data._splits.values()}
     assert len(storages) == 1
+
+
+def test_a_folder_a_class_stays_one_for_torchvision(tmp_path):
+    """A hidden folder would be a class without images there."""
+    for number, place in enumerate(("a", "b")):
+        fill(tmp_path / place, 5, first=10 * number)
+    data = opened(tmp_path)
+    theirs = ImageFolder(str(tmp_path))
+    assert (tuple(theirs.classes), len(theirs)) == (data.class_names, 10)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +211,7 @@ def test_a_folder_that_changes_is_decoded_again(tmp_path, decodings, change):
     change(tmp_path)
     data = opened(tmp_path)
     assert len(decodings) == 2
-    assert len(list((tmp_path / HOME).glob("*-*.*"))) == 2  # the older ones are gone
+    assert len(list(tmp_path.glob(f"{OURS}-*"))) == 2  # the older ones are gone
     assert all_images(data) == {bytes(np.asarray(Image.open(p)).transpose(2, 0, 1)) for p in tmp_path.glob("*.png")}
 
 
@@ -216,11 +226,11 @@ def test_each_way_to_decode_has_a_cache_of_its_own(tmp_path, decodings):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda folder: next(folder.glob("*.images")).write_bytes(b"short"),
-        lambda folder: next(folder.glob("*.images")).unlink(),
-        lambda folder: next(folder.glob("*.json")).write_text("{}"),
-        lambda folder: next(folder.glob("*.json")).write_text('{"shape": [9, 9, 9], "sha256": "", "broken": []}'),
-        lambda folder: next(folder.glob("*.json")).write_text(
+        lambda folder: next(folder.glob(".*.images")).write_bytes(b"short"),
+        lambda folder: next(folder.glob(".*.images")).unlink(),
+        lambda folder: next(folder.glob(".*.json")).write_text("{}"),
+        lambda folder: next(folder.glob(".*.json")).write_text('{"shape": [9, 9, 9], "sha256": "", "broken": []}'),
+        lambda folder: next(folder.glob(".*.json")).write_text(
             '{"shape": [3, 6, 8], "sha256": "", "broken": [[99, ""]]}'
         ),
     ],
@@ -228,14 +238,14 @@ def test_each_way_to_decode_has_a_cache_of_its_own(tmp_path, decodings):
 )
 def test_a_damaged_cache_is_made_again(tmp_path, decodings, damage):
     before = opened(fill(tmp_path)).images("train")
-    damage(tmp_path / HOME)
+    damage(tmp_path)
     assert torch.equal(opened(tmp_path).images("train"), before)
     assert len(decodings) == 2
 
 
 def test_the_checksum_is_of_names_and_contents_wherever_they_are(tmp_path):
     first = opened(fill(tmp_path / "here")).describe()["sha256"]
-    shutil.copytree(tmp_path / "here", tmp_path / "there", ignore=shutil.ignore_patterns(HOME))
+    shutil.copytree(tmp_path / "here", tmp_path / "there", ignore=shutil.ignore_patterns(f"{OURS}*"))
     assert opened(tmp_path / "there", size=4).describe()["sha256"] == first
     picture(99).save(tmp_path / "there" / "0001.png")
     assert opened(tmp_path / "there").describe()["sha256"] != first
@@ -295,19 +305,19 @@ def test_a_killed_process_leaves_no_part_and_no_process(tmp_path):
     fill(tmp_path, 300)
     process = multiprocessing.get_context("fork").Process(target=decode_slowly, args=(tmp_path,))
     process.start()
-    while not list((tmp_path / HOME).glob(".*.tmp")):
+    while not list(tmp_path.glob(".*.tmp")):
         time.sleep(0.02)
     time.sleep(0.2)
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert not list((tmp_path / HOME).glob("*.images"))
+    assert not list(tmp_path.glob(".*.images"))
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{pid}/cmdline").exists() and running(pid) for pid in children):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert len(all_images(opened(tmp_path))) == 300
-    assert not list((tmp_path / HOME).glob(".*.tmp"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def running(pid: int) -> bool:
@@ -316,13 +326,13 @@ def running(pid: int) -> bool:
 
 def test_a_folder_that_cannot_be_written_is_decoded_for_one_process(tmp_path, capsys):
     fill(tmp_path / "mine")
-    (tmp_path / "mine" / HOME).write_text("a file in its place")
+    (tmp_path / "mine" / f"{OURS}.lock").mkdir()
     data = opened(tmp_path / "mine")
     assert all_images(data) == as_bytes(*range(20))
     (warning,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert "data.cache_dir=DIR keeps them elsewhere" in warning
     opened(tmp_path / "mine", cache_dir=str(tmp_path / "cache"))
-    assert len(list((tmp_path / "cache").glob("mine-*/*.images"))) == 1
+    assert len(list((tmp_path / "cache").glob("mine-*/.*.images"))) == 1
     assert "warning" not in capsys.readouterr().err
 
 
@@ -331,7 +341,7 @@ def test_a_disk_without_room_is_said_before(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 1000))
     with pytest.raises(FolderError, match=r"and 0.0 are free; data\.cache_dir=DIR .* data\.cache_gib=0"):
         opened(tmp_path)
-    assert not list((tmp_path / HOME).glob("*-*"))
+    assert not list(tmp_path.glob(f"{OURS}-*"))
 
 
 def test_a_folder_that_changes_while_it_is_read(tmp_path, monkeypatch):
@@ -345,7 +355,7 @@ def test_a_folder_that_changes_while_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_cache, "decode_all", meanwhile)
     with pytest.raises(DataError, match=r"it changed while it was read; start again once it is complete"):
         opened(tmp_path)
-    assert [path.name for path in (tmp_path / HOME).iterdir()] == [".lock"]
+    assert [path.name for path in tmp_path.glob(".*")] == [f"{OURS}.lock"]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -416,7 +426,7 @@ def test_a_folder_that_cannot_be_taken_is_one_line(tmp_path, layout):
     with pytest.raises((DataError, ConfigError), match=says) as refusal:
         opened(folder)
     assert "\n" not in str(refusal.value)
-    assert not list(folder.glob(f"{HOME}/.*.tmp")) if folder.is_dir() else True
+    assert not list(folder.glob(".*.tmp")) if folder.is_dir() else True
 
 
 def test_what_lies_beside_images_is_ignored(tmp_path, capsys):

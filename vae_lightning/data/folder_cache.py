@@ -1,11 +1,13 @@
-"""The decoded images of a folder, kept in a hidden folder inside it: decoded once, mapped by all who train on them.
+"""The decoded images of a folder, kept in a hidden file inside it: decoded once, mapped by all who train on them.
 
-`SETTINGS-FILES.images` holds bytes [N, C, H, W], and `SETTINGS-FILES.json` what was found. The names are digests of how
-the images are decoded, and of the names, sizes and times of the files: a folder that changes is decoded again.
+`.vae_lightning-SETTINGS-FILES.images` holds bytes [N, C, H, W], and `.json` beside it what was found. SETTINGS is a
+digest of how the images are decoded, FILES of the names, sizes and times of the files: a folder that changes is decoded
+again. They are no folder, because torchvision's ImageFolder would take that for a class without images.
 """
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 from contextlib import suppress
@@ -24,9 +26,9 @@ from vae_lightning.runs.atomic import atomically, leftovers, write_text
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.regular import json_of
 
-HOME = ".vae_lightning"
+OURS = ".vae_lightning"  # how our names begin
 VERSION = 1  # of the decoder and of the two files
-OURS = r"[0-9a-f]{8}-[0-9a-f]{16}\.(images|json)"
+NAMES = re.escape(OURS) + r"-[0-9a-f]{8}-[0-9a-f]{16}\.(images|json)"
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,11 @@ class FolderCache:
         return hashlib.sha256(repr(how).encode()).hexdigest()[:8]
 
     def _path(self, suffix: str) -> Path:
-        return self.place / f"{self._settings}-{self.listing.key}.{suffix}"
+        return self.place / f"{OURS}-{self._settings}-{self.listing.key}.{suffix}"
 
     def _locked(self) -> Lock | None:
         """The lock of `place`, once no other process holds it. None where `place` cannot be written."""
-        lock, told = Lock(self.place), False
+        lock, told = Lock(self.place, f"{OURS}.lock"), False
         while True:
             try:
                 self.place.mkdir(parents=True, exist_ok=True)
@@ -132,7 +134,7 @@ class FolderCache:
         size = rows * prod(first.shape)
         names = [file.name for file in self.listing.files]
         task = Task(str(self.root), names, first.decoder, first.shape, all_grey)
-        for path in leftovers(self.place, OURS):
+        for path in leftovers(self.place, NAMES):
             path.unlink(missing_ok=True)
         if size > self.most:
             found = decode_all(task, self.processes, bar(rows, f"checking {self.root}"))
@@ -161,6 +163,6 @@ class FolderCache:
 
     def _remove_older(self) -> None:
         """Removes what was decoded in the same way from the files of before. Who has it mapped keeps it."""
-        for path in self.place.glob(f"{self._settings}-*"):
+        for path in self.place.glob(f"{OURS}-{self._settings}-*"):
             if path.stem != self._path("json").stem and path.suffix in (".images", ".json"):
                 path.unlink(missing_ok=True)

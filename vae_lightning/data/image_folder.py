@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.data.decoding import Decoder
-from vae_lightning.data.folder_cache import HOME, FolderCache
+from vae_lightning.data.folder_cache import FolderCache
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.in_memory import ImagesInMemory
 from vae_lightning.data.kept import GIB, Kept
@@ -54,7 +54,7 @@ class ImageFolderDataModule(ImageDataModule):
     The images are scaled to `size`, a side or [H, W]; None takes them as they are. `crop` is what is kept before: the
     largest window of the shape of `size` in the middle (True), everything (False), or a window of so many pixels.
     C is 1 if all images are grey, else 3; `grey` says which it is to be. `skip_broken` leaves out files that cannot be
-    read, and the record counts them. The images are decoded once, into `cache_dir` or a hidden folder in `dir`, and
+    read, and the record counts them. The images are decoded once, into `cache_dir` or a hidden file in `dir`, and
     mapped; if they would take more than `cache_gib` GiB, each batch is decoded anew, with the same values and order.
     Raises ConfigError for values that cannot work, DataError for a folder or an image that cannot be read.
     """
@@ -135,7 +135,7 @@ class ImageFolderDataModule(ImageDataModule):
     def _cache(self, listing: Listing) -> FolderCache:
         crop = self.crop if isinstance(self.crop, bool) else sides(self.crop)
         decoder = Decoder(sides(self.size), crop, None if self.grey is None else 1 if self.grey else 3)
-        place = self.root / HOME
+        place = self.root
         if self.cache_dir is not None:
             whole = self.root.resolve()
             mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
