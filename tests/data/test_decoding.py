@@ -8,7 +8,14 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional
 
-from vae_lightning.data.decoding import Broken, Decoder, Misfit
+from vae_lightning.data.decoding import Broken, Decoder, Misfit, strict
+
+
+@pytest.fixture(autouse=True)
+def _strict():
+    with strict():
+        yield
+
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 GREY = RGB[..., 0]

@@ -11,10 +11,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import BinaryIO
 
-from vae_lightning.data.decoding import Broken, Decoder, Misfit
+import numpy as np
+
+from vae_lightning.data.decoding import Broken, Decoder, Misfit, Pixels, strict
 from vae_lightning.errors import DataError
 
 PIECE = 32  # images
@@ -146,42 +150,38 @@ def own_pieces(task: Task, number: int, processes: int) -> Iterator[Piece]:
     """The pieces of one process, each written before it is returned."""
     starts = range(number * PIECE, len(task.names), processes * PIECE)
     if task.into is None:
-        yield from (piece_of(task, start, lambda row, content: None) for start in starts)
+        yield from (piece_of(task, start, None) for start in starts)
         return
-    length = task.shape[0] * task.shape[1] * task.shape[2]
     with task.into.open("r+b") as file:
-
-        def write(row: int, content: bytes) -> None:
-            file.seek(row * length)
-            file.write(content)
-
         for start in starts:
-            piece = piece_of(task, start, write)
+            file.seek(start * prod(task.shape))
+            piece = piece_of(task, start, file)
             file.flush()
             yield piece
 
 
-def piece_of(task: Task, start: int, write: Callable[[int, bytes], object]) -> Piece:
-    """Decodes the images from row `start` on. A broken one is not written: its bytes are 0."""
+def piece_of(task: Task, start: int, file: BinaryIO | None) -> Piece:
+    """Decodes the images from row `start` on, and writes them to `file`; a broken one as zeros."""
     digests, broken, grey = bytearray(), {}, 0
-    for row in range(start, min(start + PIECE, len(task.names))):
-        path = Path(task.root, task.names[row])
-        try:
-            pixels = task.decoder(path)
-        except Broken as error:
-            broken[row] = str(error)
-            digests += bytes(32)
-            continue
-        if task.all_grey and not pixels.grey:
-            raise Colourful
-        check_fits(path, pixels.array.shape, task)
-        write(row, pixels.array.tobytes())
-        digests += pixels.digest
-        grey += pixels.grey
+    with strict():
+        for row in range(start, min(start + PIECE, len(task.names))):
+            path = f"{task.root}/{task.names[row]}"
+            try:
+                pixels = task.decoder(path)
+            except Broken as error:
+                broken[row] = str(error)
+                pixels = Pixels(np.zeros(task.shape, np.uint8), True, bytes(32))
+            if task.all_grey and not pixels.grey:
+                raise Colourful
+            check_fits(path, pixels.array.shape, task)
+            if file is not None:
+                file.write(np.ascontiguousarray(pixels.array).data)
+            digests += pixels.digest
+            grey += pixels.grey and row not in broken
     return Piece(start, bytes(digests), broken, grey)
 
 
-def check_fits(path: Path, shape: Sequence[int], task: Task) -> None:
+def check_fits(path: str, shape: Sequence[int], task: Task) -> None:
     """Raises Misfit unless an image has the height and width of the others."""
     if tuple(shape) != task.shape:
         (height, width), (tall, wide) = shape[1:], task.shape[1:]

@@ -7,7 +7,8 @@ camera noted is carried out.
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,24 +46,21 @@ class Decoder:
     """How images are decoded: `size` [H, W] or None, `crop`, and 1 or 3 `channels`; None: those of the image.
 
     `crop` True cuts the largest window with the shape of `size` from the middle, False nothing; [H, W] cuts that many
-    pixels. What is left is scaled to `size`, with bicubic antialiasing.
+    pixels. What is left is scaled to `size`, with bicubic antialiasing. To be called inside `strict`.
     """
 
     size: tuple[int, int] | None = None
     crop: bool | tuple[int, int] = True
     channels: int | None = None
 
-    def __call__(self, path: Path) -> Pixels:
+    def __call__(self, path: str | Path) -> Pixels:
         """Raises Broken if the file cannot be read as one image, Misfit if the image is smaller than `crop`."""
         try:
             content = content_of(path, MOST_BYTES)
         except OSError as error:
             raise Broken(reason(error)) from error
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = self.opened(content)
+            image = self.opened(content)
             grey = image.mode == "L"
             mode = "L" if (self.channels or (1 if grey else 3)) == 1 else "RGB"
             image = self.framed(image if image.mode == mode else image.convert(mode), path)
@@ -92,7 +90,7 @@ class Decoder:
             ImageOps.exif_transpose(image, in_place=True)
         return in_bytes(image)
 
-    def framed(self, image: Image.Image, path: Path) -> Image.Image:
+    def framed(self, image: Image.Image, path: str | Path) -> Image.Image:
         """The image, cut and scaled."""
         width, height = image.size
         rows, columns = height, width
@@ -113,6 +111,15 @@ class Decoder:
             top, left = (rows - scale * tall) / 2, (columns - scale * wide) / 2
             window = (left, top, min(columns, left + scale * wide), min(rows, top + scale * tall))
         return image.resize((wide, tall), Image.Resampling.BICUBIC, window)
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """Turns Pillow's warning of an image that is too large into an error, and its other warnings off."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def in_bytes(image: Image.Image) -> Image.Image:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vae_lightning.data.bar import bar
 from vae_lightning.data.decode_all import Colourful, Task, decode_all
-from vae_lightning.data.decoding import Broken, Decoder
+from vae_lightning.data.decoding import Broken, Decoder, strict
 from vae_lightning.data.kept import Kept, check_room, mapped
 from vae_lightning.data.listing import Listing, listed
 from vae_lightning.errors import CheckpointError, DataError
@@ -117,7 +117,8 @@ class FolderCache:
         reasons = []
         for file in self.listing.files:
             try:
-                pixels = self.decoder(self.root / file.name)
+                with strict():
+                    pixels = self.decoder(self.root / file.name)
             except Broken as error:
                 reasons += [] if reasons else [f"{file.name}: {error}"]
                 continue

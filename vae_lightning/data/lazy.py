@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vae_lightning.data.decoding import Broken, Decoder, Misfit
+from vae_lightning.data.decoding import Broken, Decoder, Misfit, strict
 from vae_lightning.data.in_memory import ImagesInMemory
 from vae_lightning.errors import DataError
 from vae_lightning.noise import generator
@@ -90,14 +91,16 @@ class Unread(DataError):
 
 def decoded(root: Path, names: Sequence[str], decoder: Decoder, image_shape: Sequence[int], rows: Tensor) -> Tensor:
     """The images of some files, [B, C, H, W]. Raises Unread for a file that changed since it was checked."""
-    images = torch.empty((len(rows), *image_shape), dtype=torch.uint8)
-    for out, row in zip(images, rows.tolist(), strict=True):
-        path = root / names[row]
-        try:
-            array = decoder(path).array
-        except (Broken, Misfit) as error:
-            raise Unread(f"{path}: it changed after it was checked ({error}); start again: resume=auto") from error
-        if array.shape != out.shape:
-            raise Unread(f"{path}: it changed after it was checked, to {array.shape[1:]}; start again: resume=auto")
-        out.copy_(torch.tensor(array))
-    return images
+    images = np.empty((len(rows), *image_shape), np.uint8)
+    with strict():
+        for out, row in zip(images, rows.tolist(), strict=True):
+            try:
+                array = decoder(root / names[row]).array
+                if array.shape != out.shape:
+                    raise Broken(f"now it is {list(array.shape)}")
+            except (Broken, Misfit) as error:
+                raise Unread(
+                    f"{root / names[row]}: it changed after it was checked ({error}); start again: resume=auto"
+                ) from error
+            out[:] = array
+    return torch.from_numpy(images)

@@ -128,7 +128,7 @@ def below_folder(folder: Path, below: str, above: tuple[tuple[int, int], ...] = 
         name = f"{below}/{entry.name}".lstrip("/")
         if is_folder(entry):
             yield from below_folder(folder / entry.name, name, (*above, here))
-        elif is_part(entry):
+        elif entry.name.lower().endswith(SUFFIXES):
             try:
                 status = entry.stat()
                 yield ImageFile(name, status.st_size, status.st_mtime_ns)

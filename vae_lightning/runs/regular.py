@@ -22,14 +22,17 @@ DEEPEST = 60  # lists and mappings in one another
 MOST_NAMED = 20  # mistakes of one file
 
 
-def content_of(path: Path, most: int) -> bytes:
+def content_of(path: str | Path, most: int) -> bytes:
     """The content of a regular file. Raises OSError for any other file, and for one of more than `most` bytes."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(EINVAL, "not a regular file", str(path))
     with open(descriptor, "rb") as file:
-        content = file.read(most + 1)
+        content = file.read(min(status.st_size, most) + 1)  # not `most`: Python reserves what it is asked to read
+        if len(content) > status.st_size:
+            content += file.read(most + 1 - len(content))
     if len(content) > most:
         raise OSError(EFBIG, f"more than {most:,} bytes", str(path))
     return content
