@@ -102,10 +102,11 @@ class ImageFolderDataModule(ImageDataModule):
         self._held_out = [split for split in ("val", "test") if split not in rows]
         self.val_size = len(rows["val"]) if "val" in rows else count_of(self._val_share, len(rows["train"]))
         if "test" not in rows:
-            left, held_out = apart(len(rows["train"]), self._test_count(rows), self.split_seed)
+            left, held_out = apart(len(rows["train"]), self._test_count(len(rows["train"])), self.split_seed)
             rows["train"], rows["test"] = rows["train"][left], rows["train"][held_out]
+        tested = hashlib.sha256(kept.sha256.encode() + rows["test"].numpy().tobytes()).hexdigest()
         splits = {split: images.only(chosen) for split, chosen in rows.items()}
-        return Splits(splits, source=str(self.root), sha256={"files": kept.sha256})
+        return Splits(splits, source=str(self.root), sha256={"files": kept.sha256, "test": tested})
 
     @property
     def description(self) -> str:
@@ -158,16 +159,11 @@ class ImageFolderDataModule(ImageDataModule):
             return ImagesInMemory(kept.images, labels)
         return LazyImages(partial(kept.images.index_select, 0), kept.shape, labels)
 
-    def _test_count(self, rows: dict[str, Tensor]) -> int:
-        """How many training images are held out for the test. Raises ConfigError if too few are left."""
-        size = len(rows["train"])
-        test, val = count_of(self.test_size, size), 0 if "val" in rows else int(self.val_size)
-        if test + val >= size:
-            raise ConfigError(
-                f"data.test_size={self.test_size}, data.val_size={self._val_share}: {test} + {val} of {size} images "
-                "leave none to train on; take more images, or hold out fewer"
-            )
-        return test
+    def _test_count(self, size: int) -> int:
+        """How many of `size` images are held out for the test."""
+        if (count := count_of(self.test_size, size)) >= size:
+            raise ConfigError(f"data.test_size={self.test_size}: must be less than the {size} images; add images")
+        return count
 
 
 def sides(value: int | Sequence[int] | None) -> tuple[int, int] | None:

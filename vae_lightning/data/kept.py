@@ -3,7 +3,6 @@
 import mmap
 import os
 import shutil
-import stat
 import warnings
 from dataclasses import dataclass
 from math import prod
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from vae_lightning.data.decoding import Decoder
 from vae_lightning.errors import FolderError
+from vae_lightning.runs.regular import opened
 
 GIB = 2**30
 SPARE = 2**26  # bytes of a disk that stay free
@@ -36,12 +36,10 @@ class Kept:
 def mapped(path: Path, shape: tuple[int, ...]) -> Tensor | None:
     """The bytes of a file as a tensor that must not be written; None unless it is a regular file of that size."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb"):
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size != prod(shape):
+        with opened(path) as file:
+            if os.fstat(file.fileno()).st_size != prod(shape):
                 return None
-            content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):
         return None
     with warnings.catch_warnings():

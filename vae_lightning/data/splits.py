@@ -33,18 +33,21 @@ class Splits:
     subset: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
 
+    def with_labels(self, split: str, images: Tensor) -> ImagesInMemory:
+        """The images of a split beside its labels."""
+        labels = self.labels.get(split)
+        return ImagesInMemory(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long())
+
     def after(self, split: str, change: Callable[[Tensor, torch.Generator], Tensor]) -> Images:
         """The images of a split, changed once, beside their labels."""
-        images = self.images[split]
+        images, noise = self.images[split], generator("cpu", "once", split)
         if isinstance(images, Tensor):
-            labels = self.labels.get(split)
-            labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long()
-            return ImagesInMemory(change(images, generator("cpu", "once", split)), labels)
+            return self.with_labels(split, change(images, noise))
         if change is unchanged:
             return images
         if isinstance(images, LazyImages):
             return images.changed(change)
-        return ImagesInMemory(change(images.images, generator("cpu", "once", split)), images.labels)
+        return ImagesInMemory(change(images.images, noise), images.labels)
 
     def check(self, name: str, image_shape: Sequence[int], classes: int, protocol: str) -> tuple[int, ...]:
         """Returns the shape [C, H, W] of the images: `image_shape`, or any shape if that is empty.
