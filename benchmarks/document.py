@@ -9,7 +9,17 @@ from typing import Any
 from benchmarks.contest import RESULTS, ROOT, spread
 
 PAGE = ROOT / "docs" / "performance.md"
-NAMES = ("train_step", "overhead", "convolution", "accuracy", "main_job", "sweep", "start_up", "scaling")
+NAMES = (
+    "train_step",
+    "overhead",
+    "convolution",
+    "accuracy",
+    "main_job",
+    "sweep",
+    "start_up",
+    "scaling",
+    "image_folder",
+)
 
 
 def shown(found: dict[str, Any]) -> str:

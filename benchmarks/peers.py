@@ -34,8 +34,9 @@ def data_dir() -> str:
 
 
 def mnist(**options: object) -> MNISTDataModule:
-    """All 60,000 images to train on."""
-    data = MNISTDataModule(dir=data_dir(), val_size=0, batch_size=BATCH, allow_subset=False, **options)  # type: ignore
+    """All 60,000 images to train on, unless `val_size` says otherwise."""
+    options = {"val_size": 0, "batch_size": BATCH, "allow_subset": False, **options}
+    data = MNISTDataModule(dir=data_dir(), **options)  # type: ignore
     data.prepare_data()
     data.setup("fit")
     return data

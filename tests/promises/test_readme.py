@@ -35,6 +35,7 @@ from documents import (
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning.app.config import CONF
@@ -44,9 +45,9 @@ OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in
 
 
 def quick(overrides: list[str]) -> list[str]:
-    """The words that make a run of these overrides short. A network keeps its depth, and what is drawn has no mirrors."""
+    """The words that make a run of these overrides short. A network keeps its depth; some data have no mirrors."""
     words = [*SMALL]
-    if {"experiment=ppca", "data=ppca", "data=sprites"} & {*overrides}:
+    if {"experiment=ppca", "data=ppca", "data=sprites", "data=image_folder"} & {*overrides}:
         words = [word for word in words if word not in NO_NETWORK]
     if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
         words = [word for word in words if not word.startswith("network.hidden")]
@@ -65,11 +66,20 @@ def run_quickly(tmp_path, monkeypatch):
         from vae_lightning.train import train
 
         monkeypatch.chdir(tmp_path)
+        if "data=image_folder" in overrides:
+            my_images(tmp_path / "my_images")
         cfg = config(*overrides, *quick(overrides))
         train(cfg)
         return tmp_path / cfg.run_dir
 
     return run
+
+
+def my_images(folder: Path) -> None:
+    """The folder of the user's own images that the documents name."""
+    folder.mkdir()
+    for number in range(160):
+        Image.new("RGB", (9, 7), (number, 0, 255 - number)).save(folder / f"{number}.png")
 
 
 # --- the documents as texts ----------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from vae_lightning.errors import CheckpointError, ConfigError, shown
 from vae_lightning.runs.configuration import leaves
 from vae_lightning.runs.place import at_home
 
-FOLDERS = ("project_dir", "save_dir", "resume", "data.dir")  # the keys that may read an environment variable
+# The keys that may read an environment variable.
+FOLDERS = ("project_dir", "save_dir", "resume", "data.dir", "data.cache_dir")
 LATE = ("callbacks", "logger", "trainer")  # the groups whose parts write, once the run folder is claimed
 FILE_NAMES = ("filename", "prefix", "name", "version", "sub_dir")  # the last words of their keys
 FOLDER_NAMES = ("dirpath", "save_dir", "default_root_dir", "root_dir", "log_dir", "dir")

@@ -3,6 +3,7 @@
 from vae_lightning.data.cifar10 import CIFAR10DataModule
 from vae_lightning.data.emnist import EMNISTDataModule
 from vae_lightning.data.frey_face import FreyFaceDataModule
+from vae_lightning.data.image_folder import ImageFolderDataModule
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.mnist import FashionMNISTDataModule, KMNISTDataModule, MNISTDataModule
 from vae_lightning.data.ppca import PPCADataModule
@@ -14,6 +15,7 @@ __all__ = [
     "FashionMNISTDataModule",
     "FreyFaceDataModule",
     "ImageDataModule",
+    "ImageFolderDataModule",
     "KMNISTDataModule",
     "MNISTDataModule",
     "PPCADataModule",

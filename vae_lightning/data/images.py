@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.in_memory import EpochShuffle, ImagesInMemory, loader, seen_of_epoch
-from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
-from vae_lightning.data.splits import Splits, apart
+from vae_lightning.data.in_memory import EpochShuffle, loader, seen_of_epoch
+from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS, unchanged
+from vae_lightning.data.splits import Images, Splits, apart
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.rules import FLAG, Count, Rule, Seed, one_of, rules_of, whole
@@ -64,8 +64,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             rule.check(f"data.{argument}", getattr(self, argument))
         if on_device and num_workers:
             raise ConfigError(f"data.num_workers={num_workers}: must be 0 with data.on_device=true, nothing is loaded")
-        self._splits: dict[str, ImagesInMemory] = {}
-        self._resident: dict[str, ImagesInMemory] = {}
+        self._splits: dict[str, Images] = {}
+        self._resident: dict[str, Images] = {}
 
     @abstractmethod
     def read(self) -> Splits:
@@ -115,12 +115,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     # --- what the rest of the package asks ----------------------------------------------------------------------------
 
-    def images(self, split: str) -> Tensor:
-        """All x of a split, [N, C, H, W]. Training images of the dynamic protocol are drawn once here."""
-        images, protocol = self._splits[split].images, PROTOCOLS[self.protocol]
+    def images(self, split: str, most: int | None = None) -> Tensor:
+        """All x of a split, [N, C, H, W], or its first `most`. The dynamic protocol draws training images once here."""
+        chosen, protocol = self._splits[split], PROTOCOLS[self.protocol]
         if split == "train" and protocol.resample:
-            images = protocol.once(images, generator("cpu", "once", split))
-        return as_x(images)
+            return as_x(protocol.once(chosen.images, generator("cpu", "once", split))[:most])
+        return as_x(chosen.images if most is None else chosen.only(torch.arange(min(most, len(chosen)))).images)
 
     def labels(self, split: str) -> Tensor:
         """The class of each image of a split, [N]: its place in `class_names`."""
@@ -145,12 +145,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Whether the trainer overfits some batches: every epoch then has the same ones."""
         return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
 
-    def _prepared(self, read: Splits) -> dict[str, ImagesInMemory]:
+    def _prepared(self, read: Splits) -> dict[str, Images]:
         """The three splits under the protocol."""
         protocol = PROTOCOLS[self.protocol]
-        once = {split: protocol.once(images, generator("cpu", "once", split)) for split, images in read.images.items()}
-        splits = {split: read.with_labels(split, images) for split, images in once.items()}
-        train = read.with_labels("train", read.images["train"]) if protocol.resample else splits["train"]
+        splits = {split: read.after(split, protocol.once) for split in read.images}
+        train = read.after("train", unchanged) if protocol.resample else splits["train"]
         self._split_by_seed = "val" not in splits
         if self._split_by_seed:
             if self.val_size >= len(train):
@@ -164,3 +163,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if self.on_device and self.trainer is not None:
             images = self._resident.setdefault(split, images.to(self.trainer.strategy.root_device))
         return loader(images, self.batch_size, sampler, self.num_workers)
+
+
+def first_images(data: Any, split: str, most: int) -> Tensor:
+    """The first x of a split of any data module with a method `images(split)`; of ours, no others are read."""
+    return data.images(split, most) if isinstance(data, ImageDataModule) else data.images(split)[:most]

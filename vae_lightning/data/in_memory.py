@@ -35,6 +35,16 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
         return self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, C, H, W]"""
+        return (len(self), *self._images.shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the images."""
+        return self._images.dtype
+
+    @property
     def device(self) -> torch.device:
         """The device of the images."""
         return self._images.device
@@ -55,18 +65,16 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
         return self._labels if self._rows is None else self._labels[self._rows]
 
     def only(self, rows: Tensor) -> "ImagesInMemory":
-        """Some rows of all images; nothing is copied."""
-        return ImagesInMemory(self._images, self._labels, rows)
+        """Some of these images; nothing is copied."""
+        return ImagesInMemory(self._images, self._labels, rows if self._rows is None else self._rows[rows])
 
     def to(self, device: torch.device) -> "ImagesInMemory":
         """The same images on a device."""
         return ImagesInMemory(self.images.to(device), self.labels.to(device))
 
 
-def loader(
-    dataset: ImagesInMemory, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0
-) -> DataLoader:
-    """torch's DataLoader over images in memory; in their order if there is no sampler."""
+def loader(dataset: Any, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0) -> DataLoader:
+    """torch's DataLoader over `ImagesInMemory` or `LazyImages`; in their order if there is no sampler."""
     return DataLoader(
         dataset,
         batch_sampler=IndexTensors(sampler or SequentialSampler(dataset), batch_size, drop_last=False),

@@ -98,5 +98,5 @@ def check_root(files: Files, root: Path, name: str, ours: Collection[str]) -> No
         raise DataError(
             f"data.dir={root}: it holds other files ({shown(found)}) and no {files.kind} of {name}, so nothing is read "
             f"there or written there; name the folder with {files.wanted}, or an empty or new folder for the download; "
-            "images of your own need a data set of your own (docs/extending.md)"
+            f"images of your own are data=image_folder data.dir={root}"
         )

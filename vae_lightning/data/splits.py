@@ -3,27 +3,31 @@
 N images, C channels, H W pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from vae_lightning.data.in_memory import ImagesInMemory
-from vae_lightning.data.protocol import OF_BYTES
+from vae_lightning.data.lazy import LazyImages
+from vae_lightning.data.protocol import OF_BYTES, unchanged
 from vae_lightning.errors import DataError
 from vae_lightning.noise import generator
+
+Images = ImagesInMemory | LazyImages
 
 
 @dataclass(frozen=True)
 class Splits:
     """What a data set reads: images [N, C, H, W] of "train", of "test" and, if the data set has its own, of "val".
 
-    Images are bytes, or numbers of any size. A split without `labels` [N] gets labels 0. `source` says where the images
+    Images are bytes, or numbers of any size: a tensor, or `ImagesInMemory` or `LazyImages`, which have labels of their
+    own. A tensor without `labels` [N] gets labels 0. `source` says where the images
     come from, `subset` whether they are only a part of the data set, `sha256` which files they are.
     """
 
-    images: Mapping[str, Tensor]
+    images: Mapping[str, Tensor | Images]
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     source: str = ""
     subset: bool = False
@@ -33,6 +37,17 @@ class Splits:
         """The images of a split beside its labels."""
         labels = self.labels.get(split)
         return ImagesInMemory(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long())
+
+    def after(self, split: str, change: Callable[[Tensor, torch.Generator], Tensor]) -> Images:
+        """The images of a split, changed once, beside their labels."""
+        images, noise = self.images[split], generator("cpu", "once", split)
+        if isinstance(images, Tensor):
+            return self.with_labels(split, change(images, noise))
+        if change is unchanged:
+            return images
+        if isinstance(images, LazyImages):
+            return images.changed(change)
+        return ImagesInMemory(change(images.images, noise), images.labels)
 
     def check(self, name: str, image_shape: Sequence[int], classes: int, protocol: str) -> tuple[int, ...]:
         """Returns the shape [C, H, W] of the images: `image_shape`, or any shape if that is empty.
@@ -52,7 +67,7 @@ class Splits:
         return shape
 
 
-def check_images(whose: str, images: Tensor, shape: tuple[int, ...]) -> None:
+def check_images(whose: str, images: Tensor | Images, shape: tuple[int, ...]) -> None:
     """Raises DataError unless `images` is [N, *shape] with N >= 1 and three numbers in `shape`."""
     if len(shape) != 3 or not len(images) or tuple(images.shape[1:]) != shape:
         expected = ", ".join(map(str, shape)) if len(shape) == 3 else "C, H, W"

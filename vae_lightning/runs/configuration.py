@@ -7,6 +7,8 @@ from typing import Any
 PLACE = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name", "date_prefix", "save_dir")
 DATA_PLACE = (
     "data.dir",
+    "data.cache_dir",
+    "data.cache_gib",
     "data.mirrors",
     "data.sources",
     "data.num_workers",

@@ -22,7 +22,7 @@ DEEPEST = 60  # lists and mappings in one another
 MOST_NAMED = 20  # mistakes of one file
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: str | Path) -> BinaryIO:
     """A regular file, open for reading. Raises OSError for any other file."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -31,10 +31,13 @@ def opened(path: Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
-def content_of(path: Path, most: int) -> bytes:
+def content_of(path: str | Path, most: int) -> bytes:
     """The content of a regular file. Raises OSError for any other file, and for one of more than `most` bytes."""
     with opened(path) as file:
-        content = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, most) + 1)  # not `most`: Python reserves what it is asked to read
+        if len(content) > size:
+            content += file.read(most + 1 - len(content))
     if len(content) > most:
         raise OSError(EFBIG, f"more than {most:,} bytes", str(path))
     return content

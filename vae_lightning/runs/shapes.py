@@ -58,6 +58,7 @@ RECORD = {
         **dict.fromkeys(("name", "title", "protocol", "source"), TEXT),
         "subset": FLAG,
         "split_seed": COUNT,
+        "skipped": COUNT,
         "sizes": {EVERY: COUNT},
         "sha256": {EVERY: TEXT},
     },

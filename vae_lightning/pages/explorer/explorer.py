@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_lightning.callbacks.pictures import grid
+from vae_lightning.data.images import first_images
 from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import posterior_of
 from vae_lightning.latent import Posterior, active_units
@@ -50,7 +51,7 @@ def images_of(data: Any) -> Images:
     """
     if not hasattr(data, "images"):
         raise DataError(f"{type(data).__name__} has no method images(split).")
-    x = data.images("test")[:MOST_POINTS]
+    x = first_images(data, "test", MOST_POINTS)
     labels = data.labels("test")[:MOST_POINTS] if hasattr(data, "labels") else None
     if labels is not None and int(labels.max()) == 0:
         labels = None
