@@ -50,8 +50,8 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
         return self._labels if self._rows is None else self._labels[self._rows]
 
     def only(self, rows: Tensor) -> "ImagesInMemory":
-        """Some rows of all images; nothing is copied."""
-        return ImagesInMemory(self._images, self._labels, rows)
+        """Some rows of these images; no image is copied."""
+        return ImagesInMemory(self._images, self._labels, rows if self._rows is None else self._rows[rows])
 
     def to(self, device: torch.device) -> "ImagesInMemory":
         """The same images on a device."""

@@ -19,8 +19,9 @@ from vae_lightning.noise import generator
 class Splits:
     """What a data set reads: images [N, C, H, W] of "train", of "test" and, if the data set has its own, of "val".
 
-    Images are bytes, or numbers of any size. A split without `labels` [N] gets labels 0. `source` says where the images
-    come from, `subset` whether they are only a part of the data set, `sha256` which files they are.
+    Images are bytes, or numbers of any size. A split without `labels` [N] gets labels 0. A split with `rows` is these
+    rows of its images and labels; nothing is copied. `source` says where the images come from, `subset` whether they
+    are only a part of the data set, `sha256` which files they are.
     """
 
     images: Mapping[str, Tensor]
@@ -28,11 +29,13 @@ class Splits:
     source: str = ""
     subset: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
 
     def with_labels(self, split: str, images: Tensor) -> ImagesInMemory:
         """The images of a split beside its labels."""
         labels = self.labels.get(split)
-        return ImagesInMemory(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long())
+        labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long()
+        return ImagesInMemory(images, labels, self.rows.get(split))
 
     def check(self, name: str, image_shape: Sequence[int], classes: int, protocol: str) -> tuple[int, ...]:
         """Returns the shape [C, H, W] of the images: `image_shape`, or any shape if that is empty.

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Mapping
 from errno import EFBIG, EINVAL
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vae_lightning.runs.readings import LARGEST
 
@@ -22,13 +22,18 @@ DEEPEST = 60  # lists and mappings in one another
 MOST_NAMED = 20  # mistakes of one file
 
 
-def content_of(path: Path, most: int) -> bytes:
-    """The content of a regular file. Raises OSError for any other file, and for one of more than `most` bytes."""
+def opened(path: Path) -> BinaryIO:
+    """A regular file, open for reading. Raises OSError for any other file."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(EINVAL, "not a regular file", str(path))
-    with open(descriptor, "rb") as file:
+    return open(descriptor, "rb")
+
+
+def content_of(path: Path, most: int) -> bytes:
+    """The content of a regular file. Raises OSError for any other file, and for one of more than `most` bytes."""
+    with opened(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(EFBIG, f"more than {most:,} bytes", str(path))
