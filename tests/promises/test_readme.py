@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from conftest import NO_NETWORK, QUICK, ROOT, ForeignVAE, config, vae
@@ -45,13 +46,25 @@ OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in
 def quick(overrides: list[str]) -> list[str]:
     """The words that make a run of these overrides short. A network keeps its depth, and PPCA has no mirrors."""
     words = [*SMALL]
-    if {"experiment=ppca", "data=ppca"} & {*overrides}:
+    if {"experiment=ppca", "data=ppca", "data=arrays"} & {*overrides}:
         words = [word for word in words if word not in NO_NETWORK]
     if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
         words = [word for word in words if not word.startswith("network.hidden")]
     if {"experiment=iwae", "network=mlp_iwae"} & {*overrides}:
         words = [word.replace("network.hidden=[16]", "network.hidden=[16,16]") for word in words]
     return words
+
+
+def own_arrays(folder: Path, overrides: list[str]) -> None:
+    """The files that a documented command takes from the user."""
+    made = np.random.default_rng(0).random((200, 12, 12), dtype=np.float32)
+    for word in overrides:
+        key, _, name = word.partition("=")
+        if key == "data.file":
+            x = made if "faces" in name else made.reshape(200, -1)
+            np.savez(folder / name, x) if name.endswith(".npz") else np.save(folder / name, x)
+        if key == "data.labels":
+            np.save(folder / name, np.arange(200) % 3)
 
 
 @pytest.fixture
@@ -62,6 +75,7 @@ def run_quickly(tmp_path, monkeypatch):
         from vae_lightning.train import train
 
         monkeypatch.chdir(tmp_path)
+        own_arrays(tmp_path, overrides)
         cfg = config(*overrides, *quick(overrides))
         train(cfg)
         return tmp_path / cfg.run_dir

@@ -21,6 +21,7 @@ from vae_lightning.data.standard import Standard
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, Positive, Rule, check, whole
+from vae_lightning.runs.digest import sha256
 
 A_TENTH = 10
 MOST_VAL, MOST_TEST = 5_000, 10_000  # of the tenths
@@ -64,7 +65,7 @@ class ArraysDataModule(ImageDataModule):
         check(self, "data")
         super().__init__(val_size=val_size or 0, protocol=protocol, **options)
         self._sizes, self._protocol = {"val": val_size, "test": test_size}, protocol
-        self._standard: Standard | None = None
+        self.standard: Standard | None = None
         self.value_range: tuple[float, float] | None = None
         self.root = Path(dir).expanduser()
         if file is None:
@@ -90,26 +91,26 @@ class ArraysDataModule(ImageDataModule):
 
     def undo(self, x: Tensor) -> Tensor:
         """x in the data's own units: [..., D] of standardised vectors is mapped back, other x stays as it is."""
-        return x if self._standard is None else self._standard.undo(x)
+        return x if self.standard is None else self.standard.undo(x)
 
     def state_dict(self) -> dict[str, Any]:
         """Mean and scale of standardised vectors, for a checkpoint."""
-        return {} if self._standard is None else self._standard.state()
+        return {} if self.standard is None else self.standard.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the mean and the scale of a checkpoint in place of the training split's."""
         standard = Standard.from_state(state_dict)
-        if self.standardise and standard != self._standard:
-            own = self._standard
+        if self.standardise and standard != self.standard:
+            own = self.standard
             undone = self._splits if own is None else {split: mapped(x, own.undo) for split, x in self._splits.items()}
             self._splits = {split: mapped(x, standard.apply) for split, x in undone.items()}
             self._resident = {}
-            self._standard = standard
+            self.standard = standard
 
     def describe(self) -> dict[str, Any]:
         """What a result must say of its data."""
         facts = super().describe()
-        own = {} if self._standard is None else {"log_scale": round(self._standard.log_scale, 6)}
+        own = {} if self.standard is None else {"log_scale": round(self.standard.log_scale, 6)}
         return {**facts, **own}
 
     def _protocol_of(self, train: Tensor) -> str:
@@ -142,7 +143,9 @@ class ArraysDataModule(ImageDataModule):
             kept, held_out = apart(left, self.test_size, self.split_seed)
             left, images = len(kept), {**splits.images, "test": splits.images["train"]}
             labels = {**splits.labels, **({"test": splits.labels["train"]} if "train" in splits.labels else {})}
-            splits = replace(splits, images=images, labels=labels, rows={"train": kept, "test": held_out})
+            sums = {**splits.sha256, "test rows": sha256(held_out.numpy().tobytes())}  # another test set is other data
+            rows = {"train": kept, "test": held_out}
+            splits = replace(splits, images=images, labels=labels, rows=rows, sha256=sums)
         val, given = splits.images.get("val"), self._sizes["val"]
         tenth = min(MOST_VAL, max(1, left // A_TENTH))
         self.val_size = len(val) if val is not None else tenth if given is None else given
@@ -152,7 +155,7 @@ class ArraysDataModule(ImageDataModule):
         splits = super()._prepared(read)
         self._split_by_seed = self._split_by_seed or bool(read.rows)
         if self.standardise:
-            standard = self._standard = Standard.of(splits["train"].images[:, 0, 0])
+            standard = self.standard = Standard.of(splits["train"].images[:, 0, 0])
             splits = {split: mapped(x, standard.apply) for split, x in splits.items()}
             self.value_range = value_range(splits["train"].images, self.title)
         return splits

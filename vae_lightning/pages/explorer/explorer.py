@@ -5,6 +5,7 @@ N images, J latent dims, C H W image. Nats.
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vae_lightning.callbacks.curves import FEW
 from vae_lightning.callbacks.pictures import grid
 from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import posterior_of
@@ -25,7 +27,8 @@ from vae_lightning.pages.explorer.layers import Inexpressible, packed
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
 PLANE = 17  # pictures along each side of a plane of pictures
-KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as")  # of the page's script
+MOST_COLUMNS = 400  # numbers of a vector in such a plane
+KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as", "undo")  # of the script
 LIMIT = 4.0  # the reach of sliders and planes, in sigmas of the prior
 
 
@@ -34,13 +37,14 @@ class Images:
     """Test images x [N, C, H, W], their labels [N] or None, the names of the classes, and how a drawing becomes x.
 
     `drawn_as` is None if nothing can be drawn. Else it says whether x is black and white, and the side of the box that
-    a drawing is fitted into.
+    a drawing is fitted into. `undo` maps standardised vectors back, and `standard` is the mean and the scale of that.
     """
 
     x: Tensor
     labels: Tensor | None
     classes: list[str]
     drawn_as: dict[str, Any] | None
+    standard: Any = None
 
 
 def images_of(data: Any) -> Images:
@@ -58,7 +62,8 @@ def images_of(data: Any) -> Images:
     drawable = x.shape[1] == 1 and min(x.shape[2:]) >= 16 and bool(x.min() >= 0 and x.max() <= 1)
     box = 20 if getattr(data, "name", "") == "mnist" else min(x.shape[2:])  # LeCun et al.: 20 x 20, centre of mass
     drawn_as = {"binary": binary, "box": box, "centred": box == 20} if drawable else None
-    return Images(x, labels, list(getattr(data, "class_names", [])), drawn_as)
+    standard = getattr(data, "standard", None) if getattr(data, "standardise", False) is True else None
+    return Images(x, labels, list(getattr(data, "class_names", [])), drawn_as, standard)
 
 
 @torch.no_grad()
@@ -70,8 +75,9 @@ def explorer(model: Model, images: Images | None, kl: list[float] | None, image_
     order = sorted(range(dims), key=lambda unit: -nats[unit])
     active = active_units(posterior.mean).tolist() if posterior else [value > 0.01 for value in nats]
     values: dict[str, Any] = {"dims": dims, "order": order, "kl": nats, "active": active, "shape": image_shape}
-    values |= {"limit": LIMIT, "range": value_range(model, images)}
     z = some_points(posterior, dims)
+    values |= {"limit": LIMIT, "range": value_range(model, images, z), "bits": 32 if is_vector(image_shape) else 16}
+    values |= {"undo": undo(images) if images else None}
     values |= decoder_or_plane(model, z, order, values["range"])
     if images is not None and posterior is not None:
         values |= points(images, posterior) | picks(images, posterior) | encoder_or_reason(model, images, values)
@@ -91,8 +97,27 @@ def some_points(posterior: Posterior | None, dims: int) -> Tensor:
     return torch.cat([prior, torch.zeros(1, dims), corners, *([posterior.mean[:64]] if posterior else [])])
 
 
-def value_range(model: Model, images: Images | None) -> list[float]:
+def is_vector(shape: Sequence[int]) -> bool:
+    """Whether an image is a row of numbers, which is drawn as a curve."""
+    return list(shape[:2]) == [1, 1]
+
+
+def undo(images: Images) -> dict[str, Any] | None:
+    """Mean and scale of standardised vectors that are drawn as curves, in base64, and the range of the data."""
+    if images.standard is None or images.x.shape[-1] <= FEW:
+        return None
+    low, high = (float(value) for value in images.standard.undo(images.x).aminmax())
+    numbers = {"mean": images.standard.mean, "scale": images.standard.scale}
+    return {**{key: packed(value, torch.float32) for key, value in numbers.items()}, "range": [low, high]}
+
+
+def value_range(model: Model, images: Images | None, z: Tensor) -> list[float]:
     """The values of black and white: 0 and 1, or the range of data that are no images."""
+    if getattr(model.network, "image_shape", [0])[:2] == [1, 1] or (images and is_vector(images.x.shape[1:])):
+        shown = images.x if images else model.loss.mean(model.network.decode(z[:200]))
+        low, high = (float(value) for value in shown.aminmax())
+        low, high = (min(low, 0.0), max(high, 0.0)) if shown.shape[-1] <= FEW else (low, high)
+        return [low, high] if high > low else [low - 0.5, high + 0.5]
     if images is None or (images.x.min() >= 0 and images.x.max() <= 1):
         return [0.0, 1.0]
     return [float(images.x.min()), float(images.x.max())]
@@ -101,11 +126,16 @@ def value_range(model: Model, images: Images | None) -> list[float]:
 def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[float]) -> dict[str, Any]:
     """The decoder's layers, else a plane of pictures and the reason."""
     try:
-        layers, link = export.decoder(model.network, model.loss, z)
+        layers, link = export.decoder(model.network, model.loss, z, tolerated(*limits))
     except Inexpressible as reason:
         return {"plane": plane(model, order, limits), "why": {"key": reason.key, "values": reason.values}}
     facts = {"parameters": layers.parameters, "operations": layers.operations, "bits": layers.bits}
     return {"decoder": {"layers": layers.layers, "mean": link, **facts}}
+
+
+def tolerated(low: float, high: float) -> float:
+    """By how much the page's E[x|z] may differ, in tolerances of [0, 1]; float32 rounds numbers far from 0."""
+    return max(high - low, 1e-3 * max(abs(low), abs(high)))
 
 
 def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +168,7 @@ def picks(images: Images, posterior: Posterior) -> dict[str, Any]:
     return {
         "picks": [
             {
-                "x": packed(images.x[i]),
+                "x": packed(images.x[i], torch.float32 if is_vector(images.x.shape[1:]) else torch.float16),
                 "label": labels[i] if images.labels is not None else None,
                 "index": i,
                 "mean": [round(value, 5) for value in posterior.mean[i].tolist()],
@@ -160,6 +190,9 @@ def plane(model: Model, order: list[int], limits: list[float]) -> dict[str, Any]
     decoded = [
         (model.loss.mean(model.network.decode(row)) - low) / (high - low) for row in z
     ]  # row by row, to save memory
+    if is_vector(decoded[0].shape[1:]):
+        kept = torch.linspace(0, decoded[0].shape[-1] - 1, min(MOST_COLUMNS, decoded[0].shape[-1])).round().long()
+        decoded = [row[..., kept] for row in decoded]
     sheet = io.BytesIO()
     Image.fromarray(grid(torch.cat(decoded), PLANE, scale=1, gap=0)).save(sheet, format="PNG")
     return {"sheet": png_uri(sheet.getvalue()), "size": PLANE, "axis": axis.tolist()}
