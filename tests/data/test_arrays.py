@@ -34,14 +34,13 @@ def made(file, **options) -> ArraysDataModule:
 
 
 def everything(data: ArraysDataModule) -> torch.Tensor:
-    """All x, in the order of their sums."""
-    x = torch.cat([data.images(split) for split in SPLITS])
-    return x[x.flatten(1).double().sum(1).argsort()]
+    """All x, in an order that does not depend on the splits."""
+    return ordered(torch.cat([data.images(split) for split in SPLITS]))
 
 
-def ordered(x: np.ndarray) -> torch.Tensor:
+def ordered(x) -> torch.Tensor:
     x = torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)
-    return x[x.flatten(1).double().sum(1).argsort()]
+    return x[np.lexsort(x.flatten(1).numpy().T.round(3))]
 
 
 def expected(images: np.ndarray) -> torch.Tensor:

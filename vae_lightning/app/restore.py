@@ -99,6 +99,8 @@ def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[
     check_targets({"data": OmegaConf.to_container(node)}, [*ALLOWED, *allow_targets])
     if data_dir is not None:
         node.dir = data_dir  # type: ignore[union-attr]
+    if asked and "batch_size" in node:
+        node.batch_size = 1  # no batch is loaded, and a small data set has no large one
     with nullcontext() if asked or data_dir is not None else believed(run):
         data = build.data_module(node)
     shape, found = image_shape(run, config), build.image_shape(data, node._target_)  # type: ignore[union-attr]

@@ -5,10 +5,10 @@ N datapoints, C channels, H W pixels, D numbers.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from vae_lightning.data.array_sources import collected
@@ -76,8 +76,8 @@ class ArraysDataModule(ImageDataModule):
         arrays = collected(self.file, self.labels_given, self.root)
         self.title = arrays.title
         whose = {split: f"{self.title}, {split}" if len(arrays.x) > 1 else self.title for split in arrays.x}
-        tell = partial(say, error=True)
-        images = {split: images_of(x, whose[split], self.scale, tell) for split, x in arrays.x.items()}
+        notes: list[str] = []
+        images = {split: images_of(x, whose[split], self.scale, notes.append) for split, x in arrays.x.items()}
         labels, self.class_names = classes_of(arrays.labels, self.title)
         self.protocol = self._protocol_of(images["train"])
         if self.standardise:
@@ -86,8 +86,10 @@ class ArraysDataModule(ImageDataModule):
             images = {split: x if x.dtype == torch.uint8 else x.float() for split, x in images.items()}
         ranges = [value_range(x, whose[split]) for split, x in images.items() if x.dtype != torch.uint8]
         self.value_range = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
-        splits = Splits(images, labels, arrays.source, sha256=arrays.sha256)
-        return self._held_out(splits)
+        splits = self._held_out(Splits(images, labels, arrays.source, sha256=arrays.sha256))
+        for note in notes:
+            say(note, error=True)
+        return splits
 
     def undo(self, x: Tensor) -> Tensor:
         """x in the data's own units: [..., D] of standardised vectors is mapped back, other x stays as it is."""

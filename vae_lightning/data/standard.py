@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_lightning.errors import DataError
 
-CONSTANT = 1e-6  # a deviation below this part of the mean is the rounding of a constant
+CONSTANT = 1e-12  # a deviation below this part of the mean is the rounding of a constant, in float64
 ROWS = 2**16  # that are summed at once
 
 
