@@ -66,7 +66,7 @@ def test_a_single_peak_among_many_numbers_is_drawn():
 def test_values_outside_of_the_reference_are_cut_off_and_said():
     x = torch.rand(3, 40)
     _, notes = plots([x, 3 * x], 3, reference=x)
-    assert notes == [f"from {x.min():.3g} to {x.max():.3g}", f"cut off: {x.min():.3g} to {3 * x.max():.3g}"]
+    assert notes == [f"from {x.min():.4g} to {x.max():.4g}", f"cut off: {x.min():.4g} to {3 * x.max():.4g}"]
 
 
 @pytest.mark.parametrize("numbers", [5, 60])

@@ -38,7 +38,7 @@ def plots(
     All plots have one range, that of `reference`, by default of the layers. The geometry is that of `pictures.grid`.
     """
     low, high = limits(torch.cat([*layers]) if reference is None else reference)
-    notes = [f"from {low:.3g} to {high:.3g}"]
+    notes = [f"from {low:.4g} to {high:.4g}"]
     n, (width, height) = len(layers[0]), cell
     rows = -(-n // columns)
     size = (columns * (width + gap) + gap, rows * (height + gap) + gap)
@@ -53,7 +53,7 @@ def plots(
             draw(pen, box, layer[i].numpy(), low, high, ink)
     values = torch.cat([*layers])
     if bool((values < low).any() | (values > high).any()):
-        notes.append(f"cut off: {float(values.min()):.3g} to {float(values.max()):.3g}")
+        notes.append(f"cut off: {float(values.min()):.4g} to {float(values.max()):.4g}")
     if not values.isfinite().all():
         notes.append("values that are not finite are left out")
     return np.asarray(fine.reduce(FINE)), notes

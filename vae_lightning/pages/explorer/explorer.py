@@ -5,7 +5,6 @@ N images, J latent dims, C H W image. Nats.
 
 import io
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_lightning.callbacks.curves import FEW
 from vae_lightning.callbacks.pictures import grid
 from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import posterior_of
@@ -23,6 +21,7 @@ from vae_lightning.noise import generator
 from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.explorer import export
 from vae_lightning.pages.explorer.layers import Inexpressible, packed
+from vae_lightning.pages.explorer.ranges import fits_half, is_vector, tolerated, undo, value_range
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
@@ -76,11 +75,16 @@ def explorer(model: Model, images: Images | None, kl: list[float] | None, image_
     active = active_units(posterior.mean).tolist() if posterior else [value > 0.01 for value in nats]
     values: dict[str, Any] = {"dims": dims, "order": order, "kl": nats, "active": active, "shape": image_shape}
     z = some_points(posterior, dims)
-    values |= {"limit": LIMIT, "range": value_range(model, images, z), "bits": 32 if is_vector(image_shape) else 16}
-    values |= {"undo": undo(images) if images else None}
+    values |= {"limit": LIMIT, "range": value_range(model, images.x if images else None, z)}
+    values |= {"bits": 32 if is_vector(image_shape) and not fits_half(*values["range"]) else 16}
+    values |= {"undo": undo(images.x, images.standard) if images else None}
     values |= decoder_or_plane(model, z, order, values["range"])
     if images is not None and posterior is not None:
-        values |= points(images, posterior) | picks(images, posterior) | encoder_or_reason(model, images, values)
+        values |= (
+            points(images, posterior)
+            | picks(images, posterior, values["bits"])
+            | encoder_or_reason(model, images, values)
+        )
     return dict.fromkeys(KEYS) | values
 
 
@@ -97,32 +101,6 @@ def some_points(posterior: Posterior | None, dims: int) -> Tensor:
     return torch.cat([prior, torch.zeros(1, dims), corners, *([posterior.mean[:64]] if posterior else [])])
 
 
-def is_vector(shape: Sequence[int]) -> bool:
-    """Whether an image is a row of numbers, which is drawn as a curve."""
-    return list(shape[:2]) == [1, 1]
-
-
-def undo(images: Images) -> dict[str, Any] | None:
-    """Mean and scale of standardised vectors that are drawn as curves, in base64, and the range of the data."""
-    if images.standard is None or images.x.shape[-1] <= FEW:
-        return None
-    low, high = (float(value) for value in images.standard.undo(images.x).aminmax())
-    numbers = {"mean": images.standard.mean, "scale": images.standard.scale}
-    return {**{key: packed(value, torch.float32) for key, value in numbers.items()}, "range": [low, high]}
-
-
-def value_range(model: Model, images: Images | None, z: Tensor) -> list[float]:
-    """The values of black and white: 0 and 1, or the range of data that are no images."""
-    if getattr(model.network, "image_shape", [0])[:2] == [1, 1] or (images and is_vector(images.x.shape[1:])):
-        shown = images.x if images else model.loss.mean(model.network.decode(z[:200]))
-        low, high = (float(value) for value in shown.aminmax())
-        low, high = (min(low, 0.0), max(high, 0.0)) if shown.shape[-1] <= FEW else (low, high)
-        return [low, high] if high > low else [low - 0.5, high + 0.5]
-    if images is None or (images.x.min() >= 0 and images.x.max() <= 1):
-        return [0.0, 1.0]
-    return [float(images.x.min()), float(images.x.max())]
-
-
 def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[float]) -> dict[str, Any]:
     """The decoder's layers, else a plane of pictures and the reason."""
     try:
@@ -131,11 +109,6 @@ def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[flo
         return {"plane": plane(model, order, limits), "why": {"key": reason.key, "values": reason.values}}
     facts = {"parameters": layers.parameters, "operations": layers.operations, "bits": layers.bits}
     return {"decoder": {"layers": layers.layers, "mean": link, **facts}}
-
-
-def tolerated(low: float, high: float) -> float:
-    """By how much the page's E[x|z] may differ, in tolerances of [0, 1]; float32 rounds numbers far from 0."""
-    return max(high - low, 1e-3 * max(abs(low), abs(high)))
 
 
 def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +130,7 @@ def points(images: Images, posterior: Posterior) -> dict[str, Any]:
     return {"points": {"n": n, "mean": packed(posterior.mean[:n]), "labels": labels}, "classes": images.classes}
 
 
-def picks(images: Images, posterior: Posterior) -> dict[str, Any]:
+def picks(images: Images, posterior: Posterior, bits: int) -> dict[str, Any]:
     """Test images to pick, one of each class first, with mean and log variance of their posterior."""
     labels = images.labels.tolist() if images.labels is not None else [0] * len(images.x)
     first: dict[int, int] = {}
@@ -168,7 +141,7 @@ def picks(images: Images, posterior: Posterior) -> dict[str, Any]:
     return {
         "picks": [
             {
-                "x": packed(images.x[i], torch.float32 if is_vector(images.x.shape[1:]) else torch.float16),
+                "x": packed(images.x[i], torch.float16 if bits == 16 else torch.float32),
                 "label": labels[i] if images.labels is not None else None,
                 "index": i,
                 "mean": [round(value, 5) for value in posterior.mean[i].tolist()],
