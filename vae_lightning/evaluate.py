@@ -55,7 +55,7 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     check_writable(run.path, EVALUATION, FIGURES)
     path, old = run.checkpoint(cfg.checkpoint), read(run)
     module = restore.load(run, path, cfg.device, cfg.allow_targets)
-    data = restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets)
+    data = restore.as_trained(restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets), path)
     restore.check_protocol(run, data, cfg.protocol)
     slower = measure.chosen(dict(cfg.ais), dict(cfg.appendix_d), module.latent.dim)
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)

@@ -1,6 +1,7 @@
 """The shapes that repeat in the mathematics, each with one name, and the number types of images and parameters.
 
-B batch, L samples of z, J latent dims, P parameters per pixel, C H W image. Only the tests check them.
+B batch, L samples of z, J latent dims, P parameters per pixel, C H W image. Only the tests check them. A vector of D
+numbers is an image of 1 x 1 x D.
 """
 
 import torch
@@ -18,7 +19,8 @@ PerUnit = Float[Tensor, "B J"]  # one number of each latent unit of each datapoi
 
 
 def as_x(images: Tensor) -> Tensor:
-    """Bytes become numbers in [0, 1]; numbers stay what they are."""
+    """Bytes become numbers in [0, 1]; numbers stay what they are. Vectors [B, D] become [B, 1, 1, D]."""
+    images = images[:, None, None] if images.ndim == 2 else images
     return images / 255 if images.dtype == torch.uint8 else images
 
 

@@ -87,8 +87,8 @@ def test_samples_of_any_kind_are_drawn(foreign_fit, tmp_path, monkeypatch, make,
 
 
 def test_samples_that_are_no_picture_are_refused_in_one_line(foreign_fit):
-    with pytest.raises(ConfigError, match=r"SampleGrid\(sample=.*\[4, 50\] is no picture"):
-        foreign_fit(SampleGrid(lambda n: torch.rand(n, 50), num_images=4), epochs=1)
+    with pytest.raises(ConfigError, match=r"SampleGrid\(sample=.*\[4, 1, 1, 2, 3, 5\] is no picture"):
+        foreign_fit(SampleGrid(lambda n: torch.rand(n, 1, 1, 2, 3, 5), num_images=4), epochs=1)
 
 
 @pytest.mark.parametrize("images", [X.expand(4, 2, 6, 6), X[:, 0], X.flatten(1), X * 2 - 1, (X * 255).byte()])

@@ -396,8 +396,9 @@ def test_dynamic_draws_anew_at_every_step_and_the_same_at_the_same_step(module):
 
 
 def test_transfer_turns_bytes_into_the_unit_interval(module):
-    x, labels = module().on_after_batch_transfer((torch.tensor([[0, 255]], dtype=torch.uint8), torch.tensor([1])), 0)
-    assert x.tolist() == [[0.0, 1.0]]
+    images = torch.tensor([[[[0, 255]]]], dtype=torch.uint8)
+    x, labels = module().on_after_batch_transfer((images, torch.tensor([1])), 0)
+    assert x.tolist() == [[[[0.0, 1.0]]]]
     assert labels.tolist() == [1]
 
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from conftest import CONVOLUTIONAL, NARROW, NO_NETWORK, QUICK, ROOT, ForeignVAE, config, vae
@@ -47,7 +48,7 @@ OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in
 def quick(overrides: list[str]) -> list[str]:
     """The words that make a run of these overrides short. A network keeps its depth; some data have no mirrors."""
     words = [*SMALL]
-    if {"experiment=ppca", "data=ppca", "data=sprites", "data=image_folder"} & {*overrides}:
+    if {"experiment=ppca", "data=ppca", "data=sprites", "data=image_folder", "data=arrays"} & {*overrides}:
         words = [word for word in words if word not in NO_NETWORK]
     if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
         words = [word for word in words if not word.startswith("network.hidden")]
@@ -56,6 +57,18 @@ def quick(overrides: list[str]) -> list[str]:
     if CONVOLUTIONAL & {*overrides} and not any("network.widths" in word for word in overrides):
         words = [*words, NARROW]
     return words
+
+
+def own_arrays(folder: Path, overrides: list[str]) -> None:
+    """The files that a documented command takes from the user."""
+    made = np.random.default_rng(0).random((200, 12, 12), dtype=np.float32)
+    for word in overrides:
+        key, _, name = word.partition("=")
+        if key == "data.file":
+            x = made if "faces" in name else made.reshape(200, -1)
+            np.savez(folder / name, x) if name.endswith(".npz") else np.save(folder / name, x)
+        if key == "data.labels":
+            np.save(folder / name, np.arange(200) % 3)
 
 
 @pytest.fixture
@@ -68,6 +81,7 @@ def run_quickly(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         if "data=image_folder" in overrides:
             my_images(tmp_path / "my_images")
+        own_arrays(tmp_path, overrides)
         cfg = config(*overrides, *quick(overrides))
         train(cfg)
         return tmp_path / cfg.run_dir

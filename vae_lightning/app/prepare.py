@@ -13,7 +13,7 @@ from vae_lightning import signals
 from vae_lightning.app import build, find, resume
 from vae_lightning.app.command import tell_broken
 from vae_lightning.app.config import is_trial, name_run, plain
-from vae_lightning.app.rehearsal import rehearse, try_out
+from vae_lightning.app.rehearsal import check_range, rehearse, try_out
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError
 from vae_lightning.module import VAE
@@ -79,6 +79,7 @@ def prepare(
     shape = build.image_shape(data, cfg.data._target_)
     module = build.vae(cfg, shape)
     try_out(module, shape)
+    check_range(module, data, shape)
     schedule = rehearse(cfg, data, module)
     build.check_loggers(cfg)
     if before and is_trial(cfg):

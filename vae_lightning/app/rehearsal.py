@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning import checkpoint
 from vae_lightning.app import build
 from vae_lightning.callbacks import LatentUsage
-from vae_lightning.errors import ConfigError, UserError, did_you_mean
+from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
 from vae_lightning.length import length_of
 from vae_lightning.module import VAE
 from vae_lightning.runs.files import CHECKPOINTS
@@ -77,6 +77,19 @@ def try_out(module: VAE, shape: Sequence[int]) -> None:
         raise ConfigError(f"{parts}: these parts do not fit each other ({' '.join(str(error).split())})") from error
     finally:
         module.train()
+
+
+def check_range(module: VAE, data: Any, shape: Sequence[int]) -> None:
+    """Raises DataError where p(x|z) does not cover the `value_range` of the data, if the data module knows it."""
+    limits = getattr(data, "value_range", None)
+    if limits is None:
+        return
+    low, high = limits
+    try:
+        module.model.check(torch.tensor([low, high]).view(2, *[1] * len(shape)).expand(2, *shape))
+    except DataError as error:
+        scales = low >= 0 and hasattr(data, "scale")
+        raise DataError(f"{error}; data.scale={high:g} divides by the largest" if scales else str(error)) from None
 
 
 def num_batches(trainer: pl.Trainer, data: Any) -> dict[str, float]:

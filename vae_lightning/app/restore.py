@@ -21,7 +21,7 @@ from vae_lightning.evaluation.result import Source
 from vae_lightning.module import VAE
 from vae_lightning.runs.configuration import at
 from vae_lightning.runs.digest import sha256
-from vae_lightning.runs.readings import sequence
+from vae_lightning.runs.readings import sequence, text
 from vae_lightning.runs.run import Run
 
 UNBUILT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
@@ -99,6 +99,8 @@ def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[
     check_targets({"data": OmegaConf.to_container(node)}, [*ALLOWED, *allow_targets])
     if data_dir is not None:
         node.dir = data_dir  # type: ignore[union-attr]
+    if asked and "batch_size" in node:
+        node.batch_size = 1  # no batch is loaded, and a small data set has no large one
     with nullcontext() if asked or data_dir is not None else believed(run):
         data = build.data_module(node)
     shape, found = image_shape(run, config), build.image_shape(data, node._target_)  # type: ignore[union-attr]
@@ -110,10 +112,18 @@ def data_of(run: Run, asked: Any, data_dir: str | None, allow_targets: Sequence[
     return data
 
 
+def as_trained(data: Any, path: Path) -> Any:
+    """The data module with what a checkpoint says of its data, such as the mean and scale of standardised vectors."""
+    state = checkpoint.load(path).get(type(data).__qualname__)
+    if state and hasattr(data, "load_state_dict"):
+        data.load_state_dict(state)
+    return data
+
+
 def check_protocol(run: Run, data: Any, protocol: str | None) -> None:
     """Raises ConfigError where the protocol of the data, or the one asked for, is not the run's."""
     own = getattr(data, "protocol", None)
-    trained = at(run.config, "data.protocol") or own
+    trained = at(run.config, "data.protocol") or text(run.data.get("protocol")) or own
     for key, name in (("protocol", protocol), ("data.protocol", own)):
         if name not in (None, trained):
             raise ConfigError(

@@ -109,6 +109,12 @@ def description(trainer: pl.Trainer) -> str:
     return getattr(getattr(trainer, "datamodule", None), "description", "")
 
 
+def undo_of(trainer: pl.Trainer) -> Callable[[Tensor], Tensor] | None:
+    """How standardised vectors are mapped back, if the data module standardises them."""
+    data = getattr(trainer, "datamodule", None)
+    return getattr(data, "undo", None) if getattr(data, "standardise", False) is True else None
+
+
 def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
     """`dirpath`, or the trainer's `default_root_dir`, with the home folder in place of `~`.
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from vae_lightning.batch import Place
+from vae_lightning.callbacks.curves import CELL, SMALL
 from vae_lightning.callbacks.foreign import looking, method
 from vae_lightning.callbacks.held_out import decoded, encoded, held_out, in_parts
-from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
-from vae_lightning.callbacks.pixels import pixels
+from vae_lightning.callbacks.pictures import Picture, PictureCallback
+from vae_lightning.callbacks.sheet import sheet
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.rules import Count, check, one_of
 from vae_lightning.runs.files import TRAVERSALS
@@ -31,7 +32,7 @@ class LatentTraversal(PictureCallback):
     each of the `rows` units with the largest KL. The unit walks evenly over [-limit, limit]; the other units stay at
     the posterior mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var), to
     an object with these attributes, or to a Normal; both are names of methods or functions. `batch` is the key or index
-    of the images in a batch, or a function of the batch.
+    of the images in a batch, or a function of the batch. Vectors become curves, or bars if they are short.
     """
 
     folder, key = TRAVERSALS, "traversal"
@@ -68,8 +69,9 @@ class LatentTraversal(PictureCallback):
     def picture(self, pl_module: pl.LightningModule) -> Picture:
         walk = self._plane() if self.latent_dim == 2 else self._rows(pl_module.device)
         z = walk.z.to(pl_module.device).to(pl_module.dtype)
-        images, notes = pixels(decoded(self._decode, z), f"LatentTraversal(decode={self.decode!r})")
-        return Picture(grid(images, walk.columns, walk.scale, gap=0), walk.what, walk.row_labels, notes)
+        images, owner = decoded(self._decode, z), f"LatentTraversal(decode={self.decode!r})"
+        canvas, notes = sheet(images, walk.columns, owner, self.undo, walk.scale, gap=0, cell=walk.cell)
+        return Picture(canvas, walk.what, walk.row_labels, notes)
 
     def axis(self) -> Tensor:
         """The values of z along one side of the plane."""
@@ -81,7 +83,7 @@ class LatentTraversal(PictureCallback):
         axis = self.axis()
         z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # top row first: z_2 falls, z_1 rises
         what = f"E[x|z], z1 right, z2 up: {self.span}, {axis[0]:.2f} to {axis[-1]:.2f}"
-        return Walk(z, self.size, 1, what)
+        return Walk(z, self.size, 1, what, cell=SMALL)
 
     def _rows(self, device: torch.device) -> "Walk":
         owner = f"LatentTraversal(encode={self.encode!r})"
@@ -105,3 +107,4 @@ class Walk:
     scale: int
     what: str
     row_labels: tuple[str, ...] = ()
+    cell: tuple[int, int] = CELL

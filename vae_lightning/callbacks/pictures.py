@@ -4,7 +4,7 @@ N images, C channels, H W pixels; values in [0, 1].
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vae_lightning.callbacks.epoch_end import after_module
-from vae_lightning.callbacks.foreign import description, looking, run_dir, steps_done
+from vae_lightning.callbacks.foreign import description, looking, run_dir, steps_done, undo_of
 from vae_lightning.runs.atomic import atomically
 from vae_lightning.runs.files import epoch_picture
 
@@ -43,6 +43,7 @@ class PictureCallback(pl.Callback, ABC):
     folder: ClassVar[str]
     key: ClassVar[str]
     seed = 0
+    undo: Callable[[Tensor], Tensor] | None = None  # maps standardised vectors back, if the data module has it
 
     def __init__(self, every_n_epochs: int, dirpath: str | PathLike | None) -> None:
         self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
@@ -72,6 +73,7 @@ class PictureCallback(pl.Callback, ABC):
             after_module(trainer, partial(self._publish, trainer, pl_module, epoch))
 
     def _publish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
+        self.undo = undo_of(trainer)
         with looking(trainer, pl_module, self.seed):
             picture = self.picture(pl_module)
         what = " · ".join([picture.what, *dict.fromkeys(picture.notes)])

@@ -5,14 +5,14 @@ from os import PathLike
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from torch import Tensor
 
 from vae_lightning.batch import Place, tensors
+from vae_lightning.callbacks.curves import vectors
 from vae_lightning.callbacks.foreign import looking, method
 from vae_lightning.callbacks.held_out import held_out_images
-from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
-from vae_lightning.callbacks.pixels import pixels
+from vae_lightning.callbacks.pictures import Picture, PictureCallback
+from vae_lightning.callbacks.sheet import pairs
 from vae_lightning.errors import ConfigError
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.files import RECONSTRUCTIONS
@@ -25,7 +25,7 @@ class ReconstructionGrid(PictureCallback):
     set (else validation, else training set). `reconstruct` is the name of a method or a function, x -> [N, C, H, W] in
     [0, 1]; its result may be flat, or a part of a tuple or dict. `batch` is the key or index of the images in a batch,
     or a function of the batch. XXXX counts the epochs of training; 0000 is the untrained model. Images of another kind
-    become pixels as `pixels` says.
+    become pixels as `pixels` says. Vectors become curves or bars, of x in grey and of its reconstruction in blue.
     """
 
     folder = key = RECONSTRUCTIONS
@@ -62,16 +62,9 @@ class ReconstructionGrid(PictureCallback):
         if self._images.numel() not in found:
             sizes = ", ".join(str([*tensor.shape]) for _, tensor in tensors(result)) or type(result).__name__
             raise ConfigError(f"{name}: {[*self._images.shape]} -> {sizes}; it must keep the shape of x")
-        images, notes = pixels(self._images, name)
-        reconstructions, more = pixels(
-            found[self._images.numel()].reshape(self._images.shape), name, reference=self._images
-        )
-        rows = zip(images.split(self.columns), reconstructions.split(self.columns), strict=True)
-        pairs = [torch.cat([padded(x, self.columns), padded(y, self.columns)]) for x, y in rows]
-        canvas = grid(torch.cat(pairs), self.columns)
-        return Picture(canvas, "x, and E[x|z] below it", ["x", "E[x|z]"] * len(pairs), [*notes, *more])
-
-
-def padded(row: Tensor, columns: int) -> Tensor:
-    """A row of images, filled up with white images."""
-    return torch.cat([row, row.new_ones(columns - len(row), *row.shape[1:])])
+        y = found[self._images.numel()].reshape(self._images.shape)
+        canvas, notes = pairs(self._images, y, self.columns, name, self.undo)
+        if vectors(self._images) is not None:
+            return Picture(canvas, "x grey, E[x|z] blue", notes=notes)
+        rows = -(-len(self._images) // self.columns)
+        return Picture(canvas, "x, and E[x|z] below it", ["x", "E[x|z]"] * rows, notes)

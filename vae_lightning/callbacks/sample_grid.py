@@ -8,8 +8,8 @@ import lightning.pytorch as pl
 
 from vae_lightning.batch import images_of
 from vae_lightning.callbacks.foreign import method
-from vae_lightning.callbacks.pictures import Picture, PictureCallback, grid
-from vae_lightning.callbacks.pixels import pixels
+from vae_lightning.callbacks.pictures import Picture, PictureCallback
+from vae_lightning.callbacks.sheet import sheet
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.files import SAMPLES
 
@@ -19,7 +19,7 @@ class SampleGrid(PictureCallback):
 
     `sample` is the name of a method or a function, n -> [n, C, H, W] in [0, 1]. torch is seeded with `seed` before it,
     so the noise is the same in every epoch and every run. 0000 is the untrained model. Images of another kind become
-    pixels as `pixels` says.
+    pixels as `pixels` says; vectors become curves, or bars if they are short.
     """
 
     folder = key = SAMPLES
@@ -41,5 +41,6 @@ class SampleGrid(PictureCallback):
         self._sample = method(pl_module, self, "sample", self.sample, takes="n")
 
     def picture(self, pl_module: pl.LightningModule) -> Picture:
-        samples, notes = pixels(images_of(self._sample(self.num_images)), f"SampleGrid(sample={self.sample!r})")
-        return Picture(grid(samples, self.columns), "E[x|z], z ~ p(z)", notes=notes)
+        samples, owner = images_of(self._sample(self.num_images)), f"SampleGrid(sample={self.sample!r})"
+        canvas, notes = sheet(samples, self.columns, owner, self.undo)
+        return Picture(canvas, "E[x|z], z ~ p(z)", notes=notes)

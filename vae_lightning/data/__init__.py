@@ -1,5 +1,6 @@
 """Data sets as LightningDataModules. <-> conf/data/"""
 
+from vae_lightning.data.arrays import ArraysDataModule
 from vae_lightning.data.cifar10 import CIFAR10DataModule
 from vae_lightning.data.emnist import EMNISTDataModule
 from vae_lightning.data.frey_face import FreyFaceDataModule
@@ -10,6 +11,7 @@ from vae_lightning.data.ppca import PPCADataModule
 from vae_lightning.data.sprites import SpritesDataModule
 
 __all__ = [
+    "ArraysDataModule",
     "CIFAR10DataModule",
     "EMNISTDataModule",
     "FashionMNISTDataModule",

@@ -44,4 +44,5 @@ OF_BYTES = {
     "dynamic": Protocol(binarise, resample=True),
 }
 OF_NUMBERS = {"real": Protocol(unchanged)}
-PROTOCOLS = {**OF_BYTES, **OF_NUMBERS}
+STANDARDISED = "standardised"  # vectors, by the mean and the deviation of their training split
+PROTOCOLS = {**OF_BYTES, **OF_NUMBERS, STANDARDISED: Protocol(unchanged)}

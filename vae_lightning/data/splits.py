@@ -23,8 +23,9 @@ class Splits:
     """What a data set reads: images [N, C, H, W] of "train", of "test" and, if the data set has its own, of "val".
 
     Images are bytes, or numbers of any size: a tensor, or `ImagesInMemory` or `LazyImages`, which have labels of their
-    own. A tensor without `labels` [N] gets labels 0. `source` says where the images
-    come from, `subset` whether they are only a part of the data set, `sha256` which files they are.
+    own. A tensor without `labels` [N] gets labels 0; one with `rows` is these rows of its images and labels, and nothing
+    is copied. `source` says where the images come from, `subset` whether they are only a part of the data set, `sha256`
+    which files they are.
     """
 
     images: Mapping[str, Tensor | Images]
@@ -32,11 +33,13 @@ class Splits:
     source: str = ""
     subset: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
 
     def with_labels(self, split: str, images: Tensor) -> ImagesInMemory:
         """The images of a split beside its labels."""
         labels = self.labels.get(split)
-        return ImagesInMemory(images, torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long())
+        labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels.long()
+        return ImagesInMemory(images, labels, self.rows.get(split))
 
     def after(self, split: str, change: Callable[[Tensor, torch.Generator], Tensor]) -> Images:
         """The images of a split, changed once, beside their labels."""

@@ -15,6 +15,7 @@ from vae_lightning.loss.gaussian import (
     SharedGaussian,
     SquaredError,
     UnboundedGaussian,
+    UnboundedOptimalGaussian,
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "SharedGaussian",
     "SquaredError",
     "UnboundedGaussian",
+    "UnboundedOptimalGaussian",
     "bits_per_dimension",
 ]

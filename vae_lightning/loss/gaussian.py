@@ -132,6 +132,13 @@ class OptimalGaussian(Normal, Likelihood, nn.Module):
         return mean, variance.log()
 
 
+class UnboundedOptimalGaussian(OptimalGaussian):
+    """Follows Rybkin et al. (2021) as `OptimalGaussian`, with the decoder's output as the mean: any numbers."""
+
+    name, link = "sigma_unbounded", "identity"
+    title = "Gaussian of the optimal variance, with an unbounded mean"
+
+
 @dataclass(frozen=True)
 class Laplace(Likelihood):
     """The Laplace density, mean and log scale of every pixel from z: absolute errors in place of squared ones."""

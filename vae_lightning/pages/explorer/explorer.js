@@ -7,6 +7,10 @@ const Explorer = (() => {
   const [channels, height, width] = shape,
     size = channels * height * width,
     [black, white] = about.range;
+  const isVector = channels * height === 1, // drawn as a curve
+    own = about.undo && {mean: Net.floats(about.undo.mean, 32), scale: Net.floats(about.undo.scale, 32)},
+    undone = own ? Plot.undo(own) : (x) => x,
+    limits = own ? about.undo.range : about.range;
   const encode = about.encoder ? Net.encoder(about.encoder, shape, dims) : null;
   const points = about.points && {...about.points, mean: Net.floats(about.points.mean)};
   const z = new Float64Array(dims);
@@ -51,6 +55,7 @@ const Explorer = (() => {
     const found = new Float32Array(size).fill(black),
       {size: n, axis} = about.plane;
     if (!sheet) return found;
+    const there = isVector ? sheet.width / n : width; // of a long vector, some of its numbers
     const nearest = (value) =>
       axis.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(axis[best] - value) ? i : best), 0);
     const column = nearest(point[order[0]]),
@@ -58,7 +63,8 @@ const Explorer = (() => {
     for (let y = 0; y < height; y++)
       for (let x = 0; x < width; x++)
         for (let c = 0; c < channels; c++) {
-          const at = 4 * ((row * height + y) * sheet.width + column * width + x) + Math.min(c, 2);
+          const place = column * there + Math.floor((x * there) / width);
+          const at = 4 * ((row * height + y) * sheet.width + place) + Math.min(c, 2);
           found[(c * height + y) * width + x] = black + ((white - black) * sheet.data[at]) / 255;
         }
     return found;
@@ -76,8 +82,18 @@ const Explorer = (() => {
     image.src = about.plane.sheet;
   }
 
-  // pixels [C, H, W] -> a canvas, 0 black and 1 white
-  function show(canvas, pixels) {
+  // pixels [C, H, W] -> a canvas, 0 black and 1 white; a vector as a curve on black
+  const SHEET = [300, 210],
+    STAMP = [84, 84];
+  function trace(canvas, values, [across, down]) {
+    canvas.width = across;
+    canvas.height = down;
+    canvas.style.imageRendering = "auto";
+    if (across !== down) canvas.style.aspectRatio = `${across} / ${down}`;
+    Plot.draw(canvas.getContext("2d"), undone(values), [0, 0, across, down], limits, "#8ecbff", 2.5);
+  }
+  function show(canvas, pixels, area = STAMP) {
+    if (isVector) return trace(canvas, pixels, area);
     canvas.width = width;
     canvas.height = height;
     const pen = canvas.getContext("2d"),
@@ -116,8 +132,9 @@ const Explorer = (() => {
     const job = ++tiles.job,
       canvas = tiles.canvas,
       at = Array.from(z);
-    canvas.width = n * width;
-    canvas.height = n * height;
+    const [wide, high] = isVector ? [56, 56] : [width, height];
+    canvas.width = n * wide;
+    canvas.height = n * high;
     const brush = canvas.getContext("2d"),
       [r, g, b] = rgb(ink);
     let k = 0;
@@ -129,8 +146,14 @@ const Explorer = (() => {
           row = Math.floor(k / n);
         at[across] = fromUnit((column + 0.5) / n);
         if (up >= 0) at[up] = fromUnit(1 - (row + 0.5) / n);
-        const pixels = decode(at),
-          image = brush.createImageData(width, height);
+        const pixels = decode(at);
+        if (isVector) {
+          const box = [column * wide, row * high, wide, high];
+          Plot.draw(brush, undone(pixels), box, limits, ink, 1.6);
+          k++;
+          continue;
+        }
+        const image = brush.createImageData(width, height);
         for (let i = 0; i < height * width; i++) {
           const value = Math.max(0, Math.min(1, (pixels[i] - black) / (white - black)));
           if (channels > 1)
@@ -272,7 +295,7 @@ const Explorer = (() => {
     return pixels;
   }
   function moved(fromSlider = false) {
-    show(found("digit"), timed(z));
+    show(found("digit"), timed(z), SHEET);
     readOut();
     if (!fromSlider) sliders.forEach((each) => each.update());
     drawPlane();
@@ -495,7 +518,7 @@ const Explorer = (() => {
     turn = 1 - turn;
     for (const [k, button] of [...found("picks").children].entries())
       button.classList.toggle("chosen", ends.includes(about.picks[k]));
-    ends.forEach((end, k) => end && show(found(k ? "pick-to" : "pick-from"), Net.floats(end.x)));
+    ends.forEach((end, k) => end && show(found(k ? "pick-to" : "pick-from"), Net.floats(end.x, about.bits)));
     const latest = about.picks[i];
     posterior = latest;
     found("walk").value = latest === ends[1] ? 1 : 0;
@@ -509,18 +532,19 @@ const Explorer = (() => {
     const canvas = found("strip"),
       n = 11,
       one = Page.element("canvas");
-    canvas.width = n * width;
-    canvas.height = height;
+    const [wide, high] = isVector ? STAMP : [width, height];
+    canvas.width = n * wide;
+    canvas.height = high;
     for (let k = 0; k < n; k++) {
       show(one, decode(between(k / (n - 1))));
-      canvas.getContext("2d").drawImage(one, k * width, 0);
+      canvas.getContext("2d").drawImage(one, k * wide, 0);
     }
   }
   if (found("picks")) {
     about.picks.forEach((each, i) => {
       const canvas = Page.element("canvas"),
         name = about.classes[each.label];
-      show(canvas, Net.floats(each.x));
+      show(canvas, Net.floats(each.x, about.bits));
       const say = () =>
         name
           ? Page.say("pick", {index: each.index + 1, name: Page.say(name)})

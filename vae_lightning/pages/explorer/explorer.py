@@ -22,11 +22,13 @@ from vae_lightning.noise import generator
 from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.explorer import export
 from vae_lightning.pages.explorer.layers import Inexpressible, packed
+from vae_lightning.pages.explorer.ranges import fits_half, is_vector, tolerated, undo, value_range
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
 PLANE = 17  # pictures along each side of a plane of pictures
-KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as")  # of the page's script
+MOST_COLUMNS = 400  # numbers of a vector in such a plane
+KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as", "undo")  # of the script
 LIMIT = 4.0  # the reach of sliders and planes, in sigmas of the prior
 
 
@@ -35,13 +37,14 @@ class Images:
     """Test images x [N, C, H, W], their labels [N] or None, the names of the classes, and how a drawing becomes x.
 
     `drawn_as` is None if nothing can be drawn. Else it says whether x is black and white, and the side of the box that
-    a drawing is fitted into.
+    a drawing is fitted into. `undo` maps standardised vectors back, and `standard` is the mean and the scale of that.
     """
 
     x: Tensor
     labels: Tensor | None
     classes: list[str]
     drawn_as: dict[str, Any] | None
+    standard: Any = None
 
 
 def images_of(data: Any) -> Images:
@@ -59,7 +62,8 @@ def images_of(data: Any) -> Images:
     drawable = x.shape[1] == 1 and min(x.shape[2:]) >= 16 and bool(x.min() >= 0 and x.max() <= 1)
     box = 20 if getattr(data, "name", "") == "mnist" else min(x.shape[2:])  # LeCun et al.: 20 x 20, centre of mass
     drawn_as = {"binary": binary, "box": box, "centred": box == 20} if drawable else None
-    return Images(x, labels, list(getattr(data, "class_names", [])), drawn_as)
+    standard = getattr(data, "standard", None) if getattr(data, "standardise", False) is True else None
+    return Images(x, labels, list(getattr(data, "class_names", [])), drawn_as, standard)
 
 
 @torch.no_grad()
@@ -71,11 +75,17 @@ def explorer(model: Model, images: Images | None, kl: list[float] | None, image_
     order = sorted(range(dims), key=lambda unit: -nats[unit])
     active = active_units(posterior.mean).tolist() if posterior else [value > 0.01 for value in nats]
     values: dict[str, Any] = {"dims": dims, "order": order, "kl": nats, "active": active, "shape": image_shape}
-    values |= {"limit": LIMIT, "range": value_range(model, images)}
     z = some_points(posterior, dims)
+    values |= {"limit": LIMIT, "range": value_range(model, images.x if images else None, z)}
+    values |= {"bits": 32 if is_vector(image_shape) and not fits_half(*values["range"]) else 16}
+    values |= {"undo": undo(images.x, images.standard) if images else None}
     values |= decoder_or_plane(model, z, order, values["range"])
     if images is not None and posterior is not None:
-        values |= points(images, posterior) | picks(images, posterior) | encoder_or_reason(model, images, values)
+        values |= (
+            points(images, posterior)
+            | picks(images, posterior, values["bits"])
+            | encoder_or_reason(model, images, values)
+        )
     return dict.fromkeys(KEYS) | values
 
 
@@ -92,17 +102,10 @@ def some_points(posterior: Posterior | None, dims: int) -> Tensor:
     return torch.cat([prior, torch.zeros(1, dims), corners, *([posterior.mean[:64]] if posterior else [])])
 
 
-def value_range(model: Model, images: Images | None) -> list[float]:
-    """The values of black and white: 0 and 1, or the range of data that are no images."""
-    if images is None or (images.x.min() >= 0 and images.x.max() <= 1):
-        return [0.0, 1.0]
-    return [float(images.x.min()), float(images.x.max())]
-
-
 def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[float]) -> dict[str, Any]:
     """The decoder's layers, else a plane of pictures and the reason."""
     try:
-        layers, link = export.decoder(model.network, model.loss, z)
+        layers, link = export.decoder(model.network, model.loss, z, tolerated(*limits))
     except Inexpressible as reason:
         return {"plane": plane(model, order, limits), "why": {"key": reason.key, "values": reason.values}}
     facts = {"parameters": layers.parameters, "operations": layers.operations, "bits": layers.bits}
@@ -128,7 +131,7 @@ def points(images: Images, posterior: Posterior) -> dict[str, Any]:
     return {"points": {"n": n, "mean": packed(posterior.mean[:n]), "labels": labels}, "classes": images.classes}
 
 
-def picks(images: Images, posterior: Posterior) -> dict[str, Any]:
+def picks(images: Images, posterior: Posterior, bits: int) -> dict[str, Any]:
     """Test images to pick, one of each class first, with mean and log variance of their posterior."""
     labels = images.labels.tolist() if images.labels is not None else [0] * len(images.x)
     first: dict[int, int] = {}
@@ -139,7 +142,7 @@ def picks(images: Images, posterior: Posterior) -> dict[str, Any]:
     return {
         "picks": [
             {
-                "x": packed(images.x[i]),
+                "x": packed(images.x[i], torch.float16 if bits == 16 else torch.float32),
                 "label": labels[i] if images.labels is not None else None,
                 "index": i,
                 "mean": [round(value, 5) for value in posterior.mean[i].tolist()],
@@ -161,6 +164,9 @@ def plane(model: Model, order: list[int], limits: list[float]) -> dict[str, Any]
     decoded = [
         (model.loss.mean(model.network.decode(row)) - low) / (high - low) for row in z
     ]  # row by row, to save memory
+    if is_vector(decoded[0].shape[1:]):
+        kept = torch.linspace(0, decoded[0].shape[-1] - 1, min(MOST_COLUMNS, decoded[0].shape[-1])).round().long()
+        decoded = [row[..., kept] for row in decoded]
     sheet = io.BytesIO()
     Image.fromarray(grid(torch.cat(decoded), PLANE, scale=1, gap=0)).save(sheet, format="PNG")
     return {"sheet": png_uri(sheet.getvalue()), "size": PLANE, "axis": axis.tolist()}

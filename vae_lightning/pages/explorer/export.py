@@ -39,10 +39,10 @@ def link_of(loss: Any) -> str:
     return link
 
 
-def decoder(network: Any, loss: Any, z: Tensor) -> tuple[Exported, str]:
+def decoder(network: Any, loss: Any, z: Tensor, span: float = 1.0) -> tuple[Exported, str]:
     """The decoder up to E[x|z], and its link; at the points z [N, J] the export must agree with the network.
 
-    Raises Inexpressible.
+    `span` is the distance from black to white. Raises Inexpressible.
     """
     link = link_of(loss)
     layers = plain_layers(getattr(network, "decoder", None))
@@ -56,7 +56,7 @@ def decoder(network: Any, loss: Any, z: Tensor) -> tuple[Exported, str]:
     def agrees(run: nn.Module) -> bool:
         head = run(z).flatten(1)[:, :size].reshape(len(z), *params.shape[2:])
         again = torch.cat([head.unsqueeze(1)] * params.shape[1], dim=1)  # the mean reads only the first of P
-        return bool((loss.mean(again) - expected).abs().max() <= PIXEL_TOLERANCE)
+        return bool((loss.mean(again) - expected).abs().max() <= PIXEL_TOLERANCE * span)
 
     return exported(layers, tuple(z.shape[1:]), agrees, z), link
 

@@ -24,6 +24,7 @@ JAPANESE: dict[str, str] = {
     "Gaussian, of one learned variance": "分散を1つ学習するガウス分布",
     "Gaussian of variance 1/2 (squared error)": "分散 1/2 のガウス分布（二乗誤差）",
     "Gaussian with an unbounded mean": "平均に制限のないガウス分布",
+    "Gaussian of the optimal variance, with an unbounded mean": "平均に制限のない、最適な分散のガウス分布",
     # --- bounds
     "the ELBO, its KL led to a capacity": "KL を容量へ導く ELBO",
     "the ELBO, estimator B, L = {num_samples}": "ELBO（推定量 B、L = {num_samples}）",

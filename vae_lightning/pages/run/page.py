@@ -14,10 +14,11 @@ from vae_lightning.pages.run import facts as said
 from vae_lightning.pages.run import files
 from vae_lightning.pages.run.japanese import japanese
 from vae_lightning.pages.run.references import references
+from vae_lightning.pages.run.vector_words import VECTOR_WORDS
 from vae_lightning.pages.run.words import RUN_WORDS
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import PAGE
-from vae_lightning.runs.readings import Row, mapping, text
+from vae_lightning.runs.readings import Row, mapping, sequence, text
 from vae_lightning.runs.run import Run
 from vae_lightning.runs.setting import data_title
 from vae_lightning.version import __version__
@@ -47,8 +48,14 @@ def write_run_page(run: Run, shown: Shown, facts: Mapping[str, Any]) -> Path:
     """
     known = {**facts, **{key: run.record[key] for key in ("parts", "changed") if run.record.get(key)}}
     path = run.path / PAGE
-    write_text(path, render("run/run.html.j2", {**RUN_WORDS, **EXPLORER}, **context(run, shown, known)))
+    words = {**RUN_WORDS, **EXPLORER, **(VECTOR_WORDS if is_of_vectors(run) else {})}
+    write_text(path, render("run/run.html.j2", words, **context(run, shown, known)))
     return path
+
+
+def is_of_vectors(run: Run) -> bool:
+    """Whether the run was trained on vectors."""
+    return list(sequence(run.record.get("image_shape")))[:2] == [1, 1]
 
 
 def context(run: Run, shown: Shown, facts: Mapping[str, Any]) -> dict[str, Any]:
