@@ -1,11 +1,13 @@
 """The documents: both READMEs show the same, and everything in README.md, CONTRIBUTING.md and docs/ works."""
 
 import itertools
+import os
 import re
 import shlex
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from conftest import NO_NETWORK, QUICK, ROOT, ForeignVAE, config, vae
@@ -34,9 +36,12 @@ from documents import (
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
+from vae_lightning import export, predict
 from vae_lightning.app.config import CONF
+from vae_lightning.train import train
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
 OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()}
@@ -51,7 +56,21 @@ def quick(overrides: list[str]) -> list[str]:
         words = [word for word in words if not word.startswith("network.hidden")]
     if {"experiment=iwae", "network=mlp_iwae"} & {*overrides}:
         words = [word.replace("network.hidden=[16]", "network.hidden=[16,16]") for word in words]
+    if {"data=image_folder", "data=arrays"} & {*overrides}:
+        words = [word for word in words if word not in NO_NETWORK]
     return words
+
+
+def own_files(folder: Path) -> None:
+    """The images of one's own that the documents name: digits.npy, my_images.npy, and folders with some pictures."""
+    noise = np.random.default_rng(0)
+    np.save(folder / "digits.npy", noise.integers(256, size=(3, 28, 28), dtype=np.uint8))
+    np.save(folder / "my_images.npy", noise.integers(256, size=(300, 28, 28), dtype=np.uint8))
+    for name, count in (("my_digits", 3), ("my_images", 60)):
+        (folder / name).mkdir()
+        for letter in (*"abc", *map(str, range(count - 3))):
+            picture = Image.fromarray(noise.integers(256, size=(40, 32, 3), dtype=np.uint8))
+            picture.save(folder / name / f"{letter}.png")
 
 
 @pytest.fixture
@@ -59,8 +78,6 @@ def run_quickly(tmp_path, monkeypatch):
     """The main job in this process, in a folder of the test, with the overrides of a documented command."""
 
     def run(overrides: list[str]) -> Path:
-        from vae_lightning.train import train
-
         monkeypatch.chdir(tmp_path)
         cfg = config(*overrides, *quick(overrides))
         train(cfg)
@@ -147,8 +164,9 @@ def test_every_command_is_of_one_kind(line):
 
 
 @pytest.mark.parametrize("line", TRAIN)
-def test_every_training_command_runs(run_quickly, monkeypatch, line):
+def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
+    own_files(tmp_path)
     run = run_quickly([each for each in shlex.split(line)[3:] if not each.startswith("data=fashion")])
     assert (run / "run_meta.json").is_file() == ("fast_dev_run" not in line)  # a trial keeps nothing
 
@@ -323,6 +341,55 @@ def test_the_snippet_for_after_training_runs(run_quickly):
     assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
 
+@pytest.fixture(scope="module")
+def documented_run(tmp_path_factory) -> Path:
+    """A folder with the run that the documents name, and with the images of one's own beside it."""
+    folder = tmp_path_factory.mktemp("documented")
+    own_files(folder)
+    cfg = config(*quick(["latent=z20"]), f"project_dir={folder / 'outputs'}")
+    train(cfg)
+    os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)
+    return folder
+
+
+@pytest.mark.parametrize("line", [line for line in commands("predict") if "foreign" not in line])
+def test_every_prediction_command_runs(documented_run, monkeypatch, line):
+    monkeypatch.chdir(documented_run)
+    line = line.replace("outputs/GROUP/", "outputs/mnist-lat20-bce-beta1-none-mean/")
+    line = line.replace("input=my_images", "input=my_images resize=true")  # they were not trained on here
+    monkeypatch.setattr("sys.argv", [*shlex.split(line)[2:], "overwrite=true", "num_samples=5"])
+    predict.main()
+    assert Path(line.rpartition("output=")[2]).stat().st_size > 100
+
+
+@pytest.mark.parametrize("line", [line for line in commands("export") if "foreign" not in line])
+def test_every_export_command_runs(documented_run, monkeypatch, line):
+    monkeypatch.chdir(documented_run)
+    monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
+    export.main()
+    assert Path(line.rpartition("output=")[2], "README.md").is_file()
+
+
+def test_the_snippets_for_a_trained_model_run(documented_run, monkeypatch):
+    """After the exports above, one of which they read."""
+    monkeypatch.chdir(documented_run)
+    loading, hub = blocks(page("predict"), "python")
+    names: dict = {}
+    exec(loading, names)
+    assert (names["images"].shape, names["mean"].shape) == ((4, 1, 28, 28), (4, 20))
+    if not Path("hub_model").is_dir():
+        words = ["run=outputs/mnist-lat20-bce-beta1-none-mean/latest", "format=hub", "output=hub_model"]
+        monkeypatch.setattr("sys.argv", ["export", *words])
+        export.main()
+    exec(hub, names)
+    assert Path("copy", "model.safetensors").is_file()
+
+
+def test_recipes_are_short():
+    for text in blocks(page("recipes")):
+        assert len(text.splitlines()) < 20
+
+
 @pytest.mark.parametrize(("paper", "function", "test", "run"), rows(ENGLISH, "Paper and code"))
 def test_the_paper_and_code_table_is_true(paper, function, test, run):
     import importlib
@@ -366,6 +433,7 @@ def test_the_page_of_options_describes_every_option(heading, group):
         ("data", "Keys", "train"),
         ("evaluate", "The numbers of an evaluation", "evaluate"),
         ("pages", "A sheet of pictures", "montage"),
+        ("predict", "Keys", "predict"),
     ],
 )
 def test_every_key_of_a_table_exists(name, heading, command):
