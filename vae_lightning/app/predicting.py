@@ -25,13 +25,14 @@ def predict(cfg: DictConfig) -> str:
     """Writes the output of a task, and returns what it is."""
     kind = TASKS[cfg.task]
     source = trained(cfg.run, cfg.device, cfg.allow_targets, cfg.checkpoint)
-    data = data_of(source, cfg) if scaled(source) or (kind.least and cfg.input is None) else None
-    images = None if not kind.least else images_of(source, data, cfg, kind.few)
+    data = data_of(source, cfg) if may_scale(source) or (kind.least and cfg.input is None) else None
+    standard = getattr(data, "standard", None)
+    images = None if not kind.least else images_of(source, data, standard, cfg, kind.few)
     if images is not None:
         source.module.model.check(images.x)
         if len(images.x) < kind.least:
             raise ConfigError(f"task={cfg.task}: it takes {kind.least} images or more, the input holds {len(images.x)}")
-    model = Predictor(source.module, cfg.batch_size, getattr(data, "undo", None) or unchanged)
+    model = Predictor(source.module, cfg.batch_size, standard.undo if standard else unchanged)
     known = {**cfg, "units": units(cfg.units), "kl": kl_of(source), "num": cfg.num or kind.few}
     result: Any = kind(**{field.name: known[field.name] for field in fields(kind)})(model, images)
     results.write(result, Path(cfg.output))
@@ -43,8 +44,8 @@ def unchanged(images: Tensor) -> Tensor:
     return images
 
 
-def scaled(source: Trained) -> bool:
-    """Whether the data of the run standardise what they read, and know how to undo it."""
+def may_scale(source: Trained) -> bool:
+    """Whether the data of the run may standardise what they read: `data.standard` then has `apply` and `undo`."""
     target = at(dict(source.config or {}), "data._target_")
     return bool(target) and hasattr(get_class(target), "undo")
 
@@ -56,7 +57,7 @@ def data_of(source: Trained, cfg: DictConfig) -> Any:
     return restore.data_of(source.run, None, cfg.data_dir, cfg.allow_targets)
 
 
-def images_of(source: Trained, data: Any, cfg: DictConfig, few: int) -> Images:
+def images_of(source: Trained, data: Any, standard: Any, cfg: DictConfig, few: int) -> Images:
     """The images of the input, else the first test images of the run: `few` of them, unless `num` says more."""
     if cfg.input is None:
         assert source.run is not None  # data_of has seen to it
@@ -67,8 +68,7 @@ def images_of(source: Trained, data: Any, cfg: DictConfig, few: int) -> Images:
         return Images(x, tuple(f"test[{i}]" for i in range(len(x))))
     words = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)
     images = inputs.read(words, source.image_shape, cfg.resize, cfg.num, under(source.protocol, cfg.seed))
-    standardise = getattr(data, "standardise", None) if scaled(source) else None
-    return Images(standardise(images.x), images.names) if callable(standardise) else images
+    return Images(standard.apply(images.x), images.names) if standard else images
 
 
 def under(protocol: str, seed: int) -> Callable[[Tensor, int], Tensor]:
