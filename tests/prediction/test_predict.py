@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from conftest import config
 from PIL import Image
 
 from vae_lightning import VAE, linear_gaussian, load
@@ -14,6 +15,7 @@ from vae_lightning.predict import main
 from vae_lightning.prediction import OUTPUTS, results
 from vae_lightning.prediction.tasks import TASKS
 from vae_lightning.runs.run import open_run
+from vae_lightning.train import train
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_every_task_writes_every_kind_of_file(ask, tmp_path, task, kind):
     status, out, err = ask(f"task={task}", f"output=a/b{kind}", "num=3", "num_samples=5", "steps=3")
     assert (status, [*(tmp_path / "a").iterdir()]) == (0, [tmp_path / "a" / f"b{kind}"]), err
     assert out.endswith(f"\n-> a/b{kind}\n")
-    assert ("MNIST, grey, test" in out) == (task != "sample")
+    assert ("of MNIST subset (5,000 + 1,000), grey, test" in out) == (task != "sample")
     if kind in (".png", ".gif"):
         with Image.open(tmp_path / "a" / f"b{kind}") as picture:
             assert getattr(picture, "n_frames", 1) > 1 if kind == ".gif" else picture.format == "PNG"
@@ -105,9 +107,20 @@ def test_without_a_word_the_unit_with_the_largest_kl_comes_first(ask, finished_r
     assert (np.load("a.npy") == np.load("b.npy")).all()
 
 
-def test_the_nll_is_near_the_closed_form(answer, train, monkeypatch, tmp_path):
-    run = train("experiment=ppca", "data.sizes=[200,50,40]", "batch_size=50", "epochs=2")
+def test_the_nll_is_near_the_closed_form(answer, monkeypatch, tmp_path):
+    run = tmp_path / "run"
     monkeypatch.chdir(tmp_path)
+    train(
+        config(
+            "experiment=ppca",
+            "data.sizes=[200,50,40]",
+            "batch_size=50",
+            "epochs=25",
+            "lr=0.02",
+            "report=false",
+            "save_dir=run",
+        )
+    )
     status, out, err = answer(main, f"run={run}", "task=nll", "num=40", "num_samples=2000", "output=nll.csv")
     assert status == 0, err
     assert "K = 2000, 40 images of probabilistic PCA, 3 latent dims" in out
@@ -209,7 +222,7 @@ def spoilt(folder):
 @pytest.mark.parametrize(
     ("name", "status", "says"),
     [
-        ("cut.jpg", 3, "input=cut.jpg: cannot be read (image file is truncated"),
+        ("cut.jpg", 3, "input=cut.jpg: cannot be read ("),
         ("text.png", 3, "input=text.png: cannot be read (cannot identify image file"),
         ("moving.gif", 3, "input=moving.gif: GIF with 3 frames"),
         ("pipe.png", 3, "input=pipe.png: cannot be read (not a regular file)"),
