@@ -11,7 +11,7 @@ from conftest import ROOT, command
 
 PACKAGE = ROOT / "vae_lightning"
 FILES = sorted(PACKAGE.rglob("*.py"))
-COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status")
+COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "predict", "export")
 # A file may import from its own level and from those below it (DESIGN.md). The first prefix that fits counts.
 LEVELS: list[tuple[str, ...]] = [
     ("errors", "rules", "version", "shapes", "batch", "output", "signals"),
@@ -20,7 +20,7 @@ LEVELS: list[tuple[str, ...]] = [
     ("loss", "latent", "network", "schedule", "optimizer", "length"),
     ("model", "bound", "linear_gaussian"),
     ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks"),
-    ("pages",),
+    ("pages", "formats", "prediction"),
     ("app",),
     COMMANDS,
     ("__init__",),  # what a user sees of the package: it exports, and nothing of the package imports it
@@ -142,7 +142,20 @@ def test_the_layout_is_that_of_the_design():
     rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
     known = {room for rooms_of_level in LEVELS for room in rooms_of_level}
     assert rooms - {"__pycache__"} <= known, rooms - known
-    folders = ("network", "latent", "loss", "trainer", "data", "callbacks", "evaluation", "app", "runs", "pages")
+    folders = (
+        "network",
+        "latent",
+        "loss",
+        "trainer",
+        "data",
+        "callbacks",
+        "evaluation",
+        "app",
+        "runs",
+        "pages",
+        "formats",
+        "prediction",
+    )
     assert all((PACKAGE / folder / "__init__.py").is_file() for folder in folders)
     assert {path.name for path in (PACKAGE / "pages").iterdir() if path.is_dir()} - {"__pycache__"} == {
         "base",

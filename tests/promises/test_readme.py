@@ -1,6 +1,7 @@
 """The documents: both READMEs show the same, and everything in README.md, CONTRIBUTING.md and docs/ works."""
 
 import itertools
+import os
 import re
 import shlex
 from pathlib import Path
@@ -39,7 +40,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
+from vae_lightning import export, predict
 from vae_lightning.app.config import CONF
+from vae_lightning.train import train
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
 OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()}
@@ -59,16 +62,21 @@ def quick(overrides: list[str]) -> list[str]:
     return words
 
 
-def own_arrays(folder: Path, overrides: list[str]) -> None:
-    """The files that a documented command takes from the user."""
-    made = np.random.default_rng(0).random((200, 12, 12), dtype=np.float32)
-    for word in overrides:
-        key, _, name = word.partition("=")
-        if key == "data.file":
-            x = made if "faces" in name else made.reshape(200, -1)
-            np.savez(folder / name, x) if name.endswith(".npz") else np.save(folder / name, x)
-        if key == "data.labels":
-            np.save(folder / name, np.arange(200) % 3)
+def own_files(folder: Path) -> None:
+    """The files of one's own that the documents name: arrays, spectra and folders of pictures."""
+    noise = np.random.default_rng(0)
+    np.save(folder / "digits.npy", noise.integers(256, size=(3, 28, 28), dtype=np.uint8))
+    np.save(folder / "my_images.npy", noise.integers(256, size=(300, 28, 28), dtype=np.uint8))
+    faces = noise.random((200, 12, 12), dtype=np.float32)
+    np.save(folder / "faces.npy", faces)
+    np.save(folder / "names.npy", np.arange(200) % 3)
+    np.save(folder / "spectra.npy", faces.reshape(200, -1))
+    np.savez(folder / "table.npz", faces.reshape(200, -1))
+    for name, count in (("my_digits", 3), ("my_images", 160)):
+        (folder / name).mkdir()
+        for letter in (*"abc", *map(str, range(count - 3))):
+            picture = Image.fromarray(noise.integers(256, size=(12, 10, 3), dtype=np.uint8))
+            picture.save(folder / name / f"{letter}.png")
 
 
 @pytest.fixture
@@ -76,24 +84,12 @@ def run_quickly(tmp_path, monkeypatch):
     """The main job in this process, in a folder of the test, with the overrides of a documented command."""
 
     def run(overrides: list[str]) -> Path:
-        from vae_lightning.train import train
-
         monkeypatch.chdir(tmp_path)
-        if "data=image_folder" in overrides:
-            my_images(tmp_path / "my_images")
-        own_arrays(tmp_path, overrides)
         cfg = config(*overrides, *quick(overrides))
         train(cfg)
         return tmp_path / cfg.run_dir
 
     return run
-
-
-def my_images(folder: Path) -> None:
-    """The folder of the user's own images that the documents name."""
-    folder.mkdir()
-    for number in range(160):
-        Image.new("RGB", (9, 7), (number, 0, 255 - number)).save(folder / f"{number}.png")
 
 
 # --- the documents as texts ----------------------------------------------------------------------------------------
@@ -179,8 +175,9 @@ def test_every_command_is_of_one_kind(line):
 
 @pytest.mark.sample(16)
 @pytest.mark.parametrize("line", TRAIN)
-def test_every_training_command_runs(run_quickly, monkeypatch, line):
+def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
+    own_files(tmp_path)
     run = run_quickly([each for each in shlex.split(line)[3:] if not each.startswith("data=fashion")])
     assert (run / "run_meta.json").is_file() == ("fast_dev_run" not in line)  # a trial keeps nothing
 
@@ -358,6 +355,55 @@ def test_the_snippet_for_after_training_runs(run_quickly):
     assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
 
+@pytest.fixture(scope="module")
+def documented_run(tmp_path_factory) -> Path:
+    """A folder with the run that the documents name, and with the images of one's own beside it."""
+    folder = tmp_path_factory.mktemp("documented")
+    own_files(folder)
+    cfg = config(*quick(["latent=z20"]), f"project_dir={folder / 'outputs'}")
+    train(cfg)
+    os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)
+    return folder
+
+
+@pytest.mark.parametrize("line", [line for line in commands("predict") if "foreign" not in line])
+def test_every_prediction_command_runs(documented_run, monkeypatch, line):
+    monkeypatch.chdir(documented_run)
+    line = line.replace("outputs/GROUP/", "outputs/mnist-lat20-bce-beta1-none-mean/")
+    line = line.replace("input=my_images", "input=my_images resize=true")  # they were not trained on here
+    monkeypatch.setattr("sys.argv", [*shlex.split(line)[2:], "overwrite=true", "num_samples=5"])
+    predict.main()
+    assert Path(line.rpartition("output=")[2]).stat().st_size > 100
+
+
+@pytest.mark.parametrize("line", [line for line in commands("export") if "foreign" not in line])
+def test_every_export_command_runs(documented_run, monkeypatch, line):
+    monkeypatch.chdir(documented_run)
+    monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
+    export.main()
+    assert Path(line.rpartition("output=")[2], "README.md").is_file()
+
+
+def test_the_snippets_for_a_trained_model_run(documented_run, monkeypatch):
+    """After the exports above, one of which they read."""
+    monkeypatch.chdir(documented_run)
+    loading, hub = blocks(page("predict"), "python")
+    names: dict = {}
+    exec(loading, names)
+    assert (names["images"].shape, names["mean"].shape) == ((4, 1, 28, 28), (4, 20))
+    if not Path("hub_model").is_dir():
+        words = ["run=outputs/mnist-lat20-bce-beta1-none-mean/latest", "format=hub", "output=hub_model"]
+        monkeypatch.setattr("sys.argv", ["export", *words])
+        export.main()
+    exec(hub, names)
+    assert Path("copy", "model.safetensors").is_file()
+
+
+def test_recipes_are_short():
+    for text in blocks(page("recipes")):
+        assert len(text.splitlines()) < 20
+
+
 @pytest.mark.parametrize(("paper", "function", "test", "run"), rows(ENGLISH, "Paper and code"))
 def test_the_paper_and_code_table_is_true(paper, function, test, run):
     import importlib
@@ -401,6 +447,7 @@ def test_the_page_of_options_describes_every_option(heading, group):
         ("data", "Keys", "train"),
         ("evaluate", "The numbers of an evaluation", "evaluate"),
         ("pages", "A sheet of pictures", "montage"),
+        ("predict", "Keys", "predict"),
     ],
 )
 def test_every_key_of_a_table_exists(name, heading, command):

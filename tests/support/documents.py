@@ -80,6 +80,8 @@ KINDS = {
     "train": r"python -m vae_lightning\.train(?! -m| resume=)",
     "evaluate": r"python -m vae_lightning\.(evaluate|compare) ",
     "montage": r"python -m vae_lightning\.montage ",
+    "predict": r"python -m vae_lightning\.predict ",
+    "export": r"python -m vae_lightning\.export ",
     "report": r"python -m vae_lightning\.report ",
     "status": r"python -m vae_lightning\.status ",
     "make": r"make [\w-]+$",

@@ -22,6 +22,8 @@ EXTRAS = {
     "submitit_local": "hydra-submitit-launcher",
     "submitit_slurm": "hydra-submitit-launcher",
 }  # the packages that bring the options of hydra/launcher and hydra/sweeper
+EXAMPLES = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}  # of keys that must be given
+EXAMPLES |= {"task": "reconstruct", "format": "onnx", "output": "NAME"}
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
@@ -80,7 +82,7 @@ def explain(error: BaseException, overrides: list[str]) -> str:
         return f"{shown(override)}: cannot be read; quote the value for Hydra and the shell: \"{key}='VALUE'\""
     if type(error).__name__ == "MissingMandatoryValue":
         key = str(error).rpartition(": ")[2].split()[0]
-        example = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}.get(key, "VALUE")
+        example = EXAMPLES.get(key, "VALUE")
         return f"{key}: it must be given, such as {key}={example}"
     lines = [str(error), str(error.__cause__ or "")]
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())

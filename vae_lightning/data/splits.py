@@ -23,7 +23,7 @@ class Splits:
     """What a data set reads: images [N, C, H, W] of "train", of "test" and, if the data set has its own, of "val".
 
     Images are bytes, or numbers of any size: a tensor, or `ImagesInMemory` or `LazyImages`, which have labels of their
-    own. A tensor without `labels` [N] gets labels 0; one with `rows` is these rows of its images and labels, and nothing
+    own. A tensor without `labels` [N] gets labels 0; one with `rows` is these rows of it and its labels, and nothing
     is copied. `source` says where the images come from, `subset` whether they are only a part of the data set, `sha256`
     which files they are.
     """

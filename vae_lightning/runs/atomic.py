@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,34 @@ def atomically(path: Path, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):  # a write that fails does not name its file
             error.filename, error.filename2 = str(path), None
+        raise
+
+
+@contextmanager
+def folder_atomically(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`. When the block succeeds it is renamed to `path`; when it fails it is removed.
+
+    Raises OSError with the name of `path`, also if a folder of that name holds something.
+    """
+    temporary = temporary_for(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        rename(temporary, path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def rename(folder: Path, path: Path) -> None:
+    """Gives a folder the name `path`. Raises FileExistsError if a folder of that name holds something."""
+    try:
+        os.rename(folder, path)
+    except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
         raise
 
 

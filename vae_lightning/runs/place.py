@@ -76,7 +76,21 @@ def check_writable(run: Path, file: str, folder: str) -> None:
             check_room(place)
 
 
-def check_room(folder: Path) -> None:
+def check_output(output: Path, overwrite: bool | None = None) -> None:
+    """Raises ConfigError where an output is there already, FolderError where nothing can be written in its place.
+
+    `overwrite` replaces a file, never a folder; None: it is not offered. Folders that do not exist yet may be made.
+    """
+    if os.path.lexists(output) and not (overwrite and output.is_file()):
+        fix = "overwrite=true replaces it" if overwrite is False and output.is_file() else "remove it first"
+        raise ConfigError(f"output={shown(output)}: is there already; choose another name, or {fix}")
+    parent = next(folder for folder in (*output.absolute().parents, Path()) if os.path.lexists(folder))
+    if not parent.is_dir():
+        raise FolderError(f"{parent}: a file has the name of a folder; choose another output")
+    check_room(parent, "make room, or choose another output")
+
+
+def check_room(folder: Path, fix: str = "make room, or copy the run to a folder of yours") -> None:
     """Raises FolderError where a file cannot be written into a folder. The trial file has no name, or a moment's."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -84,4 +98,4 @@ def check_room(folder: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise FolderError(f"{folder}: {error.strerror}; make room, or copy the run to a folder of yours") from error
+        raise FolderError(f"{folder}: {error.strerror}; {fix}") from error

@@ -1,0 +1,99 @@
+"""A trained model at one task: the model, its images, the file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class
+from omegaconf import DictConfig
+from torch import Tensor
+
+from vae_lightning.app import restore
+from vae_lightning.app.loading import Trained, trained
+from vae_lightning.data.protocol import PROTOCOLS
+from vae_lightning.errors import ConfigError
+from vae_lightning.noise import generator
+from vae_lightning.prediction import inputs, results
+from vae_lightning.prediction.inputs import Images
+from vae_lightning.prediction.tasks import TASKS, Predictor
+from vae_lightning.runs.configuration import at
+from vae_lightning.shapes import as_x
+
+
+def predict(cfg: DictConfig) -> str:
+    """Writes the output of a task, and returns what it is."""
+    kind = TASKS[cfg.task]
+    source = trained(cfg.run, cfg.device, cfg.allow_targets, cfg.checkpoint)
+    data = data_of(source, cfg) if may_scale(source) or (kind.least and cfg.input is None) else None
+    standard = getattr(data, "standard", None)
+    images = None if not kind.least else images_of(source, data, standard, cfg, kind.few)
+    if images is not None:
+        source.module.model.check(images.x)
+        if len(images.x) < kind.least:
+            raise ConfigError(f"task={cfg.task}: it takes {kind.least} images or more, the input holds {len(images.x)}")
+    model = Predictor(source.module, cfg.batch_size, standard.undo if standard else unchanged)
+    known = {**cfg, "units": units(cfg.units), "kl": kl_of(source), "num": cfg.num or kind.few}
+    result: Any = kind(**{field.name: known[field.name] for field in fields(kind)})(model, images)
+    results.write(result, Path(cfg.output))
+    return f"{result.what}{of(data, cfg)}"
+
+
+def unchanged(images: Tensor) -> Tensor:
+    """The images themselves: they were not standardised."""
+    return images
+
+
+def may_scale(source: Trained) -> bool:
+    """Whether the data of the run may standardise what they read: `data.standard` then has `apply` and `undo`."""
+    target = at(dict(source.config or {}), "data._target_")
+    return bool(target) and hasattr(get_class(target), "undo")
+
+
+def data_of(source: Trained, cfg: DictConfig) -> Any:
+    """The data module of the run. Raises ConfigError for a model that is no run."""
+    if source.run is None:
+        raise ConfigError(f"input=null: {source.place} is no run, so it has no test images; name files or folders")
+    return restore.data_of(source.run, None, cfg.data_dir, cfg.allow_targets)
+
+
+def images_of(source: Trained, data: Any, standard: Any, cfg: DictConfig, few: int) -> Images:
+    """The images of the input, else the first test images of the run: `few` of them, unless `num` says more."""
+    if cfg.input is None:
+        assert source.run is not None  # data_of has seen to it
+        x = restore.images(source.run, data, "test", None)
+        if cfg.num is not None and cfg.num > len(x):
+            raise ConfigError(f"num={cfg.num}: the run has {len(x)} test images")
+        x = x[: cfg.num or few].float()
+        return Images(x, tuple(f"test[{i}]" for i in range(len(x))))
+    words = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)
+    images = inputs.read(words, source.image_shape, cfg.resize, cfg.num, under(source.protocol, cfg.seed))
+    return Images(standard.apply(images.x), images.names) if standard else images
+
+
+def under(protocol: str, seed: int) -> Callable[[Tensor, int], Tensor]:
+    """x of bytes under the protocol of the run: the numbers of a binary protocol are drawn once, by the seed."""
+
+    def as_numbers(images: Tensor, index: int) -> Tensor:
+        return as_x(PROTOCOLS[protocol].once(images, generator("cpu", "predict", seed, index)))
+
+    return as_numbers
+
+
+def units(asked: Any) -> Sequence[int] | None:
+    """The units that were asked for, as a list."""
+    return asked if asked is None else [asked] if isinstance(asked, int) else list(asked)
+
+
+def kl_of(source: Trained) -> list[float] | None:
+    """The KL of each unit in the last epoch, as the run measured it on held-out images; None if it did not."""
+    last = source.run.usage[-1] if source.run and source.run.usage else {}
+    values = [last.get(f"kl_z{unit + 1}") for unit in range(source.module.latent.dim)]
+    return None if None in values else values  # type: ignore[return-value]
+
+
+def of(data: Any, cfg: DictConfig) -> str:
+    """Where the images came from, in words; under which protocol is what a number must say."""
+    if cfg.input is not None or data is None or not TASKS[cfg.task].least:
+        return ""
+    return f" of {getattr(data, 'description', type(data).__name__)}, test"

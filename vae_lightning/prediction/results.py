@@ -1,0 +1,148 @@
+"""What a task gives, and the file it goes into: PNG, GIF, .npy or CSV. A file is written whole or not at all.
+
+N images, R rows, K columns, T frames, C H W pixels.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vae_lightning.callbacks.pictures import captioned, grid
+from vae_lightning.callbacks.pixels import pixels
+from vae_lightning.errors import ConfigError
+from vae_lightning.pages.base.pictures import MOST_PIXELS
+from vae_lightning.pages.sweep.tables import inert
+from vae_lightning.runs.atomic import atomically
+
+COLUMNS = 10
+SMALL = 64  # pixels: smaller images are drawn twice as large
+MILLISECONDS = 100  # of a frame
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers [N, ...] with a name for each image and for each column; `flat` saves [N, 1] as [N]."""
+
+    values: Tensor
+    columns: Sequence[str]
+    names: Sequence[str]
+    what: str
+    flat: bool = False
+
+    def array(self) -> np.ndarray:
+        """What an .npy file holds."""
+        return (self.values.squeeze(1) if self.flat else self.values).numpy()
+
+    def csv(self) -> str:
+        """A row for each image: its name, then its numbers."""
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(["image", *self.columns])
+        for name, numbers in zip(self.names, self.values.flatten(1).tolist(), strict=True):
+            writer.writerow([inert(name), *numbers])
+        return lines.getvalue()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images [R, K, C, H, W] in rows, with a label for each row, and a film [T, N, C, H, W] where there is one.
+
+    `images` are what an .npy file holds.
+    """
+
+    images: Tensor
+    rows: Tensor
+    what: str
+    labels: Sequence[str] = ()
+    film: Tensor | None = None
+
+    def array(self) -> np.ndarray:
+        """What an .npy file holds."""
+        return self.images.numpy()
+
+    def picture(self) -> Image.Image:
+        """The rows on one sheet. Long rows are folded, all at the same place."""
+        shown, notes = pixels(self.rows.flatten(0, 1), "output")
+        rows = shown.unflatten(0, self.rows.shape[:2])
+        columns = rows.shape[1] if self.film is not None else folded(rows)
+        folds = [padded(part, columns) for part in rows.split(columns, 1)]
+        check_size(len(folds) * rows.shape[0] * columns, rows)
+        canvas = grid(torch.cat(folds).flatten(0, 1), columns, scale_of(rows))
+        text = " · ".join([self.what, *dict.fromkeys(notes)])
+        return captioned(canvas, text, [*self.labels] * len(folds))
+
+    def frames(self) -> list[Image.Image]:
+        """The film as pictures, each with its images side by side."""
+        film: Any = self.film
+        shown, _ = pixels(film.flatten(0, 1), "output")
+        frames = shown.unflatten(0, film.shape[:2])
+        check_size(frames.shape[0] * frames.shape[1], frames)
+        return [Image.fromarray(grid(frame, min(len(frame), COLUMNS), scale_of(frames))) for frame in frames]
+
+
+def folded(rows: Tensor) -> int:
+    """The columns of a sheet: ten, or as many as make a single row of images a square."""
+    count = rows.shape[1]
+    return min(count, max(COLUMNS, math.isqrt(count)) if rows.shape[0] > 1 else math.ceil(math.sqrt(count)))
+
+
+def padded(part: Tensor, columns: int) -> Tensor:
+    """Rows [R, K, C, H, W] filled up with white images."""
+    return torch.cat([part, part.new_ones(part.shape[0], columns - part.shape[1], *part.shape[2:])], 1)
+
+
+def scale_of(images: Tensor) -> int:
+    """How often a pixel is repeated on both sides."""
+    return 2 if max(images.shape[-2:]) <= SMALL else 1
+
+
+def check_size(count: int, images: Tensor) -> None:
+    """Raises ConfigError if pictures of so many images would not fit into memory."""
+    if (numbers := count * math.prod(images.shape[-2:]) * scale_of(images) ** 2) > MOST_PIXELS:
+        raise ConfigError(f"{count:,} images: a picture of {numbers:,} pixels; lower num, or write an .npy file")
+
+
+def write(result: Any, output: Path) -> None:
+    """Writes a result in the format of the output's suffix, atomically."""
+    content = WRITERS[output.suffix.lower()](result)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with atomically(output) as temporary:
+        temporary.write_bytes(content)
+
+
+def npy(result: Any) -> bytes:
+    """The bytes of an .npy file."""
+    file = io.BytesIO()
+    np.save(file, result.array(), allow_pickle=False)
+    return file.getvalue()
+
+
+def png(result: Pictures) -> bytes:
+    """The bytes of a PNG."""
+    file = io.BytesIO()
+    result.picture().save(file, format="PNG")
+    return file.getvalue()
+
+
+def gif(result: Pictures) -> bytes:
+    """The bytes of a GIF that never ends."""
+    file, (first, *others) = io.BytesIO(), result.frames()
+    first.save(file, format="GIF", save_all=True, append_images=others, duration=MILLISECONDS, loop=0)
+    return file.getvalue()
+
+
+WRITERS: dict[str, Callable[[Any], bytes]] = {
+    ".npy": npy,
+    ".png": png,
+    ".gif": gif,
+    ".csv": lambda result: result.csv().encode("utf-8", "replace"),
+}
