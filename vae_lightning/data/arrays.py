@@ -13,19 +13,19 @@ from torch import Tensor
 
 from vae_lightning.data.array_sources import collected
 from vae_lightning.data.array_tensors import classes_of, images_of, value_range
+from vae_lightning.data.from_files import FOLDER
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.in_memory import ImagesInMemory
 from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS, STANDARDISED
-from vae_lightning.data.splits import Splits, apart
+from vae_lightning.data.splits import Images, Splits, apart
 from vae_lightning.data.standard import Standard
 from vae_lightning.errors import ConfigError
 from vae_lightning.output import say
-from vae_lightning.rules import FLAG, Positive, Rule, check, whole
+from vae_lightning.rules import FLAG, Positive, check, whole
 from vae_lightning.runs.digest import sha256
 
 A_TENTH = 10
 MOST_VAL, MOST_TEST = 5_000, 10_000  # of the tenths
-FOLDER = Rule(lambda v: isinstance(v, str | Path) and str(v).strip() != "", "must be a folder")
 
 
 class ArraysDataModule(ImageDataModule):
@@ -153,7 +153,7 @@ class ArraysDataModule(ImageDataModule):
         self.val_size = len(val) if val is not None else tenth if given is None else given
         return splits
 
-    def _prepared(self, read: Splits) -> dict[str, ImagesInMemory]:
+    def _prepared(self, read: Splits) -> dict[str, Images]:
         splits = super()._prepared(read)
         self._split_by_seed = self._split_by_seed or bool(read.rows)
         if self.standardise:
@@ -163,6 +163,6 @@ class ArraysDataModule(ImageDataModule):
         return splits
 
 
-def mapped(x: ImagesInMemory, function: Callable[[Tensor], Tensor]) -> ImagesInMemory:
+def mapped(x: Images, function: Callable[[Tensor], Tensor]) -> Images:
     """The same split with other numbers in memory."""
     return ImagesInMemory(function(x.images), x.labels)

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from vae_lightning.data.decoding import Decoder
 from vae_lightning.data.folder_cache import FolderCache
+from vae_lightning.data.from_files import FOLDER
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.in_memory import ImagesInMemory
 from vae_lightning.data.kept import GIB, Kept
 from vae_lightning.data.lazy import LazyImages, decoded
 from vae_lightning.data.listing import Listing, listed
-from vae_lightning.data.mnist import FOLDER
 from vae_lightning.data.splits import Splits, apart
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.noise import generator
@@ -134,7 +134,7 @@ class ImageFolderDataModule(ImageDataModule):
         return self._obtained
 
     def _cache(self, listing: Listing) -> FolderCache:
-        crop = self.crop if isinstance(self.crop, bool) else sides(self.crop)
+        crop = self.crop if isinstance(self.crop, bool) else sides(self.crop) or False
         decoder = Decoder(sides(self.size), crop, None if self.grey is None else 1 if self.grey else 3)
         place = self.root
         if self.cache_dir is not None:

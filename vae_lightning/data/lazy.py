@@ -93,14 +93,14 @@ def decoded(root: Path, names: Sequence[str], decoder: Decoder, image_shape: Seq
     """The images of some files, [B, C, H, W]. Raises Unread for a file that changed since it was checked."""
     images = np.empty((len(rows), *image_shape), np.uint8)
     with strict():
-        for out, row in zip(images, rows.tolist(), strict=True):
+        for out, name in zip(images, [names[int(row)] for row in rows], strict=True):
             try:
-                array = decoder(root / names[row]).array
+                array = decoder(root / name).array
                 if array.shape != out.shape:
                     raise Broken(f"now it is {list(array.shape)}")
             except (Broken, Misfit) as error:
                 raise Unread(
-                    f"{root / names[row]}: it changed after it was checked ({error}); start again: resume=auto"
+                    f"{root / name}: it changed after it was checked ({error}); start again: resume=auto"
                 ) from error
             out[:] = array
     return torch.from_numpy(images)

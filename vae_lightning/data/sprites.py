@@ -108,7 +108,7 @@ class SpritesDataModule(ImageDataModule):
 
     def factors(self, split: str) -> Tensor:
         """What is in each image of `images(split)`: [N, 5] whole numbers, from 0, in the order of `factor_names`."""
-        known, rows = self._factors["test" if split == "test" else "train"], self._splits[split].rows
+        known, rows = self._factors["test" if split == "test" else "train"], self._splits[split].rows  # type: ignore[union-attr]
         return known if rows is None else known[rows]
 
     def factor_values(self, split: str) -> Tensor:

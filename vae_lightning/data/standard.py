@@ -31,7 +31,7 @@ class Standard:
         """Mean and deviation over vectors x [N, D]. The scale of a number that never changes is 1."""
         parts = x.split(ROWS)
         mean = sum(part.double().sum(0) for part in parts) / torch.tensor(len(x), dtype=torch.float64)
-        square = sum((part.double() - mean).square().sum(0) for part in parts) / len(x)
+        square = torch.stack([(part.double() - mean).square().sum(0) for part in parts]).sum(0) / len(x)
         scale = square.sqrt()
         return cls(mean, torch.where(scale > CONSTANT * mean.abs(), scale, torch.ones_like(scale)))
 

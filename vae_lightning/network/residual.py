@@ -16,8 +16,8 @@ CHANNELS = 4  # of a group, at least; eight groups at most
 class Residual(nn.Sequential):
     """x + f(x): the layers compute what is added to their input."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+    def forward(self, input: Tensor) -> Tensor:
+        return input + super().forward(input)
 
 
 class ResNet(Convolutional):
@@ -56,7 +56,7 @@ class ResNet(Convolutional):
 
     def level(self, i: int) -> list[nn.Module]:
         """The blocks of level i, then norm and activation."""
-        blocks = [block(self.widths[i]) for _ in range(self.depths[i])]
+        blocks = [block(self.widths[i]) for _ in range(self.depths[i])]  # type: ignore[index]
         return [*blocks, norm(self.widths[i]), nn.SiLU()]
 
 
