@@ -98,4 +98,4 @@ def named(title: str, name: str, paths: list[Path]) -> str:
 
 def digest(array: np.ndarray) -> str:
     """The SHA-256 of an array's values."""
-    return sha256(memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+    return sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
