@@ -234,6 +234,7 @@ def test_a_number_that_never_changes_is_not_scaled():
     vectors = np.concatenate([VECTORS, np.full((60, 1), 1e9), np.zeros((60, 1))], 1)
     data = made(vectors, standardise=True)
     assert data.images("train")[:, 0, 0, 3:].abs().max() == 0
+    assert data.standard
     assert data.standard.scale[3:].tolist() == [1, 1]
 
 
@@ -252,6 +253,7 @@ def test_a_checkpoint_keeps_mean_and_scale_and_other_data_take_them(tmp_path):
     trainer.fit(module, data)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     kept = Standard.in_checkpoint(load(tmp_path / "a.ckpt"))
+    assert kept
     assert kept == data.standard
     other = made(VECTORS * 2 + 1, standardise=True)
     before = other.undo(other.images("test"))
@@ -263,7 +265,7 @@ def test_a_checkpoint_keeps_mean_and_scale_and_other_data_take_them(tmp_path):
 
 def test_a_loader_of_plain_vectors_trains_the_module_too(tmp_path):
     module = VAE(MLP([1, 1, 3], 2, hidden=4), DiagonalGaussian(2), UnboundedGaussian())
-    loader = torch.utils.data.DataLoader(torch.randn(32, 3), batch_size=16)
+    loader = torch.utils.data.DataLoader(list(torch.randn(32, 3)), batch_size=16)  # type: ignore[arg-type]
     trainer = pl.Trainer(
         max_steps=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False, default_root_dir=tmp_path,

@@ -150,7 +150,7 @@ def test_values_that_cannot_work_are_named(options, says):
 
 
 def test_the_document_shows_what_happens():
-    (snippet,) = blocks(page("data"), "python")
+    (snippet,) = [text for text in blocks(page("data"), "python") if "SpritesDataModule" in text]
     names: dict = {}
     exec(snippet, names)
     for call, shape in re.findall(r"^(data\.\w+\(.*\)) +# (\[[\d, ]+\])", snippet, re.MULTILINE):

@@ -17,15 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.io import savemat
 from torch import Tensor
 
 from vae_lightning.data import (
+    ArraysDataModule,
     CIFAR10DataModule,
     EMNISTDataModule,
     FashionMNISTDataModule,
     FreyFaceDataModule,
     ImageDataModule,
+    ImageFolderDataModule,
     KMNISTDataModule,
     MNISTDataModule,
     PPCADataModule,
@@ -43,7 +46,8 @@ TRAIN, TEST, VAL, BATCH = 60, 20, 8, 16
 class Made:
     """`make(**options)` is a data module of the small data set; `sizes` are those of train, val and test.
 
-    `files` are the files that it reads, `mirror` is what a web folder has of it: {file name: content}.
+    `files` are the files that it reads and whose checksums it knows, `mirror` is what a web folder has of it: {file
+    name: content}.
     """
 
     make: Callable[..., ImageDataModule]
@@ -176,11 +180,28 @@ def sprites(folder: Path) -> Made:
     return Made(made, sizes=(108 - TEST - VAL, VAL, TEST))
 
 
+def arrays(folder: Path) -> Made:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "own.npz", images=noise(TRAIN + TEST, 1, 9, 7).numpy(), labels=np.arange(TRAIN + TEST) % 10)
+    made = partial(ArraysDataModule, "own.npz", test_size=TEST, val_size=VAL, batch_size=BATCH)
+    return Made(partial(made, dir=str(folder)))
+
+
+def image_folder(folder: Path) -> Made:
+    for number, image in enumerate(noise(TRAIN + TEST, 3, 9, 7).permute(0, 2, 3, 1).numpy()):
+        (folder / str(number % 10)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / str(number % 10) / f"{number}.png")
+    made = partial(ImageFolderDataModule, test_size=TEST, val_size=VAL, batch_size=BATCH)
+    return Made(partial(made, dir=str(folder)))
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
+    "arrays": arrays,
     "cifar10": cifar10,
     "emnist": emnist,
     "fashion_mnist": partial(mnist, kind=FashionMNISTDataModule, place="FashionMNIST"),
     "frey_face": frey_face,
+    "image_folder": image_folder,
     "kmnist": kmnist,
     "mnist": mnist,
     "ppca": ppca,

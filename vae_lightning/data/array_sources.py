@@ -98,5 +98,4 @@ def named(title: str, name: str, paths: list[Path]) -> str:
 
 def digest(array: np.ndarray) -> str:
     """The SHA-256 of an array's values."""
-    content: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return sha256(memoryview(content))
+    return sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

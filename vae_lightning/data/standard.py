@@ -30,9 +30,9 @@ class Standard:
     def of(cls, x: Tensor) -> "Standard":
         """Mean and deviation over vectors x [N, D]. The scale of a number that never changes is 1."""
         parts = x.split(ROWS)
-        mean = sum(part.double().sum(0) for part in parts) / torch.tensor(len(x), dtype=torch.float64)
-        square = torch.stack([(part.double() - mean).square().sum(0) for part in parts]).sum(0) / len(x)
-        scale = square.sqrt()
+        mean = torch.stack([part.double().sum(0) for part in parts]).sum(0) / len(x)
+        squares = torch.stack([(part.double() - mean).square().sum(0) for part in parts]).sum(0)
+        scale = (squares / len(x)).sqrt()
         return cls(mean, torch.where(scale > CONSTANT * mean.abs(), scale, torch.ones_like(scale)))
 
     @classmethod

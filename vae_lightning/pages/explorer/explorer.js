@@ -78,6 +78,7 @@ const Explorer = (() => {
       pen.drawImage(image, 0, 0);
       sheet = pen.getImageData(0, 0, image.width, image.height);
       moved();
+      strip();
     };
     image.src = about.plane.sheet;
   }
