@@ -53,8 +53,9 @@ def plain_layers(module: nn.Module | None) -> list[nn.Module]:
 
 def flattened(module: nn.Module) -> list[nn.Module]:
     """The layers of nested Sequentials, in order. A residual block is one layer."""
-    nested = isinstance(module, nn.Sequential) and not isinstance(module, Residual)
-    return [leaf for part in module for leaf in flattened(part)] if nested else [module]
+    if isinstance(module, Residual) or not isinstance(module, nn.Sequential):
+        return [module]
+    return [leaf for part in module for leaf in flattened(part)]
 
 
 def described(layer: nn.Module, bits: int) -> dict[str, Any]:
