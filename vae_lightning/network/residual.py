@@ -46,18 +46,17 @@ class ResNet(Convolutional):
         self.widths, self.depths, self.hidden = as_list(widths), depths, hidden
         check(self, "network")
         levels = len(self.widths)
-        self.depths = [depths] * levels if isinstance(depths, int) else list(depths)
-        if len(self.depths) != levels:
+        self.depths = counts = [depths] * levels if isinstance(depths, int) else list(depths)
+        if len(counts) != levels:
             raise ConfigError(
-                f"network.depths={shown(self.depths)}: must be one number, or as many as "
-                f"network.widths={shown(self.widths)}"
+                f"network.depths={shown(counts)}: must be one number, or as many as network.widths={shown(self.widths)}"
             )
-        self.build(self.level, nn.SiLU())
+        self.build(lambda level: blocks(self.widths[level], counts[level]), nn.SiLU())
 
-    def level(self, i: int) -> list[nn.Module]:
-        """The blocks of level i, then norm and activation."""
-        blocks = [block(self.widths[i]) for _ in range(self.depths[i])]  # type: ignore[index]
-        return [*blocks, norm(self.widths[i]), nn.SiLU()]
+
+def blocks(width: int, count: int) -> list[nn.Module]:
+    """The inside of a level: its blocks, then norm and activation."""
+    return [*(block(width) for _ in range(count)), norm(width), nn.SiLU()]
 
 
 def block(width: int) -> Residual:

@@ -53,7 +53,7 @@ def plain_layers(module: nn.Module | None) -> list[nn.Module]:
 
 def flattened(module: nn.Module) -> list[nn.Module]:
     """The layers of nested Sequentials, in order. A residual block is one layer."""
-    if not isinstance(module, nn.Sequential) or isinstance(module, Residual):
+    if isinstance(module, Residual) or not isinstance(module, nn.Sequential):
         return [module]
     return [leaf for part in module for leaf in flattened(part)]
 
