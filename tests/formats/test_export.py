@@ -79,6 +79,7 @@ def test_a_folder_holds_the_files_and_a_card(exported, finished_run, answer, nam
         "a subset",
     ):
         assert said in card
+    assert str(finished_run.parent.parent) not in card  # nor the folder of the data
     assert card.startswith("---\nlibrary_name: vae-lightning" if name == "hub" else "# ")
 
 

@@ -9,8 +9,9 @@ import torch
 from conftest import config
 from PIL import Image
 
-from vae_lightning import VAE, linear_gaussian, load
+from vae_lightning import VAE, export, linear_gaussian, load
 from vae_lightning.app import predicting, restore
+from vae_lightning.formats import FORMATS
 from vae_lightning.predict import main
 from vae_lightning.prediction import OUTPUTS, results
 from vae_lightning.prediction.tasks import TASKS
@@ -279,6 +280,14 @@ def test_a_run_a_task_and_an_output_must_be_named(answer, finished_run, tmp_path
         key = words[left_out].partition("=")[0]
         status, _, err = answer(main, *given)
         assert (status, err.startswith(f"error: {key}: it must be given, such as {key}=")) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [(main, [*OUTPUTS, "num_samples"]), (export.main, [*FORMATS, "tolerance"])]
+)
+def test_help_names_every_choice_and_no_group_of_train(answer, command, words):
+    status, out, _ = answer(command, "--help")
+    assert (status, [word for word in words if word not in out], "schedule" in out) == (0, [], False)
 
 
 # --- output ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from vae_lightning.formats.common import Exported
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss.common import UNIT_INTERVAL
 from vae_lightning.parts import facts
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of
 from vae_lightning.runs.readings import finite, mapping
 from vae_lightning.runs.run import Run
 from vae_lightning.version import __version__
@@ -42,17 +43,21 @@ def of_model(model: Exported) -> Iterator[tuple[str, object]]:
 
 
 def of_run(run: Run, checkpoint: Mapping[str, str]) -> Iterator[tuple[str, object]]:
-    """What the record and the evaluation of the run say, as far as they say it. ELBO and NLL are nats per image."""
+    """What the record and the evaluation of the run say, as far as they say it. ELBO and NLL are nats per image.
+
+    A card is for others: it names no folder of this machine.
+    """
     data = run.data
-    yield "data", ", ".join(str(data[key]) for key in ("title", "protocol") if data.get(key))
-    yield "data from", f"{data.get('source', 'unknown')}{', a subset' if data.get('subset') else ''}"
+    named = [str(data[key]) for key in ("title", "protocol") if data.get(key)]
+    yield "data", ", ".join([*named, *(["a subset"] if data.get("subset") else [])])
     for key, label in METRICS.items():
         if key in run.metrics:
             yield f"{label}, at the end of the training", f"{run.metrics[key]:.2f} nats per image"
     for row in run.evaluation:
         if row.get("name") in MEASURED and row.get("checkpoint_sha256") == checkpoint.get("sha256"):
             yield measured(row)
-    yield "trained by", f"`python -m vae_lightning.train {' '.join(run.overrides)}`"
+    words = [word for word in run.overrides if not among(key_of(word), (*NOT_THE_RUN, "logger"))]
+    yield "trained by", f"`python -m vae_lightning.train {' '.join(words)}`"
     yield "epochs, seed", f"{run.epochs_done}, {run.seed}"
     yield "commit", mapping(run.record.get("git")).get("commit") or "unknown"
     yield "checkpoint", f"{checkpoint.get('name')}, SHA-256 {checkpoint.get('sha256')}"
