@@ -60,9 +60,11 @@ class Interrupted(UserError):
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, its cause or context, and so on."""
-    while error is not None:
+    """An exception, its cause or context, and so on, each once: a cause may be the context of its own context."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
 
 

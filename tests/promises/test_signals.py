@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.callbacks import RunRecord
-from vae_lightning.errors import Interrupted
+from vae_lightning.errors import ConfigError, Interrupted
 
 TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
 RUN = [*WORDS, "group=g", "epochs=2", "schedule=cyclic", "+trainer.limit_train_batches=8"]
@@ -138,6 +138,9 @@ def test_a_signal_that_reaches_omegaconf_is_still_the_signal(monkeypatch, tmp_pa
     record, trainer = RunRecord(str(tmp_path)), pl.Trainer(logger=False, enable_checkpointing=False)
     record.end(trainer, rebuilt.value)
     assert json.loads((tmp_path / "run_meta.json").read_text())["status"] == "interrupted"
+    circle, mistake = ValueError("one"), ConfigError("other")
+    circle.__context__, mistake.__context__ = mistake, circle
+    assert as_user_error(mistake, []) is mistake
     full = OSError(28, "No space left on device")
     full.__context__ = stopped
     assert as_user_error(full, []).status == 6
