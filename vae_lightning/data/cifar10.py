@@ -33,13 +33,13 @@ def cifar10_sums() -> dict[str, str]:
 class CifarFiles:
     """The six batches, pickles of arrays. `known` returns the MD5 of each by file name; no other file is unpickled."""
 
-    place: ClassVar[str] = "cifar-10-batches-py"
     names: ClassVar[Sequence[str]] = (*BATCHES, ARCHIVE)
     kind: ClassVar[str] = "batch"
     wanted: ClassVar[str] = f"the six files {', '.join(BATCHES)} of {ARCHIVE}"
     largest: ClassVar[int] = 32_000_000  # bytes of a batch; no more is read
     archive: ClassVar[int] = 180_000_000  # bytes; the archive has 170 MB
     known: Callable[[], Mapping[str, str]] = cifar10_sums
+    place: str = "cifar-10-batches-py"
 
     def find(self, folder: Path) -> Found | None:
         paths = paths_in(folder, {name: (name,) for name in BATCHES})

@@ -44,7 +44,6 @@ def emnist_sum() -> str:
 class EmnistFiles:
     """One split in `gzip.zip`, which is read where it lies. `known` returns the MD5 of the archive."""
 
-    place: ClassVar[str] = "EMNIST/raw"
     names: ClassVar[Sequence[str]] = ("gzip.zip",)
     kind: ClassVar[str] = "gzip.zip"
     wanted: ClassVar[str] = "the archive gzip.zip"
@@ -52,6 +51,7 @@ class EmnistFiles:
     archive: ClassVar[int] = 600_000_000  # bytes; the archive has 562 MB
     split: str = "balanced"
     known: Callable[[], str] = emnist_sum
+    place: str = "EMNIST/raw"
 
     def find(self, folder: Path) -> Found | None:
         path = folder / self.names[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from errno import EFBIG
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -47,14 +47,12 @@ class Files(Protocol):
     DataError for files that are damaged or missing.
     """
 
+    names: ClassVar[Sequence[str]]
+    kind: ClassVar[str]
+    wanted: ClassVar[str]
+
     @property
     def place(self) -> str: ...
-    @property
-    def names(self) -> Sequence[str]: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def wanted(self) -> str: ...
     def find(self, folder: Path) -> Found | None: ...
     def fetch(self, get: Get, folder: Path) -> None: ...
 

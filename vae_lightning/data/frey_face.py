@@ -25,12 +25,12 @@ SHA256 = "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"
 class FreyFile:
     """The MAT-file of the author. `checksum` is the SHA-256 of its array as [images, 560] bytes."""
 
-    place: ClassVar[str] = "frey_face"
     names: ClassVar[Sequence[str]] = (FILENAME,)
     kind: ClassVar[str] = FILENAME
     wanted: ClassVar[str] = f"the file {FILENAME}"
     largest: ClassVar[int] = 1_200_000  # bytes; the file has 1,100,584
     checksum: str = SHA256
+    place: str = "frey_face"
 
     def find(self, folder: Path) -> Found | None:
         path = folder / FILENAME
