@@ -39,6 +39,7 @@ class CifarFiles:
     largest: ClassVar[int] = 32_000_000  # bytes of a batch; no more is read
     archive: ClassVar[int] = 180_000_000  # bytes; the archive has 170 MB
     known: Callable[[], Mapping[str, str]] = cifar10_sums
+    place: str = "cifar-10-batches-py"
 
     @property
     def place(self) -> str:

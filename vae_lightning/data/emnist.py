@@ -51,6 +51,7 @@ class EmnistFiles:
     archive: ClassVar[int] = 600_000_000  # bytes; the archive has 562 MB
     split: str = "balanced"
     known: Callable[[], str] = emnist_sum
+    place: str = "EMNIST/raw"
 
     @property
     def place(self) -> str:

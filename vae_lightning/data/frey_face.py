@@ -30,6 +30,7 @@ class FreyFile:
     wanted: ClassVar[str] = f"the file {FILENAME}"
     largest: ClassVar[int] = 1_200_000  # bytes; the file has 1,100,584
     checksum: str = SHA256
+    place: str = "frey_face"
 
     @property
     def place(self) -> str:
