@@ -116,7 +116,7 @@ def test_the_nll_is_near_the_closed_form(answer, monkeypatch, tmp_path):
             "experiment=ppca",
             "data.sizes=[200,50,40]",
             "batch_size=50",
-            "epochs=25",
+            "epochs=15",
             "lr=0.02",
             "report=false",
             "save_dir=run",
@@ -129,6 +129,45 @@ def test_the_nll_is_near_the_closed_form(answer, monkeypatch, tmp_path):
     exact = -linear_gaussian.of(module.network, module.loss).log_px(x)[:40].numpy()
     assert table("nll.csv")[2][:, 0] == pytest.approx(exact, abs=0.35)
     assert table("nll.csv")[2].mean() == pytest.approx(exact.mean(), abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    """A run on standardised vectors [N, 30], and the vectors: spectra of one line, in units of their own."""
+    folder = tmp_path_factory.mktemp("vectors")
+    place = np.random.default_rng(0).uniform(5, 25, size=(400, 1))
+    values = (1000 + 300 * np.exp(-((np.arange(30) - place) ** 2) / 8)).astype(np.float32)
+    np.save(folder / "spectra.npy", values)
+    words = ["data=arrays", f"data.file={folder}/spectra.npy", "data.standardise=true", "loss=gaussian_unbounded"]
+    words += ["epochs=20", "batch_size=40", "lr=0.01", "network.hidden=[32]", "latent.dim=2", "report=false"]
+    words += ["~callbacks.latent_traversal", "~callbacks.sample_grid", "~callbacks.reconstruction_grid"]
+    train(config(*words, f"save_dir={folder}/run"))
+    os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)
+    return folder / "run", values
+
+
+def test_standardised_vectors_come_back_in_their_own_units(answer, vectors, monkeypatch, tmp_path):
+    run, values = vectors
+    monkeypatch.chdir(tmp_path)
+    np.save("new.npy", values[:20])
+    status, _, err = answer(main, f"run={run}", "task=reconstruct", "input=new.npy", "output=again.npy")
+    assert status == 0, err
+    again = np.load("again.npy").reshape(20, 30)
+    assert np.abs(again - values[:20]).mean() < 0.7 * np.abs(values[:20] - values.mean(0)).mean()
+    assert answer(main, f"run={run}", "task=sample", "output=s.npy")[0] == 0
+    assert 950 < np.load("s.npy").mean() < 1200
+
+
+@pytest.mark.parametrize(("task", "kind"), [(task, kind) for task, kinds in OUTPUTS.items() for kind in kinds])
+def test_vectors_take_every_task(answer, vectors, monkeypatch, tmp_path, task, kind):
+    """Curves in place of pictures."""
+    monkeypatch.chdir(tmp_path)
+    words = [f"task={task}", f"output=a{kind}", "num=3", "num_samples=5", "steps=3"]
+    status, _, err = answer(main, f"run={vectors[0]}", *words)
+    assert status == 0, err
+    if kind in (".png", ".gif"):
+        with Image.open(f"a{kind}") as picture:
+            assert min(picture.size) > 60
 
 
 # --- input ----------------------------------------------------------------------------------------------------------

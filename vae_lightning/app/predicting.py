@@ -5,19 +5,19 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig
 from torch import Tensor
 
+from vae_lightning import checkpoint
 from vae_lightning.app import restore
 from vae_lightning.app.loading import Trained, trained
 from vae_lightning.data.protocol import PROTOCOLS
+from vae_lightning.data.standard import Standard
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.prediction import inputs, results
 from vae_lightning.prediction.inputs import Images
 from vae_lightning.prediction.tasks import TASKS, Predictor
-from vae_lightning.runs.configuration import at
 from vae_lightning.shapes import as_x
 
 
@@ -25,36 +25,31 @@ def predict(cfg: DictConfig) -> str:
     """Writes the output of a task, and returns what it is."""
     kind = TASKS[cfg.task]
     source = trained(cfg.run, cfg.device, cfg.allow_targets, cfg.checkpoint)
-    data = data_of(source, cfg) if may_scale(source) or (kind.least and cfg.input is None) else None
-    standard = getattr(data, "standard", None)
+    data = data_of(source, cfg) if kind.least and cfg.input is None else None
+    standard = standard_of(source)
     images = None if not kind.least else images_of(source, data, standard, cfg, kind.few)
     if images is not None:
         source.module.model.check(images.x)
         if len(images.x) < kind.least:
             raise ConfigError(f"task={cfg.task}: it takes {kind.least} images or more, the input holds {len(images.x)}")
-    model = Predictor(source.module, cfg.batch_size, standard.undo if standard else unchanged)
+    model = Predictor(source.module, cfg.batch_size, standard.undo if standard else None)
     known = {**cfg, "units": units(cfg.units), "kl": kl_of(source), "num": cfg.num or kind.few}
     result: Any = kind(**{field.name: known[field.name] for field in fields(kind)})(model, images)
     results.write(result, Path(cfg.output))
     return f"{result.what}{of(data, cfg)}"
 
 
-def unchanged(images: Tensor) -> Tensor:
-    """The images themselves: they were not standardised."""
-    return images
-
-
-def may_scale(source: Trained) -> bool:
-    """Whether the data of the run may standardise what they read: `data.standard` then has `apply` and `undo`."""
-    target = at(dict(source.config or {}), "data._target_")
-    return bool(target) and hasattr(get_class(target), "undo")
+def standard_of(source: Trained) -> Standard | None:
+    """How the model's vectors were standardised, as its checkpoint says; None if they were not."""
+    return Standard.in_checkpoint(checkpoint.load(source.place)) if source.place.is_file() else None
 
 
 def data_of(source: Trained, cfg: DictConfig) -> Any:
     """The data module of the run. Raises ConfigError for a model that is no run."""
     if source.run is None:
         raise ConfigError(f"input=null: {source.place} is no run, so it has no test images; name files or folders")
-    return restore.data_of(source.run, None, cfg.data_dir, cfg.allow_targets)
+    data = restore.data_of(source.run, None, cfg.data_dir, cfg.allow_targets)
+    return restore.as_trained(data, source.place)
 
 
 def images_of(source: Trained, data: Any, standard: Any, cfg: DictConfig, few: int) -> Images:

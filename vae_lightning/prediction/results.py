@@ -16,8 +16,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vae_lightning.callbacks.curves import plots, vectors
 from vae_lightning.callbacks.pictures import captioned, grid
 from vae_lightning.callbacks.pixels import pixels
+from vae_lightning.callbacks.sheet import Undo, pairs, sheet, undone
 from vae_lightning.errors import ConfigError
 from vae_lightning.pages.base.pictures import MOST_PIXELS
 from vae_lightning.pages.sweep.tables import inert
@@ -56,7 +58,7 @@ class Table:
 class Pictures:
     """Images [R, K, C, H, W] in rows, with a label for each row, and a film [T, N, C, H, W] where there is one.
 
-    `images` are what an .npy file holds.
+    `images` are what an .npy file holds. `undo` maps standardised vectors back: files hold the data's own units.
     """
 
     images: Tensor
@@ -64,29 +66,42 @@ class Pictures:
     what: str
     labels: Sequence[str] = ()
     film: Tensor | None = None
+    undo: Undo | None = None
 
     def array(self) -> np.ndarray:
         """What an .npy file holds."""
-        return self.images.numpy()
+        return (self.images if self.undo is None else self.undo(self.images)).numpy()
 
     def picture(self) -> Image.Image:
-        """The rows on one sheet. Long rows are folded, all at the same place."""
+        """The rows on one sheet. Long rows are folded, all at the same place. Vectors are curves or bars."""
+        columns = self.rows.shape[1] if self.film is not None else folded(self.rows)
+        check_size(self.rows.shape[0] * self.rows.shape[1], self.rows)
+        draw = self._pixels if vectors(self.rows[0]) is None else self._plots
+        canvas, notes, labels = draw(columns)
+        return captioned(canvas, " · ".join([self.what, *dict.fromkeys(notes)]), labels)
+
+    def _pixels(self, columns: int) -> tuple[np.ndarray, list[str], list[str]]:
         shown, notes = pixels(self.rows.flatten(0, 1), "output")
         rows = shown.unflatten(0, self.rows.shape[:2])
-        columns = rows.shape[1] if self.film is not None else folded(rows)
         folds = [padded(part, columns) for part in rows.split(columns, 1)]
-        check_size(len(folds) * rows.shape[0] * columns, rows)
-        canvas = grid(torch.cat(folds).flatten(0, 1), columns, scale_of(rows))
-        text = " · ".join([self.what, *dict.fromkeys(notes)])
-        return captioned(canvas, text, [*self.labels] * len(folds))
+        return grid(torch.cat(folds).flatten(0, 1), columns, scale_of(rows)), notes, [*self.labels] * len(folds)
+
+    def _plots(self, columns: int) -> tuple[np.ndarray, list[str], list[str]]:
+        if self.film is None and len(self.rows) == 2:  # E[x|z] is drawn on top of x
+            return *pairs(self.rows[0], self.rows[1], columns, "output", self.undo), []
+        return *sheet(self.rows.flatten(0, 1), columns, "output", self.undo), [*self.labels]
 
     def frames(self) -> list[Image.Image]:
         """The film as pictures, each with its images side by side."""
         film: Any = self.film
-        shown, _ = pixels(film.flatten(0, 1), "output")
-        frames = shown.unflatten(0, film.shape[:2])
-        check_size(frames.shape[0] * frames.shape[1], frames)
-        return [Image.fromarray(grid(frame, min(len(frame), COLUMNS), scale_of(frames))) for frame in frames]
+        check_size(film.shape[0] * film.shape[1], film)
+        columns = min(film.shape[1], COLUMNS)
+        curves = vectors(film[0])
+        if curves is not None:
+            parts = [undone(part.flatten(1), self.undo) for part in film]
+            return [Image.fromarray(plots([part], columns, reference=torch.cat(parts))[0]) for part in parts]
+        frames = pixels(film.flatten(0, 1), "output")[0].unflatten(0, film.shape[:2])
+        return [Image.fromarray(grid(frame, columns, scale_of(frames))) for frame in frames]
 
 
 def folded(rows: Tensor) -> int:

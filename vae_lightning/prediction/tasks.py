@@ -3,13 +3,14 @@
 N images, J latent dims, C H W pixels, T steps. Nats per image.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from vae_lightning.callbacks.sheet import Undo
 from vae_lightning.equations import kl_standard_normal
 from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation import importance_weighted
@@ -23,11 +24,11 @@ MOST_UNITS = 10  # that a traversal shows unless it is told which
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model, and what undoes the standardisation of its data: images leave it as the user's data are."""
+    """A model, the images that it sees at a time, and what maps standardised vectors back, if they are standardised."""
 
     vae: VAE
     batch_size: int = 256
-    undo: Callable[[Tensor], Tensor] = lambda images: images
+    undo: Undo | None = None
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +40,7 @@ class Predictor:
     def decode(self, z: Tensor) -> Tensor:
         """E[x|z] of codes [..., J], as [..., C, H, W]."""
         parts = [self.vae.decode(part.to(self.vae.device)).cpu() for part in z.flatten(0, -2).split(self.batch_size)]
-        return self.undo(torch.cat(parts)).unflatten(0, z.shape[:-1])
+        return torch.cat(parts).unflatten(0, z.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class Sample:
     few: ClassVar[int] = 64
 
     def __call__(self, model: Predictor, images: Images | None) -> Pictures:
-        drawn = model.undo(model.vae.sample(self.num, seed=self.seed).cpu())
-        return Pictures(drawn, drawn.unsqueeze(0), f"{len(drawn)} samples, E[x|z], z ~ p(z), seed {self.seed}")
+        drawn = model.vae.sample(self.num, seed=self.seed).cpu()
+        what = f"{len(drawn)} samples, E[x|z], z ~ p(z), seed {self.seed}"
+        return Pictures(drawn, drawn.unsqueeze(0), what, undo=model.undo)
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Reconstruct:
 
     def __call__(self, model: Predictor, images: Images) -> Pictures:
         again = model.decode(model.encode(images.x)[0])
-        pairs = torch.stack([model.undo(images.x.cpu()), again])
-        return Pictures(again, pairs, f"{len(again)} images, and E[x|z] below them", ("x", "E[x|z]"))
+        both = torch.stack([images.x.cpu(), again])
+        return Pictures(again, both, f"{len(again)} x, each with E[x|z]", ("x", "E[x|z]"), undo=model.undo)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Interpolate:
         mean, t = model.encode(images.x)[0], torch.linspace(0, 1, self.steps).view(1, -1, 1)
         walk = model.decode(torch.lerp(mean[:-1].unsqueeze(1), mean[1:].unsqueeze(1), t))
         what = f"{len(walk)} straight lines in latent space, {self.steps} steps each"
-        return Pictures(walk, walk, what, film=walk.flatten(0, 1).unsqueeze(1))
+        return Pictures(walk, walk, what, film=walk.flatten(0, 1).unsqueeze(1), undo=model.undo)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Traverse:
         walk = model.decode(z)
         labels = [f"z{unit + 1}  {float(kl[unit]):.2f}" for unit in units]
         what = f"one unit at a time, {-self.limit:g} to {self.limit:g}, around {images.names[0]}; its KL in nats"
-        return Pictures(walk, walk, what, labels, film=torch.cat([walk, walk.flip(1)], 1).movedim(1, 0))
+        film = torch.cat([walk, walk.flip(1)], 1).movedim(1, 0)
+        return Pictures(walk, walk, what, labels, film, model.undo)
 
     def chosen(self, kl: Tensor) -> list[int]:
         """The units that walk. Raises ConfigError for one that the model does not have."""
