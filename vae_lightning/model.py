@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vae_lightning import equations
 from vae_lightning.errors import ConfigError, DataError
-from vae_lightning.latent import Latent, Posterior, Prior
+from vae_lightning.latent import AnyPosterior, Latent, Posterior, Prior
 from vae_lightning.latent.common import has_closed_kl, posterior_of, prior_of
 from vae_lightning.loss import Likelihood
 from vae_lightning.loss.common import BOUNDED_LINKS, REAL_LINE, UNIT_INTERVAL
@@ -27,7 +27,7 @@ class Draw:
     """Samples z ~ q(z|x), reparameterised, and their log densities."""
 
     latent: Latent
-    posterior: Posterior
+    posterior: AnyPosterior
     z: Codes
     log_px_z: PerSample
     prior: Prior
@@ -89,7 +89,7 @@ class Model:
         """p(z), with the weights as they are now."""
         return prior_of(self.latent, self.network.encode)
 
-    def posterior(self, x: Image) -> Posterior:
+    def posterior(self, x: Image) -> AnyPosterior:
         """q(z|x). Raises ConfigError where the encoder returns another number of parameters."""
         params = self.network.encode(x)
         self._check_output("encoder", params, "[B, latent.num_parameters]", len(x), self.latent.num_parameters)

@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_lightning.batch import images_of
 from vae_lightning.bound import Bound, Elbo
 from vae_lightning.callbacks.training_images import begin
-from vae_lightning.latent import DiagonalGaussian, Latent, Posterior
+from vae_lightning.latent import AnyPosterior, DiagonalGaussian, Latent
 from vae_lightning.length import length_of
 from vae_lightning.loss import Bernoulli, Likelihood
 from vae_lightning.lr_schedule import Constant, scheduled
@@ -81,7 +81,7 @@ class VAE(pl.LightningModule):
         self.optimizer = replace(self.optimizer, lr=value)
         self.hparams["optimizer"] = describe(self.optimizer)
 
-    def encode(self, x: Image) -> Posterior:
+    def encode(self, x: Image) -> AnyPosterior:
         """q(z|x). Bytes are taken as x = byte / 255."""
         return self.model.posterior(as_x(x).to(self.dtype))
 

@@ -7,9 +7,24 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from vae_lightning.latent.diagonal_gaussian import Posterior
-
 Encode = Callable[[Tensor], Tensor]  # x [B, C, H, W] -> the parameters of q(z|x)
+
+
+@runtime_checkable
+class AnyPosterior(Protocol):
+    """q(z|x): z as a function of eps, its log density, its mean and log variance, and the KL of each unit, [B, J].
+
+    `detach` is the same distribution as a constant. The sum of `kl` is the KL where the latent has a closed one.
+    """
+
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def log_var(self) -> Tensor: ...
+    def rsample(self, eps: Tensor) -> Tensor: ...
+    def log_qz_x(self, z: Tensor) -> Tensor: ...
+    def kl(self) -> Tensor: ...
+    def detach(self) -> Any: ...
 
 
 @runtime_checkable
@@ -28,11 +43,12 @@ class Latent(Protocol):
     def dim(self) -> int: ...
     @property
     def num_parameters(self) -> int: ...
-    def posterior(self, params: Tensor) -> Posterior: ...
+    def posterior(self, params: Tensor) -> AnyPosterior: ...
     def log_pz(self, z: Tensor) -> Tensor: ...
     def noise(self, num_samples: int, batch: int, generator: torch.Generator) -> Tensor: ...
 
 
+@runtime_checkable
 class Prior(Protocol):
     """p(z): its log density, [L, B], in nats, and draws z [L, B, J] of it."""
 
@@ -58,7 +74,7 @@ def prior_of(latent: Any, encode: Encode) -> Prior:
     return latent.prior(encode) if hasattr(latent, "prior") else OfNoise(latent)
 
 
-def posterior_of(latent: Any, params: Tensor, encode: Encode) -> Any:
+def posterior_of(latent: Any, params: Tensor, encode: Encode) -> AnyPosterior:
     """q(z|x). A posterior whose prior is made of the encoder gets that prior for its KL, which asks for it."""
     posterior = latent.posterior(params)
     return posterior.against(lambda: latent.prior(encode)) if hasattr(posterior, "against") else posterior

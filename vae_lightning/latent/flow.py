@@ -28,9 +28,10 @@ class Iaf(nn.Module):
     """Follows Kingma et al. (2016), inverse autoregressive flow: z_t = shift_t + scale_t * z_{t-1}, t = 1 to `steps`.
 
     z_0 ~ N(mean, exp(log_var) I), shift_t and scale_t are functions of z_{t-1} and h, and p(z) = N(0, I). h is the
-    encoder's output, mean and log_var, so every network has one. Shift and scale of a unit depend on the units before it: one masked layer of `hidden` ELU units.
-    Every second step has the reverse order. The first flow is the identity, so training begins at `DiagonalGaussian`.
-    The KL is estimated from samples. Raises ConfigError when a number is not a whole number >= 1.
+    encoder's output, mean and log_var, so every network has one. Shift and scale of a unit depend on the units before
+    it, through one masked layer of `hidden` ELU units. Every second step has the reverse order. The flow starts as the
+    identity, so training begins at `DiagonalGaussian`. The KL is estimated from samples. Raises ConfigError when a
+    number is not a whole number >= 1.
     """
 
     title: ClassVar[str] = "{dim} latent units, their posterior a flow of {steps} inverse autoregressive steps"
@@ -158,7 +159,7 @@ class FlowPosterior:
     def _moments(self) -> tuple[Codes, Codes]:
         half = torch.randn(DRAWS // 2, 1, self.base.mean.shape[-1], generator=numbers("cpu", "moments"))
         eps = torch.cat([half, -half]) / half.square().mean(0).sqrt()
-        return self._flow(eps.to(self.base.mean))
+        return self._flow(eps.to(self.base.mean).expand(-1, len(self.h), -1))
 
 
 def unit_log_pz(z: Codes) -> Float[Tensor, "L B J"]:
