@@ -173,10 +173,6 @@ def importance_weighted_bound(log_w: PerSample) -> PerDatum:
 
 def importance_weighted_terms(draw: Draw, log_ratio: PerSample, beta: float | torch.Tensor, groups: int = 1) -> Terms:
     """The terms of importance-weighted bounds: the mean over `groups`. log_ratio = log p(z) - log q(z|x)."""
-
-    def bound(weight: float | torch.Tensor) -> torch.Tensor:
-        return torch.stack([*map(importance_weighted_bound, (draw.log_px_z + weight * log_ratio).chunk(groups))]).mean(
-            0
-        )
-
-    return Terms(draw.recon, draw.rate(log_ratio), bound(1.0), -bound(beta))
+    weighted = [(draw.log_px_z + weight * log_ratio).chunk(groups) for weight in (1, beta)]
+    value, objective = [torch.stack([*map(importance_weighted_bound, part)]).mean(0) for part in weighted]
+    return Terms(draw.recon, draw.rate(log_ratio), value, -objective)

@@ -11,9 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning import equations
-from vae_lightning.latent import Posterior, Prior
+from vae_lightning.latent import Posterior, Prior, vamp
 from vae_lightning.latent.diagonal_gaussian import Gaussian
-from vae_lightning.latent.vamp import log_mixture
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
 
@@ -65,7 +64,7 @@ def surgery(posterior: Codes | Posterior, seed: int = 0, rows: int = 500, prior:
     mean, log_var = posterior.mean.double(), posterior.log_var.double()
     eps = torch.randn(1, *mean.shape, generator=generator("cpu", "surgery", seed)).to(mean)
     z = equations.reparameterise(mean, log_var, eps)
-    log_qz = torch.cat([log_mixture(part, mean, log_var) for part in z.squeeze(0).split(rows)])
+    log_qz = torch.cat([vamp.log_mixture(part, mean, log_var) for part in z.squeeze(0).split(rows)])
     if prior is None:
         marginal_kl = log_qz - equations.log_pz(z).squeeze(0)
         return Surgery(equations.kl_standard_normal(mean, log_var).sum(-1) - marginal_kl, marginal_kl)
