@@ -65,8 +65,9 @@ class AdamW:
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer; fused when the device supports it."""
-        parameters, numbers = list(parameters), {"lr": self.lr, "weight_decay": self.weight_decay, "eps": self.eps}
-        return torch.optim.AdamW(parameters, fused=fusible(parameters), **numbers)
+        parameters = list(parameters)
+        decay, fused = self.weight_decay, fusible(parameters)
+        return torch.optim.AdamW(parameters, lr=self.lr, eps=self.eps, weight_decay=decay, fused=fused)
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class Adagrad:
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer; fused on a CPU, the only device that torch has a fused one for."""
-        parameters, numbers = list(parameters), {"lr": self.lr, "weight_decay": self.weight_decay, "eps": self.eps}
-        return torch.optim.Adagrad(parameters, fused=fusible(parameters, ("cpu",)), **numbers)
+        parameters = list(parameters)
+        decay, fused = self.weight_decay, fusible(parameters, ("cpu",))
+        return torch.optim.Adagrad(parameters, lr=self.lr, eps=self.eps, weight_decay=decay, fused=fused)
 
 
 def fusible(parameters: Iterable[nn.Parameter], devices: tuple[str, ...] = ("cpu", "cuda")) -> bool:

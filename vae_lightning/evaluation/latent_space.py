@@ -36,8 +36,8 @@ def posterior_of(model: Model, x: Float[Tensor, "N C H W"], batch: int = 1000) -
     """q(z|x) of all images."""
     parts = [model.posterior(part) for part in x.split(batch)]
     each = [(part.mean, part.log_var, part.kl()) for part in parts]
-    is_gaussian = all(isinstance(part, Gaussian) for part in parts)
-    return Codes(*(torch.cat(tensors) for tensors in zip(*each, strict=True)), is_gaussian)
+    mean, log_var, unit_kl = (torch.cat(tensors) for tensors in zip(*each, strict=True))
+    return Codes(mean, log_var, unit_kl, is_gaussian=all(isinstance(part, Gaussian) for part in parts))
 
 
 @dataclass(frozen=True)

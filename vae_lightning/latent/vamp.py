@@ -50,7 +50,8 @@ class Vamp(nn.Module):
 
     def posterior(self, params: Encoded) -> "VampPosterior":
         """The encoder's output as a distribution, in float32 at least."""
-        return VampPosterior(*at_least_float32(params).chunk(2, dim=-1))
+        mean, log_var = at_least_float32(params).chunk(2, dim=-1)
+        return VampPosterior(mean, log_var)
 
     def noise(self, num_samples: int, batch: int, generator: torch.Generator) -> Codes:
         """eps ~ N(0, I) on the generator's device, of which z ~ q(z|x) is a function; it is no draw of the prior."""
