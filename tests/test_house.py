@@ -17,7 +17,7 @@ LEVELS: list[tuple[str, ...]] = [
     ("errors", "rules", "version", "shapes", "batch", "output", "signals"),
     ("runs",),
     ("equations", "noise"),
-    ("loss", "latent", "network", "schedule", "optimizer", "length"),
+    ("loss", "latent", "network", "schedule", "optimizer", "lr_schedule", "length"),
     ("model", "bound", "linear_gaussian"),
     ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks"),
     ("pages", "formats", "prediction"),
@@ -26,7 +26,7 @@ LEVELS: list[tuple[str, ...]] = [
     ("__init__",),  # what a user sees of the package: it exports, and nothing of the package imports it
 ]
 MATHEMATICS = ("equations", "noise", "shapes", "batch", "loss", "latent", "network", "schedule", "length", "optimizer")
-MATHEMATICS += ("model", "bound")
+MATHEMATICS += ("lr_schedule", "model", "bound")
 BARRED = {  # wing -> what it must not import
     "callbacks": ("vae_lightning.module", "vae_lightning.data", "vae_lightning.evaluation", "vae_lightning.trainer"),
     "runs": ("torch", "lightning"),
@@ -189,7 +189,18 @@ def test_everything_is_printed_in_one_place():
 
 def test_every_group_of_conf_has_its_module():
     """Group name = module name; an option's class is exported there."""
-    for group in ("loss", "latent", "network", "bound", "schedule", "optimizer", "data", "callbacks", "logger"):
+    for group in (
+        "loss",
+        "latent",
+        "network",
+        "bound",
+        "schedule",
+        "optimizer",
+        "lr_schedule",
+        "data",
+        "callbacks",
+        "logger",
+    ):
         module = importlib.import_module(f"vae_lightning.{group}")
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             target = re.search(rf"^_target_: vae_lightning\.{group}\.(\w+)$", path.read_text(encoding="utf-8"), re.M)

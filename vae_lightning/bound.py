@@ -54,7 +54,7 @@ class Elbo(Bound):
 
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         recon, kl = draw.recon, draw.kl
-        return Terms(recon, kl, equations.lower_bound(-recon, kl), -draw.sgvb(beta))
+        return Terms(recon, kl, equations.lower_bound(-recon, kl), -draw.sgvb(kl, beta))
 
 
 @dataclass
@@ -145,8 +145,8 @@ class FreeBits(Bound):
 
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         recon, kl = draw.recon, draw.kl
-        floored = draw.posterior.kl().mean(0).clamp(min=self.nats).sum().expand_as(kl)
-        return Terms(recon, kl, draw.sgvb(), -equations.sgvb_b(draw.log_px_z, beta * floored))
+        floored = draw.unit_kl.mean(0).clamp(min=self.nats).sum().expand_as(kl)
+        return Terms(recon, kl, draw.sgvb(kl), -equations.sgvb_b(draw.log_px_z, beta * floored))
 
 
 @dataclass
@@ -163,7 +163,7 @@ class Capacity(Bound):
     def __call__(self, draw: Draw, beta: float | torch.Tensor) -> Terms:
         recon, kl = draw.recon, draw.kl
         distance = (kl.mean() - self.capacity).abs().expand_as(kl)
-        return Terms(recon, kl, draw.sgvb(), -equations.sgvb_b(draw.log_px_z, self.gamma * distance))
+        return Terms(recon, kl, draw.sgvb(kl), -equations.sgvb_b(draw.log_px_z, self.gamma * distance))
 
 
 def importance_weighted_bound(log_w: PerSample) -> PerDatum:
@@ -173,8 +173,6 @@ def importance_weighted_bound(log_w: PerSample) -> PerDatum:
 
 def importance_weighted_terms(draw: Draw, log_ratio: PerSample, beta: float | torch.Tensor, groups: int = 1) -> Terms:
     """The terms of importance-weighted bounds: the mean over `groups`. log_ratio = log p(z) - log q(z|x)."""
-
-    def bound(log_w: torch.Tensor) -> torch.Tensor:
-        return torch.stack([importance_weighted_bound(group) for group in log_w.chunk(groups)]).mean(0)
-
-    return Terms(draw.recon, draw.kl, bound(draw.log_px_z + log_ratio), -bound(draw.log_px_z + beta * log_ratio))
+    weighted = [(draw.log_px_z + weight * log_ratio).chunk(groups) for weight in (1, beta)]
+    value, objective = [torch.stack([*map(importance_weighted_bound, part)]).mean(0) for part in weighted]
+    return Terms(draw.recon, draw.rate(log_ratio), value, -objective)

@@ -96,9 +96,9 @@ class LinearEncoder:
         return torch.diag(self.log_var.exp())
 
 
-def of(network: object, loss: object) -> LinearGaussian | None:
-    """The p(x, z) of a linear network under `UnboundedGaussian`; None for every other pair."""
-    if not (isinstance(network, Linear) and isinstance(loss, UnboundedGaussian)):
+def of(network: object, loss: object, latent: object = None) -> LinearGaussian | None:
+    """The p(x, z) of a linear network under `UnboundedGaussian`; None for every other pair, and for a learned prior."""
+    if not (isinstance(network, Linear) and isinstance(loss, UnboundedGaussian)) or hasattr(latent, "prior"):
         return None
     decoder = network.decoder
     return LinearGaussian(decoder.weight.detach().double().cpu(), decoder.bias.detach().double().cpu(), loss.variance)

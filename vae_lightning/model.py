@@ -10,12 +10,13 @@ from torch.utils.checkpoint import checkpoint
 
 from vae_lightning import equations
 from vae_lightning.errors import ConfigError, DataError
-from vae_lightning.latent import Latent, Posterior
+from vae_lightning.latent import AnyPosterior, Latent, Posterior, Prior
+from vae_lightning.latent.common import has_closed_kl, posterior_of, prior_of
 from vae_lightning.loss import Likelihood
 from vae_lightning.loss.common import BOUNDED_LINKS, REAL_LINE, UNIT_INTERVAL
 from vae_lightning.network import Network
 from vae_lightning.rules import PRECISION
-from vae_lightning.shapes import Codes, Image, PerDatum, PerSample
+from vae_lightning.shapes import Codes, Image, PerDatum, PerSample, PerUnit
 
 FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and other data do
 UNBOUNDED = ("loss=gaussian_unbounded", "loss=sigma_unbounded")
@@ -26,14 +27,15 @@ class Draw:
     """Samples z ~ q(z|x), reparameterised, and their log densities."""
 
     latent: Latent
-    posterior: Posterior
+    posterior: AnyPosterior
     z: Codes
     log_px_z: PerSample
+    prior: Prior
 
     @property
     def log_pz(self) -> PerSample:
         """log p(z), computed when a bound asks for it: estimator B does not."""
-        return self.latent.log_pz(self.z)
+        return self.prior.log_pz(self.z)
 
     @property
     def log_qz_x(self) -> PerSample:
@@ -47,15 +49,31 @@ class Draw:
 
     @property
     def kl(self) -> PerDatum:
-        """KL( q(z|x) || p(z) ) in closed form: the rate."""
-        return self.posterior.kl().sum(-1)
+        """KL( q(z|x) || p(z) ): the rate."""
+        return self.rate()
 
-    def sgvb(self, beta: float | torch.Tensor = 1.0) -> PerDatum:
+    def rate(self, log_ratio: PerSample | None = None) -> PerDatum:
+        """The KL in closed form; where the latent has none, the mean of log q(z|x) - log p(z) over the samples.
+
+        `log_ratio` is log p(z) - log q(z|x) where it is known already.
+        """
+        if has_closed_kl(self.latent):
+            return self.posterior.kl().sum(-1)
+        return -(self.log_pz - self.log_qz_x if log_ratio is None else log_ratio).mean(0)
+
+    @property
+    def unit_kl(self) -> PerUnit:
+        """The share of each latent unit in the KL. Raises ConfigError where the units have none."""
+        if has_closed_kl(self.latent):
+            return self.posterior.kl()
+        return self.latent.unit_kl(self.posterior, self.z)  # type: ignore[attr-defined]
+
+    def sgvb(self, kl: PerDatum, beta: float | torch.Tensor = 1.0) -> PerDatum:
         """Estimator B with the KL weighted by beta: Eq. (10) for the paper's Gaussians, Eq. (7) with any other KL."""
         q = self.posterior
         if type(q) is Posterior:
             return equations.gaussian_sgvb(q.mean, q.log_var, self.log_px_z, beta)
-        return equations.sgvb_b(self.log_px_z, beta * self.kl)
+        return equations.sgvb_b(self.log_px_z, beta * kl)
 
 
 @dataclass(frozen=True)
@@ -66,21 +84,30 @@ class Model:
     latent: Latent
     loss: Likelihood
 
+    @property
+    def prior(self) -> Prior:
+        """p(z), with the weights as they are now."""
+        return prior_of(self.latent, self.network.encode)
+
+    def posterior(self, x: Image) -> AnyPosterior:
+        """q(z|x). Raises ConfigError where the encoder returns another number of parameters."""
+        params = self.network.encode(x)
+        self._check_output("encoder", params, "[B, latent.num_parameters]", len(x), self.latent.num_parameters)
+        return posterior_of(self.latent, params, self.network.encode)
+
     def draw(self, x: Image, eps: Codes, chunk: int | None = None) -> Draw:
         """One sample of z for each eps. With `chunk`, the decoder sees that many samples at a time.
 
         The backward pass then computes the decoder's activations again, and memory does not grow with L.
         """
-        params = self.network.encode(x)
-        self._check_output("encoder", params, "[B, latent.num_parameters]", len(x), self.latent.num_parameters)
-        posterior = self.latent.posterior(params)
+        posterior = self.posterior(x)
         z = posterior.rsample(eps)
         if chunk is None:
             log_px_z = self.log_px_z(x, z)
         else:
             parts = [checkpoint(self.log_px_z, x, part, use_reentrant=False) for part in z.split(chunk)]
             log_px_z = torch.cat(parts)  # type: ignore[arg-type]
-        return Draw(self.latent, posterior, z, log_px_z)
+        return Draw(self.latent, posterior, z, log_px_z, self.prior)
 
     def check(self, x: Image) -> None:
         """Raises DataError for images of another shape than the network's, or values outside the support of p(x|z).

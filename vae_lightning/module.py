@@ -13,9 +13,11 @@ from torch import Tensor
 
 from vae_lightning.batch import images_of
 from vae_lightning.bound import Bound, Elbo
-from vae_lightning.latent import DiagonalGaussian, Latent, Posterior
+from vae_lightning.callbacks.training_images import begin
+from vae_lightning.latent import AnyPosterior, DiagonalGaussian, Latent
 from vae_lightning.length import length_of
 from vae_lightning.loss import Bernoulli, Likelihood
+from vae_lightning.lr_schedule import Constant, scheduled
 from vae_lightning.model import Model
 from vae_lightning.network import MLP, Network
 from vae_lightning.noise import generator
@@ -44,10 +46,11 @@ class VAE(pl.LightningModule):
         beta: NonNegative = 1.0,
         seed: Seed = 0,
         reduction: Annotated[str, REDUCTION] = "mean",
+        lr_schedule: Any = None,
     ) -> None:
         super().__init__()
         given = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
-        given = translated({**given, "reduction": reduction})
+        given = translated({**given, "lr_schedule": lr_schedule, "reduction": reduction})
         self.latent: Latent = rebuild(given["latent"], "latent", DiagonalGaussian)
         self.loss: Likelihood = rebuild(given["loss"], "loss", Bernoulli)
         self.bound: Bound = rebuild(given["bound"], "bound", Elbo)
@@ -55,6 +58,7 @@ class VAE(pl.LightningModule):
             given["network"], "network", lambda: MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
         )
         self.optimizer = rebuild(given["optimizer"], "optimizer", Adam)
+        self.lr_schedule = rebuild(given["lr_schedule"], "lr_schedule", Constant)
         self.beta, self.seed, self.reduction = plain(beta), plain(seed), plain(given["reduction"])
         check(self, "vae")
         self.beta = float(self.beta)
@@ -77,9 +81,9 @@ class VAE(pl.LightningModule):
         self.optimizer = replace(self.optimizer, lr=value)
         self.hparams["optimizer"] = describe(self.optimizer)
 
-    def encode(self, x: Image) -> Posterior:
+    def encode(self, x: Image) -> AnyPosterior:
         """q(z|x). Bytes are taken as x = byte / 255."""
-        return self.latent.posterior(self.network.encode(as_x(x).to(self.dtype)))
+        return self.model.posterior(as_x(x).to(self.dtype))
 
     def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
@@ -97,7 +101,7 @@ class VAE(pl.LightningModule):
     def sample(self, n: int, seed: int | None = None) -> Picture:
         """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`."""
         noise = generator(self.device, "sample", int(torch.randint(2**31, ())) if seed is None else seed)
-        return self.decode(self.latent.noise(n, 1, noise).squeeze(1))
+        return self.decode(self.model.prior.draw(n, 1, noise).squeeze(1))
 
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
         """What is minimised, and the batch's sums of recon, kl, bound, objective and 1. `CompileStep` compiles this."""
@@ -114,15 +118,8 @@ class VAE(pl.LightningModule):
         self._step(batch, batch_idx, "test", step=batch_idx)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.parameters())
-        if not getattr(self.optimizer, "decays", False):
-            return optimizer
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._decay)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _decay(self, step: int) -> float:
-        """The learning rate as a multiple of the first one. A resumed run asks for step 0 before it knows its step."""
-        return self.optimizer.decay(step / length_of(self.trainer).needed_by("optimizer.final_lr")) if step else 1.0
+        made = self.optimizer(self.parameters())
+        return scheduled(made, self.optimizer, self.lr_schedule, lambda: length_of(self.trainer))
 
     def _step(self, batch: Any, batch_idx: int, stage: str, step: int) -> Float[Tensor, ""]:
         """The objective; its terms are added to the epoch's. Raises DataError when p(x|z) does not cover batch 0."""
@@ -133,6 +130,9 @@ class VAE(pl.LightningModule):
         objective, sums = self.objective(x, self.latent.noise(self.bound.num_samples, len(x), noise), self.beta)
         self._sums[stage].add(sums)
         return objective
+
+    def on_fit_start(self) -> None:
+        begin(self.latent, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far

@@ -1,7 +1,8 @@
 """How the parameters are moved down the gradient. <-> conf/optimizer/
 
 An optimizer of one's own is any function of the parameters that returns a torch optimizer. With `decays` true it also
-has `decay(t)`, the learning rate at progress t in [0, 1] as a multiple of the first one.
+has `decay(t)`, the learning rate at progress t in [0, 1] as a multiple of the first one. A schedule of lr_schedule.py
+works with each of them.
 """
 
 from collections.abc import Iterable
@@ -35,8 +36,7 @@ class Adam:
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer at its first learning rate; fused when the device supports it."""
         parameters = list(parameters)
-        fused = all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
-        return torch.optim.Adam(parameters, lr=self.lr, eps=self.eps, fused=fused)
+        return torch.optim.Adam(parameters, lr=self.lr, eps=self.eps, fused=fusible(parameters))
 
     @property
     def decays(self) -> bool:
@@ -46,3 +46,53 @@ class Adam:
     def decay(self, t: float) -> float:
         """Progress t in [0, 1] -> the learning rate as a multiple of `lr`: geometric, (final_lr / lr)^t."""
         return 1.0 if self.final_lr is None else (self.final_lr / self.lr) ** t
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Follows Loshchilov & Hutter (2019): Adam, and each step shrinks the weights by lr * `weight_decay`.
+
+    The biases shrink too. Raises ConfigError when a number breaks its rule.
+    """
+
+    lr: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.01
+    eps: Positive = 1e-8
+    title: ClassVar[str] = "AdamW, lr {lr}, weight decay {weight_decay}"
+
+    def __post_init__(self) -> None:
+        check(self, "optimizer")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer; fused when the device supports it."""
+        parameters = list(parameters)
+        decay, fused = self.weight_decay, fusible(parameters)
+        return torch.optim.AdamW(parameters, lr=self.lr, eps=self.eps, weight_decay=decay, fused=fused)
+
+
+@dataclass(frozen=True)
+class Adagrad:
+    """Follows Duchi et al. (2011), the optimizer of the paper's Sec. 5, which chose lr among 0.01, 0.02 and 0.1.
+
+    `weight_decay` adds weight_decay * weight to the gradient: the paper's prior N(0, I) over the weights is
+    1 / (number of training images). Raises ConfigError when a number breaks its rule.
+    """
+
+    lr: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.0
+    eps: Positive = 1e-10
+    title: ClassVar[str] = "Adagrad, lr {lr}"
+
+    def __post_init__(self) -> None:
+        check(self, "optimizer")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer; fused on a CPU, the only device that torch has a fused one for."""
+        parameters = list(parameters)
+        decay, fused = self.weight_decay, fusible(parameters, ("cpu",))
+        return torch.optim.Adagrad(parameters, lr=self.lr, eps=self.eps, weight_decay=decay, fused=fused)
+
+
+def fusible(parameters: Iterable[nn.Parameter], devices: tuple[str, ...] = ("cpu", "cuda")) -> bool:
+    """Whether one kernel can move all parameters."""
+    return all(parameter.device.type in devices for parameter in parameters)

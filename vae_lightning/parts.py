@@ -1,4 +1,4 @@
-"""Parts (network, latent, loss, bound, optimizer) as plain values and back, and what a part says of itself.
+"""Parts (network, latent, loss, bound, optimizer, ...) as plain values and back, and what a part says of itself.
 
 A checkpoint holds descriptions, so that `weights_only=True` can read it and it still knows what to build. Only parts of
 this package are built from a description. A part of one's own is noted by its class, and handed over when loading.
@@ -14,7 +14,7 @@ from typing import Any
 
 from vae_lightning.errors import ConfigError, shown
 
-MODULES = ("network", "latent", "loss", "bound", "optimizer")
+MODULES = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule")
 OURS = "vae_lightning"
 CITATION = re.compile(
     r"(?:Implements|Follows|Inspired by) "
@@ -29,6 +29,7 @@ ASKED = {  # part -> (the methods that the module calls, what to hand over)
     "loss": (("log_px_z", "mean", "sample"), "a likelihood, such as loss.Bernoulli()"),
     "bound": (("__call__",), "a bound, such as bound.Elbo()"),
     "optimizer": (("__call__",), "a function of the parameters, such as optimizer.Adam()"),
+    "lr_schedule": (("__call__",), "a function of t in [0, 1], such as lr_schedule.Cosine()"),
 }
 LAYERS = {"MLP": (1, {}), "PaperMLP": (1, {"activation": "tanh", "initial": "normal"})}
 LAYERS |= {"IwaeMLP": (2, {"activation": "tanh", "initial": "glorot"})}  # of checkpoints that say `hidden_dim`

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from vae_lightning import VAE
 from vae_lightning.app.config import CONF
 
-GROUPS = ("network", "latent", "loss", "bound", "optimizer", "schedule", "data", "callbacks", "logger", "trainer")
+GROUPS = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "schedule", "data", "callbacks", "logger")
+GROUPS += ("trainer",)
 CHOSEN = [(path.parent.name, path.stem) for group in GROUPS for path in sorted(CONF.glob(f"{group}/*.yaml"))]
 ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option has it. None means that nothing is given
     "VAE.seed": 0,

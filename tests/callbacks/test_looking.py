@@ -11,7 +11,7 @@ import torch
 from conftest import ForeignVAE
 from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Normal, kl_divergence
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from vae_lightning.callbacks import (
@@ -287,9 +287,10 @@ MEAN, LOG_VAR = torch.randn(20, 3), torch.randn(20, 3)
 def test_encoders_may_return_two_tensors_an_object_or_a_normal(fit, posterior):
     for callback in (LatentUsage(lambda x: posterior), LatentTraversal(3, "to_image", lambda x: posterior)):
         fit(callback, loader())
-    mean, log_var = encoded(lambda x: posterior, [X], torch.device("cpu"), "LatentUsage")
+    mean, log_var, kl = encoded(lambda x: posterior, [X], torch.device("cpu"), "LatentUsage")
     torch.testing.assert_close(mean.float(), MEAN)
     torch.testing.assert_close(log_var.float(), LOG_VAR)
+    torch.testing.assert_close(kl.float(), kl_divergence(Normal(MEAN, (0.5 * LOG_VAR).exp()), Normal(0.0, 1.0)))
 
 
 @pytest.mark.parametrize(

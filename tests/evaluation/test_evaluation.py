@@ -16,7 +16,7 @@ from vae_lightning.data import PPCADataModule
 from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation import annealed as ais
 from vae_lightning.evaluation import appendix_d, hmc, importance, latent_space, result
-from vae_lightning.latent import DiagonalGaussian, active_units
+from vae_lightning.latent import DiagonalGaussian, active_units, vamp
 from vae_lightning.linear_gaussian import LinearEncoder, LinearGaussian
 from vae_lightning.loss import UnboundedGaussian
 from vae_lightning.model import Model
@@ -157,9 +157,9 @@ LOST = {
     "log K": (importance, " - math.log(self.num_samples)", ""),
     "log of the number of chains": (ais, " - math.log(num_chains)", ""),
     "log L": (appendix_d, "math.log(len(ours)) - ", "-"),
-    "log N": (latent_space, " - math.log(len(mean))", ""),
-    "log 2 pi of the mixture": (latent_space, "equations.LOG_2PI + log_var", "log_var"),
-    "1/2 of the mixture": (latent_space, "log_each = -0.5 * ", "log_each = -"),
+    "log N": (vamp, " - math.log(len(mean))", ""),
+    "log 2 pi of the mixture": (vamp, "equations.LOG_2PI + log_var", "log_var"),
+    "1/2 of the mixture": (vamp, "log_each = -0.5 * ", "log_each = -"),
 }
 CAUGHT_BY = {
     "elbo": ["log 2 pi of every density", "1/2 of every density", "1/2 of the KL"],

@@ -12,7 +12,7 @@ from vae_lightning import VAE
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.network import MLP
-from vae_lightning.optimizer import Adam
+from vae_lightning.optimizer import Adagrad, Adam, AdamW
 
 
 @pytest.mark.parametrize(("t", "expected"), [(0.0, 1.0), (0.5, math.sqrt(0.1)), (1.0, 0.1)])
@@ -54,3 +54,36 @@ def test_a_run_ends_at_the_final_learning_rate(tmp_path, final_lr):
 def test_numbers_that_cannot_be_are_named(numbers):
     with pytest.raises(ConfigError, match=next(iter(numbers))):
         Adam(**numbers)
+
+
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [
+        (AdamW(0.1, 0.3, 1e-6), lambda weights: torch.optim.AdamW(weights, lr=0.1, weight_decay=0.3, eps=1e-6)),
+        (Adagrad(0.1, 0.3, 1e-6), lambda weights: torch.optim.Adagrad(weights, lr=0.1, weight_decay=0.3, eps=1e-6)),
+    ],
+    ids=["adamw", "adagrad"],
+)
+def test_the_steps_are_those_of_torchs_classes(ours, torchs):
+    weights = [nn.Parameter(torch.linspace(-1, 1, 5)) for _ in range(2)]
+    for optimizer, weight in zip((ours, torchs), weights, strict=True):
+        made = optimizer([weight])
+        for k in range(3):
+            weight.grad = torch.linspace(1, 2, 5) * (k - 1)
+            made.step()
+    torch.testing.assert_close(*weights)
+
+
+def test_weight_decay_of_adagrad_is_the_papers_prior_over_the_weights():
+    """Maximising the mean bound + log N(w; 0, I) / N: the decay 1 / N has the gradient of the prior."""
+    weight, number = nn.Parameter(torch.tensor([0.5, -2.0])), 50
+    prior = -torch.distributions.Normal(0.0, 1.0).log_prob(weight).sum() / number
+    (gradient,) = torch.autograd.grad(prior, weight)
+    torch.testing.assert_close(gradient, Adagrad(weight_decay=1 / number).weight_decay * weight.detach())
+
+
+@pytest.mark.parametrize("kind", [AdamW, Adagrad])
+@pytest.mark.parametrize("numbers", [{"lr": -1.0}, {"weight_decay": -0.1}, {"eps": 0.0}])
+def test_numbers_of_the_others_are_named(kind, numbers):
+    with pytest.raises(ConfigError, match=f"optimizer.{next(iter(numbers))}="):
+        kind(**numbers)

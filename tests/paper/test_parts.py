@@ -272,9 +272,19 @@ CITED = {
     "Conv": "Radford et al. (2016)",
     "ResNet": "He et al. (2016)",
     "DiagonalGaussian": "Eq. (9)",
+    "Vamp": "Tomczak & Welling (2018)",
+    "Iaf": "Kingma et al. (2016)",
     "Adam": "Kingma & Ba (2015)",
-}  # by class; two classes are called Linear
-LINEAR = {"network": "Tipping & Bishop (1999)", "schedule": "Bowman et al. (2016)"}
+    "AdamW": "Loshchilov & Hutter (2019)",
+    "Adagrad": "Duchi et al. (2011)",
+    "OneCycle": "Smith & Topin (2018)",
+    "Step": "",
+}  # by class
+TWICE = {  # names of two classes
+    ("network", "Linear"): "Tipping & Bishop (1999)",
+    ("schedule", "Linear"): "Bowman et al. (2016)",
+    ("lr_schedule", "Cosine"): "Loshchilov & Hutter (2017)",
+}
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in OF_GROUP for option in OF_GROUP[group]])
@@ -284,7 +294,7 @@ def test_every_option_says_what_it_is(group, option):
     said = facts(located(target, "x"))
     name = target.rpartition(".")[2]
     assert said["class"] == target
-    assert said["cited"] == (LINEAR[group] if name == "Linear" else CITED[name])
+    assert said["cited"] == TWICE.get((group, name), CITED.get(name))
     assert said["says"]
     assert "\n" not in said["says"]
     assert set(re.findall(r"{(\w+)}", said["title"])) <= set(node)

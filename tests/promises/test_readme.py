@@ -437,7 +437,15 @@ def test_the_root_keys_are_complete():
 
 @pytest.mark.parametrize(
     ("heading", "group"),
-    [("Likelihoods", "loss"), ("Bounds", "bound"), ("Schedules", "schedule"), ("Networks", "network")],
+    [
+        ("Likelihoods", "loss"),
+        ("Bounds", "bound"),
+        ("Schedules", "schedule"),
+        ("Networks", "network"),
+        ("Latent spaces", "latent"),
+        ("Optimizers", "optimizer"),
+        ("Learning rates", "lr_schedule"),
+    ],
 )
 def test_the_page_of_options_describes_every_option(heading, group):
     assert {code(cells[0]) for cells in rows(page("choose"), heading)} == OPTIONS[group]

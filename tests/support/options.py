@@ -2,5 +2,5 @@
 
 from vae_lightning.app.config import CONF
 
-GROUPS = ("loss", "schedule", "latent", "network", "bound", "optimizer")
+GROUPS = ("loss", "schedule", "latent", "network", "bound", "optimizer", "lr_schedule")
 OF_GROUP = {group: sorted(path.stem for path in CONF.glob(f"{group}/*.yaml")) for group in GROUPS}

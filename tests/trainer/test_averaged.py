@@ -15,7 +15,7 @@ from vae_lightning.data import MNISTDataModule
 from vae_lightning.network import MLP
 from vae_lightning.train import main
 
-EMA = ["+callbacks.ema._target_=lightning.pytorch.callbacks.EMAWeightAveraging", "+callbacks.ema.decay=0.99"]
+EMA = ["+callbacks@callbacks.ema=ema", "callbacks.ema.decay=0.99"]
 SMALL = ["loss=bce_logits", "latent=z2", "callbacks.latent_traversal.size=3"]
 
 
@@ -66,3 +66,24 @@ def test_in_python_too(tmp_path):
     trainer.test(module, data, ckpt_path="best", verbose=False, weights_only=True)
     saved = checkpoint.load(tmp_path / "best.ckpt")["state_dict"]
     assert all(torch.equal(value.cpu(), saved[name]) for name, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("latent", ["vamp", "iaf"])
+def test_the_weights_of_a_latent_are_averaged_too(train, answer, latent):
+    words = [*EMA, f"latent={latent}", "latent.dim=3", "date_prefix=false", "group=g", "+trainer.limit_train_batches=5"]
+    words += ["latent.components=4"] if latent == "vamp" else []
+    whole, part = train(*words, "epochs=2", "name=whole"), train(*words, "epochs=1", "name=part")
+    status, _, err = answer(main, f"resume={part}", "epochs=2", "allow_drift=[epochs]")
+    assert status == 0, err
+    assert_same_run(whole, part)
+    content = checkpoint.load(whole / "checkpoints" / "best.ckpt")
+    name = {"vamp": "latent.pseudo_inputs", "iaf": "latent.flow.0.outer.weight"}[latent]
+    assert not torch.equal(content["state_dict"][name], content["current_model_state"][name])
+    assert answer(evaluate.main, f"run={whole}", "num_samples=2", "curve=[]", "num_images=20")[0] == 0
+
+
+def test_a_file_of_weights_before_averaging_is_refused(answer, tmp_path):
+    status, _, err = answer(main, *EMA, "+callbacks.best.save_weights_only=true", f"project_dir={tmp_path / 'out'}")
+    assert status == 2
+    assert "callbacks.best.save_weights_only=true: the file would hold the weights before the averaging" in err
+    assert not (tmp_path / "out").exists()

@@ -85,6 +85,21 @@ def test_every_bound_trains_fast_to_the_same_numbers(tmp_path, bound, precision)
     assert runs["fast"] == pytest.approx(runs["plain"], abs=0.3)
 
 
+@compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("latent", [["latent=vamp", "latent.components=8"], ["latent=iaf"]], ids=["vamp", "iaf"])
+@pytest.mark.parametrize("bound", ["elbo", "iwae"])
+def test_every_latent_trains_fast_to_the_same_numbers(tmp_path, latent, bound):
+    runs = {}
+    for name in ("fast", "default"):
+        words = [*FAST, f"trainer={name}", "epochs=2", f"bound={bound}", *latent, "trainer.precision=32-true"]
+        done = command("vae_lightning.train", *words, f"save_dir={name}", "report=false", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "not compiled" not in done.stderr
+        runs[name] = words_of(tmp_path / name)["metrics"]["val/elbo"]
+    assert runs["fast"] == pytest.approx(runs["default"], abs=0.3)
+
+
 def test_precision_is_bfloat16_only_where_the_machine_has_it(monkeypatch, tmp_path, capsys):
     quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "max_epochs": 1}
     for there, precision in ((True, "bf16-mixed"), (False, "32-true")):

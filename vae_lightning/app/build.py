@@ -79,12 +79,20 @@ def described(data: Any) -> dict[str, Any]:
 
 def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:
     """The module of a configuration, for images of `shape` [C, H, W]. Each part is told only the sizes it needs."""
-    latent, loss, bound = (check_kind(name, build(cfg[name])) for name in ("latent", "loss", "bound"))
+    loss, bound = (check_kind(name, build(cfg[name])) for name in ("loss", "bound"))
+    latent = latent_of(cfg, shape)
     sizes = {"image_shape": list(shape), "latent_dim": latent.dim, "num_parameters": loss.num_parameters}
     check_memory(cfg, sizes)
     network = check_kind("network", build(cfg.network, **sizes))
-    optimizer, numbers = optimizer_of(cfg), {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
-    return VAE(network, latent, loss, bound, optimizer, **numbers)
+    optimizer, lr_schedule = optimizer_of(cfg), check_kind("lr_schedule", build(cfg.lr_schedule))
+    numbers = {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
+    return VAE(network, latent, loss, bound, optimizer, lr_schedule=lr_schedule, **numbers)
+
+
+def latent_of(cfg: DictConfig, shape: Sequence[int]) -> Any:
+    """The latent space. One that keeps images of its own is told their shape."""
+    takes_shape = "image_shape" in arguments_of(get_class(cfg.latent._target_))
+    return check_kind("latent", build(cfg.latent, **({"image_shape": list(shape)} if takes_shape else {})))
 
 
 def optimizer_of(cfg: DictConfig) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:

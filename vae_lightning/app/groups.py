@@ -13,7 +13,7 @@ from vae_lightning.errors import ConfigError, shown
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONF = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if path.is_dir())
-SINGLE = ("data", "network", "latent", "loss", "bound", "optimizer", "schedule", "trainer")
+SINGLE = ("data", "network", "latent", "loss", "bound", "optimizer", "lr_schedule", "schedule", "trainer")
 SETS = ("callbacks", "logger")
 OF_THE_COMMAND = {
     "default_root_dir": "the run folder is project_dir/group/name, or save_dir",

@@ -9,6 +9,7 @@ from vae_lightning.errors import CheckpointError
 from vae_lightning.runs.configuration import at
 from vae_lightning.runs.run import Run
 
+TRAINERS = ("lightning.pytorch.Trainer", "vae_lightning.trainer.FastTrainer")
 NETWORKS = {  # class -> (hidden, activation, initial)
     "vae_lightning.network.MLP": ([400], "relu", "torch"),
     "vae_lightning.network.PaperMLP": ([500], "tanh", "normal"),
@@ -37,6 +38,9 @@ def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
         new["reduction"] = loss.pop("reduction")
     if isinstance(trainer, dict) and trainer.get("_target_") == "vae_lightning.trainer.Trainer":
         trainer["_target_"] = "lightning.pytorch.Trainer"
+    if isinstance(trainer, dict) and trainer.get("_target_") in TRAINERS:
+        trainer.setdefault("gradient_clip_val", None)
+    new.setdefault("lr_schedule", {"_target_": "vae_lightning.lr_schedule.Constant"})
     return new
 
 

@@ -39,7 +39,7 @@ class Job:
     @property
     def parts(self) -> dict[str, object]:
         """{part: object} of the parts that the record says something of."""
-        named = ("network", "latent", "loss", "bound", "optimizer")
+        named = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule")
         return {**{name: getattr(self.module, name) for name in named}, "schedule": self.schedule}
 
     @property

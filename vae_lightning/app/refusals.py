@@ -21,6 +21,7 @@ NEEDS = {
     "bound": ("num_samples", "chunk", "name", "__call__"),
     "schedule": ("__call__",),
     "optimizer": ("__call__",),
+    "lr_schedule": ("__call__",),
     "data": ("prepare_data", "setup", "train_dataloader"),
     "callbacks": ("on_train_batch_end", "state_key"),
     "logger": ("log_metrics", "log_hyperparams"),

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.data import sized_len
-from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor
 from lightning.pytorch.trainer.connectors.data_connector import _parse_num_batches
 from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
@@ -20,16 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import checkpoint
 from vae_lightning.app import build
+from vae_lightning.app.together import Callbacks, check_averaging, check_files, check_states
 from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
 from vae_lightning.length import length_of
+from vae_lightning.lr_schedule import mover
 from vae_lightning.module import VAE
-from vae_lightning.runs.files import CHECKPOINTS
 from vae_lightning.schedule import in_fractions, span
 
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
-Callbacks = Mapping[str, pl.Callback]
 
 
 def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
@@ -43,6 +42,7 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     OmegaConf.update(whole, "trainer.fast_dev_run", False, force_add=True)
     callbacks = build.named_callbacks(whole)
     check_states(callbacks)
+    check_averaging(callbacks)
     trainer = build.make_trainer(whole, data, with_loggers=False)
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
@@ -50,8 +50,8 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     length = length_of(trainer, batches["train"])
     stretched = span(schedule, length)
     in_fractions(schedule, stretched.steps, stretched.whole_epochs)
-    if getattr(module.optimizer, "decays", False):
-        length.needed_by("optimizer.final_lr")
+    if key := mover(module.optimizer, module.lr_schedule):
+        length.needed_by(key)
     for part in callbacks.values():
         getattr(part, "look_up", id)(module)  # what it needs of the module is there
     check_monitors(callbacks, module, batches["val"] > 0)
@@ -134,19 +134,6 @@ def is_started_on_all_nodes(trainer: pl.Trainer) -> bool:
     return environment.creates_processes_externally or bool({"NODE_RANK", "GROUP_RANK"} & set(os.environ))
 
 
-def check_states(callbacks: Callbacks) -> None:
-    """Raises ConfigError for two callbacks whose states have one key in a checkpoint."""
-    keys: dict[str, str] = {}
-    for name, part in callbacks.items():
-        other = keys.setdefault(part.state_key, name) if is_overridden("state_dict", part) else name
-        if other != name:
-            kind = type(part).__name__
-            raise ConfigError(
-                f"callbacks.{name}: a second {kind} with the same settings as callbacks.{other}; a checkpoint cannot "
-                f"hold both states; change its monitor, mode or interval, or set callbacks.{other} in its place"
-            )
-
-
 def modes_of(module: VAE, stages: Sequence[str]) -> dict[str, str | None]:
     """{metric: the better end} of the metrics that the module logs in training and validation; None: neither is."""
     terms = {**MODES, module.bound.name: "max"}
@@ -173,25 +160,3 @@ def check_monitors(callbacks: Callbacks, module: VAE, validates: bool) -> None:
                 f"callbacks.{name}.mode={mode}: this takes the worst {monitor} for the best; "
                 f"say callbacks.{name}.mode={modes[monitor]}"
             )
-
-
-def check_files(callbacks: Callbacks, root: Path) -> None:
-    """Raises ConfigError where one checkpoint would replace another that is to be kept."""
-    writers: dict[Path, str] = {}
-    for name, part in callbacks.items():
-        if not isinstance(part, ModelCheckpoint) or not part.save_top_k:
-            continue
-        filename = part.filename or "{epoch}-{step}"
-        if part.save_top_k != 1 and not part._enable_version_counter and not re.search(r"\{(epoch|step)\b", filename):
-            raise ConfigError(
-                f"callbacks.{name}.save_top_k={part.save_top_k}: all its files would be {filename}.ckpt; say "
-                f"callbacks.{name}.enable_version_counter=true"
-            )
-        for file in (filename, *(["last"] if part.save_last else [])):
-            path = Path(part.dirpath or root / CHECKPOINTS, file).absolute()
-            other = writers.setdefault(path, name) if "{" not in file else name
-            if other != name:
-                raise ConfigError(
-                    f"callbacks.{name}: it would replace {file}.ckpt, which callbacks.{other} writes; give it another "
-                    "filename, without save_last"
-                )

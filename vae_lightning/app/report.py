@@ -62,14 +62,12 @@ def living(run: Run, module: Any) -> Model:
 
     Raises CheckpointError if the file is damaged or belongs to another model.
     """
-    parts = nn.ModuleDict({"network": copy.deepcopy(module.network).cpu().float()})
-    loss = copy.deepcopy(module.loss)
-    if isinstance(loss, nn.Module):
-        parts["loss"] = loss.cpu()
+    copied = {name: copy.deepcopy(getattr(module, name)) for name in ("network", "latent", "loss")}
+    parts = nn.ModuleDict({name: part.cpu().float() for name, part in copied.items() if isinstance(part, nn.Module)})
     if run.newest_weights is not None:
         load_weights(parts, run.newest_weights)
     parts.eval()
-    return Model(parts["network"], module.latent, loss)  # type: ignore[arg-type]
+    return Model(**copied)
 
 
 def load_weights(parts: nn.ModuleDict, path: Path) -> None:

@@ -129,8 +129,12 @@ def check_data(run: Run, data: Any) -> None:
 
 
 def finished(run: Run, cfg: DictConfig) -> bool:
-    """Whether nothing is left to do, or nothing can be done any more: test and report need the checkpoint."""
-    trained = run.status == COMPLETED and run.epochs_done >= cfg.epochs
+    """Whether nothing is left to do, or nothing can be done any more: test and report need the checkpoint.
+
+    A run that was stopped early is done, unless more epochs are asked for than it had.
+    """
+    epochs = run.epochs_done if run.record.get("stopped_early") and cfg.epochs <= (run.epochs or 0) else cfg.epochs
+    trained = run.status == COMPLETED and run.epochs_done >= epochs
     reported = (run.path / PAGE).is_file() or not cfg.report
     return trained and ((was_tested(run) and reported) or not run.last.is_file())
 

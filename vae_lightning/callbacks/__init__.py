@@ -8,6 +8,7 @@ from vae_lightning.callbacks.beta_annealing import BetaAnnealing
 from vae_lightning.callbacks.compile_step import CompileStep
 from vae_lightning.callbacks.curve_log import CurveLog
 from vae_lightning.callbacks.divergence_guard import DivergenceGuard
+from vae_lightning.callbacks.early_stopping import EarlyStopping
 from vae_lightning.callbacks.epoch_weights import EpochWeights
 from vae_lightning.callbacks.graceful_stop import GracefulStop
 from vae_lightning.callbacks.latent_traversal import LatentTraversal
@@ -23,6 +24,7 @@ __all__ = [
     "CompileStep",
     "CurveLog",
     "DivergenceGuard",
+    "EarlyStopping",
     "EpochWeights",
     "GracefulStop",
     "LatentTraversal",

@@ -11,6 +11,8 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.length import length_of
 from vae_lightning.schedule import in_fractions, span
 
+LOOK_AHEAD = 1000  # points of the curve that say whether it is level
+
 
 class BetaAnnealing(pl.Callback):
     """Sets `attribute` of the module to `schedule(t)` before every training batch, t = batch / batches of the run.
@@ -58,6 +60,12 @@ class BetaAnnealing(pl.Callback):
             current.data.fill_(value)
         elif current != value:
             setattr(holder, name, value)
+
+    def has_ended(self, trainer: pl.Trainer) -> bool:
+        """Whether the number stays as it is for the rest of the run: the curve is level from here on."""
+        t = self._span.progress(trainer.fit_loop.total_batch_idx + 1, trainer.global_step)
+        rest = [t + (1 - t) * i / LOOK_AHEAD for i in range(LOOK_AHEAD)]
+        return len({float(self._curve(later)) for later in rest}) == 1
 
 
 def numbers(root: Any, prefix: str = "", depth: int = 3) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.distributions import Independent, Normal
 
+from vae_lightning.equations import kl_standard_normal
 from vae_lightning.errors import ConfigError
 from vae_lightning.shapes import at_least_float32
 
@@ -93,6 +94,15 @@ def mean_and_log_var(posterior: Any, owner: str) -> tuple[Tensor, Tensor]:
         )
     mean, log_var = map(at_least_float32, result)
     return mean, log_var
+
+
+def unit_kl(posterior: Any, mean: Tensor, log_var: Tensor) -> Tensor:
+    """The KL of each latent unit, [B, J]: the posterior's own, if it has a method `kl`, else that to N(0, 1)."""
+    with suppress(TypeError):  # it takes more than we have
+        own = posterior.kl() if callable(getattr(posterior, "kl", None)) else None
+        if isinstance(own, Tensor) and own.shape == mean.shape:
+            return own
+    return kl_standard_normal(mean, log_var)
 
 
 def returned(value: Any) -> str:

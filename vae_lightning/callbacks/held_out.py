@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from vae_lightning.batch import Place, images_of
-from vae_lightning.callbacks.foreign import mean_and_log_var
+from vae_lightning.callbacks.foreign import mean_and_log_var, unit_kl
 from vae_lightning.errors import ConfigError
 
 NUMBERS = 2**20  # of the images that a network sees at once: MNIST's 1,000 in one call, 16 of 256 x 256
@@ -166,9 +166,15 @@ def decoded(decode: Callable[[Tensor], Any], z: Tensor, numbers: int = NUMBERS) 
 
 def encoded(
     encode: Callable[[Tensor], Any], parts: Sequence[Tensor], device: torch.device, owner: str
-) -> tuple[Tensor, Tensor]:
-    """Mean and log_var of q(z|x), [N, J]: the encoder sees one part at a time. Raises ConfigError, see `foreign`."""
-    pairs = [mean_and_log_var(encode(part.to(device)), owner) for part in parts]
-    if len(pairs) == 1:
-        return pairs[0]
-    return torch.cat([mean for mean, _ in pairs]), torch.cat([log_var for _, log_var in pairs])
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and log_var of q(z|x) and the KL of each unit, [N, J]: the encoder sees one part at a time.
+
+    Raises ConfigError, see `foreign`.
+    """
+    found = []
+    for part in parts:
+        posterior = encode(part.to(device))
+        mean, log_var = mean_and_log_var(posterior, owner)
+        found.append((mean, log_var, unit_kl(posterior, mean, log_var)))
+    mean, log_var, kl = (torch.cat(tensors) for tensors in zip(*found, strict=True))
+    return mean, log_var, kl

@@ -15,7 +15,6 @@ from vae_lightning.callbacks.foreign import looking, method
 from vae_lightning.callbacks.held_out import decoded, encoded, held_out, in_parts
 from vae_lightning.callbacks.pictures import Picture, PictureCallback
 from vae_lightning.callbacks.sheet import sheet
-from vae_lightning.equations import kl_standard_normal
 from vae_lightning.rules import Count, check, one_of
 from vae_lightning.runs.files import TRAVERSALS
 
@@ -87,8 +86,8 @@ class LatentTraversal(PictureCallback):
 
     def _rows(self, device: torch.device) -> "Walk":
         owner = f"LatentTraversal(encode={self.encode!r})"
-        mean, log_var = encoded(self._encode, self._images, device, owner)
-        kl, units = kl_standard_normal(mean, log_var).mean(0).sort(descending=True)
+        mean, _, unit_kl = encoded(self._encode, self._images, device, owner)
+        kl, units = unit_kl.mean(0).sort(descending=True)
         kl, units = kl[: self.rows].tolist(), units[: self.rows].tolist()
         z = mean[0].repeat(len(units), COLUMNS, 1)
         for row, unit in enumerate(units):

@@ -15,7 +15,6 @@ from vae_lightning.batch import Place
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import looking, method, run_dir
 from vae_lightning.callbacks.held_out import encoded, held_out, in_parts
-from vae_lightning.equations import kl_standard_normal
 from vae_lightning.latent import active_units
 from vae_lightning.rules import Count, check
 from vae_lightning.runs.files import CURVES, USAGE
@@ -30,7 +29,8 @@ class LatentUsage(pl.Callback):
     Follows Burda et al. (2016): a unit is active if the mean of q(z_j|x) has a variance above 0.01 over the first
     `num_images` held-out images. Logs `active_units`. Prints a sentence when units die and a sentence at the end: the
     units, since when, and what to try. `encode` is the name of a method or a function; it maps x to (mean, log_var), to
-    an object with these attributes, or to a Normal. It sees the images in parts, so memory does not grow with their
+    an object with these attributes, or to a Normal. The KL is that to N(0, 1), or what the object's own method `kl`
+    returns. It sees the images in parts, so memory does not grow with their
     number. `batch` is the key or index of the images in a batch, or a function of the batch. The second LatentUsage of
     a trainer logs `active_units_2`, and writes `latent_usage_2.csv` if it has no folder of its own.
     """
@@ -76,7 +76,7 @@ class LatentUsage(pl.Callback):
         self.look_up(pl_module)
         with looking(trainer, pl_module, seed=0):
             self._images = in_parts(held_out(trainer, self.num_images, self.batch, self))
-            mean, _ = self._codes(pl_module, self._images[:1])
+            mean, _, _ = self._codes(pl_module, self._images[:1])
         if len(self._last_active) != mean.shape[1]:
             self._last_active = [0] * mean.shape[1]
         columns = ["active_units", *(f"kl_z{unit + 1}" for unit in range(mean.shape[1]))]
@@ -95,8 +95,8 @@ class LatentUsage(pl.Callback):
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         with looking(trainer, pl_module, seed=0):
-            mean, log_var = self._codes(pl_module, self._images)
-            kl, active = kl_standard_normal(mean, log_var).mean(0).tolist(), active_units(mean).tolist()
+            mean, _, unit_kl = self._codes(pl_module, self._images)
+            kl, active = unit_kl.mean(0).tolist(), active_units(mean).tolist()
         pl_module.log(self._metric, float(sum(active)), rank_zero_only=True)
         self._rows.add(epoch, dict(zip(self._rows.columns[1:], [sum(active), *kl], strict=True)))
         before = epoch - self.every_n_epochs
@@ -116,7 +116,7 @@ class LatentUsage(pl.Callback):
             total = len(self._last_active)
             say(f"{len(dead)} of {total} latent units are not in use ({which}); {ADVICE}")
 
-    def _codes(self, pl_module: pl.LightningModule, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def _codes(self, pl_module: pl.LightningModule, images: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         return encoded(self._encode, images, pl_module.device, f"LatentUsage(encode={self.encode!r})")
 
     def _advice(self) -> str:

@@ -29,9 +29,9 @@ class RunRecord(pl.Callback):
 
     The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. The entry `data` is the result of the
     data module's `describe()`, if it has that method; `best_checkpoint` is a path relative to the folder. `add` adds
-    other entries, such as the configuration; a second fit keeps only these. A test of a finished run adds its metrics
-    to the record in the folder and changes nothing else. If it logs a metric by the name of one of the training, the
-    entry is `test/NAME`.
+    other entries, such as the configuration; a second fit keeps only these. `stopped_early` is the reason why early
+    stopping ended the run. A test of a finished run adds its metrics to the record in the folder and changes nothing
+    else. If it logs a metric by the name of one of the training, the entry is `test/NAME`.
     """
 
     def __init__(self, dirpath: str | PathLike | None = None) -> None:
@@ -141,6 +141,9 @@ class RunRecord(pl.Callback):
 
     def _write_end(self, trainer: pl.Trainer, status: str) -> None:
         ended = now()
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        if reason := next(filter(None, (getattr(part, "stopped_early", None) for part in callbacks)), None):
+            self.record["stopped_early"] = reason
         seconds = datetime.fromisoformat(ended) - datetime.fromisoformat(self.record.get("started", ended))
         self.record.update(status=status, ended=ended, seconds=seconds.total_seconds())
         self._write(trainer)

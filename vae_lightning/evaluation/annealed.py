@@ -60,13 +60,14 @@ def run(
 ) -> tuple[Float[Tensor, "L B"], list[Float[Tensor, " B"]]]:
     """The log weights of the chains and the step sizes used. With `steps` None the step sizes are tuned on the way."""
     numbers = generator(x.device, *key)
-    z = model.latent.noise(num_chains, len(x), numbers)
+    prior = model.prior
+    z = prior.draw(num_chains, len(x), numbers)
     log_w = torch.zeros(num_chains, len(x), device=x.device)
     step, used = torch.full((len(x),), 0.5, device=x.device), []
     for k, (before, now) in enumerate(zip(temperatures.tolist(), temperatures[1:].tolist(), strict=False)):
 
         def log_density(z: Tensor, now: float = now) -> Tensor:
-            return model.latent.log_pz(z) + now * model.log_px_z(x, z)
+            return prior.log_pz(z) + now * model.log_px_z(x, z)
 
         log_w += (now - before) * model.log_px_z(x, z)
         step = step if steps is None else steps[k]

@@ -45,7 +45,7 @@ def appendix_d_log_px(
         z = posterior_samples(model, part, draws, 2 * num_chains, num_leapfrog, ("appendix d", seed, start))
         ours, others = (half.flatten(0, 1) for half in z.chunk(2, dim=1))  # chains that never met: independent
         log_q = fitted(others).log_prob(ours.double())
-        log_p = model.latent.log_pz(ours) + model.log_px_z(part, ours)
+        log_p = model.prior.log_pz(ours) + model.log_px_z(part, ours)
         estimates.append(math.log(len(ours)) - (log_q - log_p).logsumexp(0))
     return torch.cat(estimates).float()
 
@@ -61,12 +61,13 @@ def posterior_samples(
 ) -> Float[Tensor, "draws chains B J"]:
     """`draws` samples of p(z|x) from each of `num_chains` chains, after a warm-up."""
     numbers = generator(x.device, *key)
-    z = model.latent.posterior(model.network.encode(x)).rsample(model.latent.noise(num_chains, len(x), numbers))
+    prior = model.prior
+    z = model.posterior(x).rsample(model.latent.noise(num_chains, len(x), numbers))
     step, kept = torch.full((len(x),), 0.1, device=x.device), []
     warm_up = max(100, draws)
 
     def log_density(z: Tensor) -> Tensor:
-        return model.latent.log_pz(z) + model.log_px_z(x, z)
+        return prior.log_pz(z) + model.log_px_z(x, z)
 
     for k in range(warm_up + draws):
         moved = hmc.move(log_density, z, step, num_leapfrog, numbers)

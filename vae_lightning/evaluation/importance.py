@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from vae_lightning.latent import Prior
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
 
@@ -20,10 +21,14 @@ BLOCK = 1000  # pairs of image and sample whose noise is drawn at once
 
 @dataclass(frozen=True)
 class ImportanceWeighted:
-    """For every image: the bound of K samples for several K, the reconstruction term, and the effective sample size."""
+    """For every image: the bound of K samples for several K, the effective sample size, and both terms of the ELBO.
+
+    `kl` is the mean of log q(z|x) - log p(z) over the samples.
+    """
 
     bounds: dict[int, Float[Tensor, " N"]]
     recon: Float[Tensor, " N"]
+    kl: Float[Tensor, " N"]
     effective_samples: Float[Tensor, " N"]
 
 
@@ -74,39 +79,50 @@ def importance_weighted(
     `rows` is how many pairs of image and sample are decoded at a time. The noise of an image is a function of (seed,
     its index), so its value depends neither on its neighbours nor on `rows`.
     """
+    prior = model.prior
     counts = sorted({*(k for k in curve if k < num_samples), num_samples})
     images = max(1, BLOCK // num_samples)
     pairs = list(zip(torch.arange(len(x)).split(images), x.split(images), strict=True))
     parts = [
-        one_pass(model, part, index, num_samples, counts, seed, rows)
+        one_pass(model, prior, part, index, num_samples, counts, seed, rows)
         for index, part in tqdm(pairs, "importance-weighted bound", disable=None if progress else True, leave=False)
     ]
     return ImportanceWeighted(
         {k: torch.cat([part.bounds[k] for part in parts]) for k in counts},
         torch.cat([part.recon for part in parts]),
+        torch.cat([part.kl for part in parts]),
         torch.cat([part.effective_samples for part in parts]),
     )
 
 
 def one_pass(
-    model: Model, x: Tensor, index: Tensor, num_samples: int, counts: Sequence[int], seed: int, rows: int
+    model: Model,
+    prior: Prior,
+    x: Tensor,
+    index: Tensor,
+    num_samples: int,
+    counts: Sequence[int],
+    seed: int,
+    rows: int,
 ) -> ImportanceWeighted:
     """All samples of a few images."""
-    posterior = model.latent.posterior(model.network.encode(x))
+    posterior = model.posterior(x)
     means = {k: MeanOfBounds(k, len(x), x.device) for k in counts}
     squares = torch.full((len(x),), -math.inf, device=x.device)
-    recon = torch.zeros(len(x), device=x.device)
+    recon, kl = torch.zeros(2, len(x), device=x.device)
     for eps in noise(model, index.tolist(), num_samples, seed, x.device):
         z = posterior.rsample(eps)
         log_px_z = torch.cat([model.log_px_z(x, part) for part in z.split(max(1, rows // len(x)))])
-        log_w = log_px_z + model.latent.log_pz(z) - posterior.log_qz_x(z)
+        log_pz, log_qz_x = prior.log_pz(z), posterior.log_qz_x(z)
+        log_w = log_px_z + log_pz - log_qz_x
         for mean in means.values():
             mean.add(log_w)
         squares = torch.logaddexp(squares, (2 * log_w).logsumexp(0))
         recon -= log_px_z.sum(0)
+        kl += (log_qz_x - log_pz).sum(0)
     bounds = {k: mean.value() for k, mean in means.items()}
     log_sum = bounds[num_samples] + math.log(num_samples)
-    return ImportanceWeighted(bounds, recon / num_samples, (2 * log_sum - squares).exp())
+    return ImportanceWeighted(bounds, recon / num_samples, kl / num_samples, (2 * log_sum - squares).exp())
 
 
 def noise(

@@ -11,16 +11,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_lightning import equations
-from vae_lightning.latent import Posterior
+from vae_lightning.latent import Posterior, Prior, vamp
+from vae_lightning.latent.diagonal_gaussian import Gaussian
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
 
 
+@dataclass(frozen=True)
+class Codes:
+    """Mean and log variance of q(z|x) of all images, and the KL of each unit: what pages and tables read of it."""
+
+    mean: Float[Tensor, "N J"]
+    log_var: Float[Tensor, "N J"]
+    unit_kl: Float[Tensor, "N J"]
+    is_gaussian: bool = True
+
+    def kl(self) -> Float[Tensor, "N J"]:
+        """The KL of each latent unit."""
+        return self.unit_kl
+
+
 @torch.no_grad()
-def posterior_of(model: Model, x: Float[Tensor, "N C H W"], batch: int = 1000) -> Posterior:
+def posterior_of(model: Model, x: Float[Tensor, "N C H W"], batch: int = 1000) -> Codes:
     """q(z|x) of all images."""
-    parts = [model.latent.posterior(model.network.encode(part)) for part in x.split(batch)]
-    return Posterior(torch.cat([part.mean for part in parts]), torch.cat([part.log_var for part in parts]))
+    parts = [model.posterior(part) for part in x.split(batch)]
+    each = [(part.mean, part.log_var, part.kl()) for part in parts]
+    mean, log_var, unit_kl = (torch.cat(tensors) for tensors in zip(*each, strict=True))
+    return Codes(mean, log_var, unit_kl, is_gaussian=all(isinstance(part, Gaussian) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -37,23 +54,19 @@ class Surgery:
 
 
 @torch.no_grad()
-def surgery(posterior: Posterior, seed: int = 0, rows: int = 500) -> Surgery:
+def surgery(posterior: Codes | Posterior, seed: int = 0, rows: int = 500, prior: Prior | None = None) -> Surgery:
     """Follows Hoffman & Johnson (2016): the mean KL( q(z|x) || p(z) ) is I(x; z) + KL( q(z) || p(z) ).
 
-    q(z) is the mixture of the posteriors of these N images, exactly; one z is drawn from each. I(x; z) of N images
-    is at most log N; a value near log N says more about N than about z. float64.
+    q(z|x) is a Gaussian with diagonal covariance, and q(z) the mixture of those of these N images, exactly; one z is
+    drawn from each. Without a `prior`, p(z) = N(0, I) and the KL is in closed form; else the same z estimate it.
+    I(x; z) of N images is at most log N; a value near log N says more about N than about z. float64.
     """
     mean, log_var = posterior.mean.double(), posterior.log_var.double()
     eps = torch.randn(1, *mean.shape, generator=generator("cpu", "surgery", seed)).to(mean)
     z = equations.reparameterise(mean, log_var, eps)
-    log_qz = torch.cat([log_mixture(part, mean, log_var) for part in z.squeeze(0).split(rows)])
-    marginal_kl = log_qz - equations.log_pz(z).squeeze(0)
-    return Surgery(equations.kl_standard_normal(mean, log_var).sum(-1) - marginal_kl, marginal_kl)
-
-
-def log_mixture(z: Float[Tensor, "B J"], mean: Float[Tensor, "N J"], log_var: Float[Tensor, "N J"]) -> Tensor:
-    """log 1/N sum_n N(z; mean_n, sigma_n^2 I), [B]: the square is multiplied out, so that it is two matrix products."""
-    precision = (-log_var).exp()
-    constant = -0.5 * (equations.LOG_2PI + log_var + mean.square() * precision).sum(-1)
-    log_each = -0.5 * z.square() @ precision.T + z @ (mean * precision).T + constant
-    return log_each.logsumexp(-1) - math.log(len(mean))
+    log_qz = torch.cat([vamp.log_mixture(part, mean, log_var) for part in z.squeeze(0).split(rows)])
+    if prior is None:
+        marginal_kl = log_qz - equations.log_pz(z).squeeze(0)
+        return Surgery(equations.kl_standard_normal(mean, log_var).sum(-1) - marginal_kl, marginal_kl)
+    information = equations.log_qz_x(z, mean, log_var).squeeze(0) - log_qz
+    return Surgery(information, log_qz - prior.log_pz(z.to(posterior.mean)).squeeze(0).double())

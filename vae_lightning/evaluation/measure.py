@@ -15,6 +15,7 @@ from vae_lightning.evaluation.importance import ImportanceWeighted, importance_w
 from vae_lightning.evaluation.latent_space import Surgery, posterior_of, surgery
 from vae_lightning.evaluation.result import Result, Source, bootstrap, sha256
 from vae_lightning.latent import active_units
+from vae_lightning.latent.common import has_closed_kl
 from vae_lightning.loss import bits_per_dimension
 from vae_lightning.model import Model
 
@@ -27,7 +28,7 @@ class Measured:
     importance: ImportanceWeighted
     kl_units: Float[Tensor, " J"]
     active: Tensor
-    surgery: Surgery
+    surgery: Surgery | None  # None: the mixture of the posteriors has no density that can be computed
     source: Source
 
     def __getitem__(self, name: str) -> Result:
@@ -50,7 +51,10 @@ def measure(
     checksum, images, seed = sha256(x), len(x), source.seed
     posterior = posterior_of(model, x)
     weighted = importance_weighted(model, x, num_samples, curve, seed, rows, progress=True)
-    kl, parts, active = posterior.kl(), surgery(posterior, seed), active_units(posterior.mean)
+    closed, units, active = has_closed_kl(model.latent), posterior.kl(), active_units(posterior.mean)
+    kl, parts = units.sum(1) if closed else weighted.kl, None
+    if closed or posterior.is_gaussian:
+        parts = surgery(posterior, seed, prior=None if closed else model.prior)
 
     def result(name: str, value: Any, error: float | None, unit: str, samples: int | None) -> Result:
         return Result(name, value, error, unit, samples, images, checksum, source)
@@ -60,25 +64,25 @@ def measure(
 
     nll = mean("nll", -weighted.bounds[num_samples], num_samples)
     results = [
-        mean("elbo", -(weighted.recon + kl.sum(1)), num_samples),
+        mean("elbo", -(weighted.recon + kl), num_samples),
         mean("recon", weighted.recon, num_samples),
-        mean("kl", kl.sum(1), None),
+        mean("kl", kl, None if closed else num_samples),
         nll,
         *(mean(f"iwae_{k}", values, k) for k, values in weighted.bounds.items()),
         result("effective_samples", float(weighted.effective_samples.median()), None, "samples", num_samples),
         result("active_units", int(active.sum()), None, "units", None),
-        result("kl_per_unit", kl.mean(0).tolist(), None, "nats", None),
-        mean("mutual_information", parts.information, 1),
-        mean("marginal_kl", parts.marginal_kl, 1),
+        result("kl_per_unit", units.mean(0).tolist(), None, "nats", None),
     ]
+    if parts:
+        results += [mean("mutual_information", parts.information, 1), mean("marginal_kl", parts.marginal_kl, 1)]
     levels, dims = getattr(model.loss, "levels", None), x[0].numel()
     if levels:  # a mass function; a density has no bits
         bits, error = (bits_per_dimension(each, dims) for each in (nll.value, nll.standard_error or 0.0))
         results.append(result("bits_per_dimension", bits, error, "bits per dimension", num_samples))
-    truth = linear_gaussian.of(model.network, model.loss)
+    truth = linear_gaussian.of(model.network, model.loss, model.latent)
     if truth:
         results.append(mean("exact_log_px", truth.log_px(x.flatten(1).cpu()), None))
-    return Measured(results, weighted, kl.mean(0), active, parts, source)
+    return Measured(results, weighted, units.mean(0), active, parts, source)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,11 @@ def lines(measured: Measured) -> Iterator[str]:
             yield row(label, measured[name]) + same_images(measured, measured[name])
     yield f"{'effective samples, median':<28}{measured['effective_samples'].value:11.1f}  of {nll.num_samples:,}"
     yield f"{'active units':<28}{measured['active_units'].value:11d}  of {len(measured.kl_units)}"
-    yield row("I(x; z)", measured["mutual_information"]) + f"   at most log N = {measured.surgery.most:.2f}"
-    yield row("KL( q(z) || p(z) )", measured["marginal_kl"])
+    if measured.surgery:
+        yield row("I(x; z)", measured["mutual_information"]) + f"   at most log N = {measured.surgery.most:.2f}"
+        yield row("KL( q(z) || p(z) )", measured["marginal_kl"])
+    else:
+        yield f"{'I(x; z), KL( q(z) || p(z) )':<28}{'none':>11}   q(z) of a flow has no density here"
     yield from warnings(measured)
 
 
@@ -67,7 +70,7 @@ def warnings(measured: Measured) -> Iterator[str]:
             f"warning: fewer than {FEW} effective samples on {few:.0%} of the images: the NLL is a loose upper bound; "
             "raise num_samples, or hold ais.num_images=100 against it"
         )
-    if measured["mutual_information"].value > 0.9 * measured.surgery.most:
+    if measured.surgery and measured["mutual_information"].value > 0.9 * measured.surgery.most:
         yield from wrapped(
             f"warning: I(x; z) is near log N, the most that {len(effective):,} images can show; any "
             "information beyond it counts as KL( q(z) || p(z) )"

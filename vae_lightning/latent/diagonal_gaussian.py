@@ -14,8 +14,8 @@ from vae_lightning.shapes import Codes, Encoded, PerSample, PerUnit, at_least_fl
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """Implements Eq. (9): q(z|x) = N(mean, exp(log_var) I) of each datapoint."""
+class Gaussian:
+    """A Gaussian with diagonal covariance for each datapoint, N(mean, exp(log_var) I)."""
 
     mean: PerUnit
     log_var: PerUnit
@@ -24,6 +24,15 @@ class Posterior:
         """z = mean + sigma * eps, Eq. (4)."""
         return equations.reparameterise(self.mean, self.log_var, eps)
 
+    def log_qz_x(self, z: Codes) -> PerSample:
+        """log q(z|x), Eq. (9)."""
+        return equations.log_qz_x(z, self.mean, self.log_var)
+
+
+@dataclass(frozen=True)
+class Posterior(Gaussian):
+    """Implements Eq. (9): q(z|x) = N(mean, exp(log_var) I) of each datapoint."""
+
     def kl(self) -> PerUnit:
         """KL( q(z_j|x) || p(z_j) ) of each latent unit, Appendix B."""
         return equations.kl_standard_normal(self.mean, self.log_var)
@@ -31,10 +40,6 @@ class Posterior:
     def detach(self) -> "Posterior":
         """The same distribution as a constant: no gradient reaches its parameters."""
         return Posterior(self.mean.detach(), self.log_var.detach())
-
-    def log_qz_x(self, z: Codes) -> PerSample:
-        """log q(z|x), Eq. (9)."""
-        return equations.log_qz_x(z, self.mean, self.log_var)
 
 
 @dataclass(frozen=True)

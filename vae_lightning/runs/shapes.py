@@ -31,7 +31,7 @@ NUMBERS = {"seed": COUNT, "epochs": COUNT, "batch_size": COUNT, "beta": NUMBER}
 CONFIG = {
     **NUMBERS,
     **dict.fromkeys(PLACES, RESOLVED_TEXT),
-    **dict.fromkeys((*PARTS, "schedule", "trainer"), PART),
+    **dict.fromkeys((*PARTS, "lr_schedule", "schedule", "trainer"), PART),
     "callbacks": {EVERY: PART},
     EVERY: RESOLVED,
 }
@@ -41,6 +41,7 @@ RECORD = {
     **ATTEMPT,
     "attempts": [ATTEMPT],
     "error": TEXT,
+    "stopped_early": TEXT,
     "config": CONFIG,
     "overrides": [TEXT],
     "flags": [TEXT],

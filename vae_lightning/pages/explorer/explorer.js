@@ -46,7 +46,30 @@ const Explorer = (() => {
     return x;
   }
   const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-  const logPz = () => -0.5 * (dims * Math.log(2 * Math.PI) + z.reduce((sum, each) => sum + each * each, 0));
+  const logNormal = (at, mean, logVar) =>
+    at.reduce((sum, each, j) => {
+      const [m, v] = [mean(j), logVar(j)];
+      return sum - 0.5 * (Math.log(2 * Math.PI) + v + (each - m) * (each - m) * Math.exp(-v));
+    }, 0);
+  // The prior: N(0, I), or a mixture of `components` Gaussians.
+  const mixture = about.prior && {
+    components: about.prior.components,
+    mean: Net.floats(about.prior.mean),
+    logVar: Net.floats(about.prior.log_var),
+  };
+  function logPz() {
+    if (!mixture) return logNormal(z, () => 0, () => 0);
+    const each = Array.from({length: mixture.components}, (_, k) =>
+      logNormal(z, (j) => mixture.mean[k * dims + j], (j) => mixture.logVar[k * dims + j]),
+    );
+    const most = Math.max(...each);
+    return most + Math.log(each.reduce((sum, value) => sum + Math.exp(value - most), 0) / each.length);
+  }
+  function priorDraw() {
+    if (!mixture) return Array.from(z, normal);
+    const first = Math.floor(Math.random() * mixture.components) * dims;
+    return Array.from(z, (_, j) => mixture.mean[first + j] + Math.exp(mixture.logVar[first + j] / 2) * normal());
+  }
 
   // --- decoding: by the network, or from the plane drawn beforehand --------------------------------------------------
   const network = about.decoder ? Net.decoder(about.decoder, dims, size) : null;
@@ -384,7 +407,7 @@ const Explorer = (() => {
   found("axes-z").addEventListener("click", () => toggle("z"));
   const sample = () => {
     stopMorph();
-    go(Array.from(z, normal));
+    go(priorDraw());
   };
   found("sample").addEventListener("click", sample);
   found("morph").addEventListener("click", () => (morphing ? stopMorph() : morph()));
@@ -453,12 +476,12 @@ const Explorer = (() => {
   }
   function morph() {
     if (Page.reduced()) {
-      go(Array.from(z, normal));
+      go(priorDraw());
       return;
     }
     press("morph", true);
     let from = Array.from(z),
-      to = Array.from(z, normal),
+      to = priorDraw(),
       began = performance.now();
     const walk = (now) => {
       const t = Math.min(1, (now - began) / 1800),
@@ -466,7 +489,7 @@ const Explorer = (() => {
       go(from.map((value, unit) => value + eased * (to[unit] - value)));
       if (t === 1) {
         from = to;
-        to = from.map(normal);
+        to = priorDraw();
         began = now;
       }
       morphing = requestAnimationFrame(walk);
@@ -612,7 +635,9 @@ const Explorer = (() => {
           );
         });
         state.reading.textContent = posterior
-          ? Page.say("posterior_of_kl", {kl: Page.number(klOf(posterior), 2)})
+          ? about.closed_kl
+            ? Page.say("posterior_of_kl", {kl: Page.number(klOf(posterior), 2)})
+            : Page.say("posterior_open")
           : Page.say("posterior_none");
       })
     : null;

@@ -10,26 +10,27 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_lightning.callbacks.pictures import grid
 from vae_lightning.data.images import first_images
 from vae_lightning.errors import DataError
-from vae_lightning.evaluation.latent_space import posterior_of
-from vae_lightning.latent import Posterior, active_units
+from vae_lightning.evaluation.latent_space import Codes, posterior_of
+from vae_lightning.latent import active_units
+from vae_lightning.latent.common import has_closed_kl
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.explorer import export
 from vae_lightning.pages.explorer.layers import Inexpressible, packed
+from vae_lightning.pages.explorer.prior import LIMIT, exported_prior, mixture, reach
 from vae_lightning.pages.explorer.ranges import fits_half, is_vector, tolerated, undo, value_range
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
 PLANE = 17  # pictures along each side of a plane of pictures
 MOST_COLUMNS = 400  # numbers of a vector in such a plane
-KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as", "undo")  # of the script
-LIMIT = 4.0  # the reach of sliders and planes, in sigmas of the prior
+KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as", "undo", "prior")
 
 
 @dataclass(frozen=True)
@@ -75,30 +76,30 @@ def explorer(model: Model, images: Images | None, kl: list[float] | None, image_
     order = sorted(range(dims), key=lambda unit: -nats[unit])
     active = active_units(posterior.mean).tolist() if posterior else [value > 0.01 for value in nats]
     values: dict[str, Any] = {"dims": dims, "order": order, "kl": nats, "active": active, "shape": image_shape}
-    z = some_points(posterior, dims)
-    values |= {"limit": LIMIT, "range": value_range(model, images.x if images else None, z)}
+    prior, closed = mixture(model), has_closed_kl(model.latent)
+    values |= {"limit": reach(prior), "closed_kl": closed, **exported_prior(prior)}
+    z = some_points(posterior, dims, values["limit"])
+    values |= {"range": value_range(model, images.x if images else None, z)}
     values |= {"bits": 32 if is_vector(image_shape) and not fits_half(*values["range"]) else 16}
     values |= {"undo": undo(images.x, images.standard) if images else None}
     values |= decoder_or_plane(model, z, order, values["range"])
     if images is not None and posterior is not None:
-        values |= (
-            points(images, posterior)
-            | picks(images, posterior, values["bits"])
-            | encoder_or_reason(model, images, values)
-        )
+        values |= points(images, posterior) | picks(images, posterior, values["bits"])
+        values |= encoder_or_reason(model, images, values, closed or posterior.is_gaussian)
     return dict.fromkeys(KEYS) | values
 
 
 @torch.no_grad()
 def all_finite(model: Model) -> bool:
     """Whether every weight is a finite number; after a divergence it may not be."""
-    return all(bool(weight.isfinite().all()) for weight in model.network.parameters())  # type: ignore[attr-defined]
+    parts = [part for part in (model.network, model.latent) if isinstance(part, nn.Module)]
+    return all(bool(weight.isfinite().all()) for part in parts for weight in part.parameters())
 
 
-def some_points(posterior: Posterior | None, dims: int) -> Tensor:
+def some_points(posterior: Codes | None, dims: int, limit: float) -> Tensor:
     """Points where the page's decoder must agree with torch: around the prior, encoded images, corners."""
-    prior = 1.5 * torch.randn(1024, dims, generator=generator("cpu", "report", "agreement"))
-    corners = LIMIT * torch.tensor([[-1.0], [1.0]]).repeat(1, dims) / math.sqrt(max(1, dims / 2))
+    prior = 1.5 * limit / LIMIT * torch.randn(1024, dims, generator=generator("cpu", "report", "agreement"))
+    corners = limit * torch.tensor([[-1.0], [1.0]]).repeat(1, dims) / math.sqrt(max(1, dims / 2))
     return torch.cat([prior, torch.zeros(1, dims), corners, *([posterior.mean[:64]] if posterior else [])])
 
 
@@ -112,9 +113,11 @@ def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[flo
     return {"decoder": {"layers": layers.layers, "mean": link, **facts}}
 
 
-def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any]) -> dict[str, Any]:
-    """The encoder's layers, else the reason: together with the decoder's they may be too large."""
+def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any], is_plain: bool) -> dict[str, Any]:
+    """The encoder's layers, else the reason: a flow, or together with the decoder's they may be too large."""
     try:
+        if not is_plain:
+            raise Inexpressible("why_flow")
         layers = export.encoder(model.network, images.x[:64])
         both = layers.parameters + exported.get("decoder", {}).get("parameters", 0)
         if both > export.MOST_PARAMETERS:
@@ -124,14 +127,14 @@ def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any]) ->
     return {"encoder": {"layers": layers.layers, "bits": layers.bits}, "drawn_as": images.drawn_as}
 
 
-def points(images: Images, posterior: Posterior) -> dict[str, Any]:
+def points(images: Images, posterior: Codes) -> dict[str, Any]:
     """The posterior means of the test images, as fp16, and their classes."""
     n = min(len(images.x), max(100, MOST_NUMBERS // posterior.mean.shape[1]))
     labels = images.labels[:n].tolist() if images.labels is not None else None
     return {"points": {"n": n, "mean": packed(posterior.mean[:n]), "labels": labels}, "classes": images.classes}
 
 
-def picks(images: Images, posterior: Posterior, bits: int) -> dict[str, Any]:
+def picks(images: Images, posterior: Codes, bits: int) -> dict[str, Any]:
     """Test images to pick, one of each class first, with mean and log variance of their posterior."""
     labels = images.labels.tolist() if images.labels is not None else [0] * len(images.x)
     first: dict[int, int] = {}

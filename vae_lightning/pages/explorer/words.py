@@ -59,6 +59,10 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "rebuilt": ("its reconstruction", "その再構成"),
     "posterior": ("q(z|x): mean ± σ of each unit; grey is the prior", "q(z|x)：各ユニットの平均 ± σ。灰色は事前分布"),
     "posterior_of_kl": ("KL( q(z|x) ‖ p(z) ) = {kl} nats", "KL( q(z|x) ‖ p(z) ) = {kl} nats"),
+    "posterior_open": (
+        "KL( q(z|x) ‖ p(z) ) has no closed form in this model.",
+        "このモデルでは KL( q(z|x) ‖ p(z) ) を閉じた式で計算できません。",
+    ),
     "posterior_none": (
         "Draw, or choose a test image: its posterior appears here and on the plane.",
         "描くかテスト画像を選ぶと、その事後分布がここと平面に表示されます。",
@@ -81,6 +85,10 @@ EXPLORER: dict[str, tuple[str, str]] = {
         "({most_parameters} and {most_operations}).",
         "重み {parameters} 個・乗算 {operations} 回は、ページの上限"
         "（{most_parameters} 個・{most_operations} 回）を超えます。",
+    ),
+    "why_flow": (
+        "its posterior is a flow, and the page runs only the Gaussian that the flow starts from.",
+        "事後分布がフローであり、このページで実行できるのはその出発点のガウス分布だけです。",
     ),
     "why_not_finite": ("its weights are not finite numbers.", "重みが有限の数ではありません。"),
     "why_forward": (

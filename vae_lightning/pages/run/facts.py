@@ -76,6 +76,7 @@ def in_words(run: Run, parts: Mapping[str, Any]) -> list[dict[str, str]]:
     numbers = {"batch": str(run.config.get("batch_size")), "beta": str(run.config.get("beta"))}
     titles = {part: title_of(run, parts, part) for part in ("network", "latent", "loss", "bound", "optimizer")}
     titles["schedule"] = annealing(title_of(run, parts, "schedule"))
+    titles["lr_schedule"] = annealing(title_of(run, parts, "lr_schedule"))
     known = {
         part: {**mapping(at(run.config, part)), **mapping(mapping(parts.get(part)).get("values"))} for part in titles
     }

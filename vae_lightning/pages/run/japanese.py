@@ -12,6 +12,12 @@ JAPANESE: dict[str, str] = {
     ),
     # --- latent spaces
     "{dim} latent units": "潜在変数 {dim} 次元",
+    "{dim} latent units, their prior a mixture of the posteriors of {components} pseudo-inputs": (
+        "潜在変数 {dim} 次元（事前分布は擬似入力 {components} 個の事後分布の混合）"
+    ),
+    "{dim} latent units, their posterior a flow of {steps} inverse autoregressive steps": (
+        "潜在変数 {dim} 次元（事後分布は {steps} 段の逆自己回帰フロー）"
+    ),
     # --- likelihoods
     "Bernoulli, on probabilities": "ベルヌーイ分布（確率）",
     "Bernoulli, on logits": "ベルヌーイ分布（ロジット）",
@@ -38,6 +44,12 @@ JAPANESE: dict[str, str] = {
     ),
     # --- optimizers
     "Adam, lr {lr}": "Adam、lr {lr}",
+    "AdamW, lr {lr}, weight decay {weight_decay}": "AdamW、lr {lr}、重み減衰 {weight_decay}",
+    "Adagrad, lr {lr}": "Adagrad、lr {lr}",
+    # --- schedules of the learning rate
+    ", falling along a cosine": "（余弦で減衰）",
+    ", in one cycle": "（1サイクル）",
+    ", in steps": "（段階的に減衰）",
     # --- schedules
     ", annealed along a cosine": "（余弦で上昇）",
     ", annealed in cycles": "（周期的に上昇）",

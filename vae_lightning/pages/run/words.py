@@ -16,9 +16,9 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "status_other": ("unknown", "不明"),
     "epochs_done": ("{done} of {planned} epochs", "{planned} エポック中 {done} エポック"),
     "model_words": (
-        "{network}; {latent}. p(x|z) is {loss}. Maximised: {bound}. {optimizer}, batches of {batch}, "
+        "{network}; {latent}. p(x|z) is {loss}. Maximised: {bound}. {optimizer}{lr_schedule}, batches of {batch}, "
         "β = {beta}{schedule}.",
-        "{network}、{latent}。p(x|z) は{loss}。最大化するもの：{bound}。{optimizer}、"
+        "{network}、{latent}。p(x|z) は{loss}。最大化するもの：{bound}。{optimizer}{lr_schedule}、"
         "バッチ {batch}、β = {beta}{schedule}。",
     ),
     "parameters": ("{n} parameters", "パラメータ数 {n}"),
