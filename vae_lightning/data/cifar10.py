@@ -41,10 +41,6 @@ class CifarFiles:
     known: Callable[[], Mapping[str, str]] = cifar10_sums
     place: str = "cifar-10-batches-py"
 
-    @property
-    def place(self) -> str:
-        return "cifar-10-batches-py"
-
     def find(self, folder: Path) -> Found | None:
         paths = paths_in(folder, {name: (name,) for name in BATCHES})
         return self._read(paths) if paths else None

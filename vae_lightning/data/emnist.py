@@ -53,10 +53,6 @@ class EmnistFiles:
     known: Callable[[], str] = emnist_sum
     place: str = "EMNIST/raw"
 
-    @property
-    def place(self) -> str:
-        return "EMNIST/raw"
-
     def find(self, folder: Path) -> Found | None:
         path = folder / self.names[0]
         if not path.is_file():

@@ -32,10 +32,6 @@ class FreyFile:
     checksum: str = SHA256
     place: str = "frey_face"
 
-    @property
-    def place(self) -> str:
-        return "frey_face"
-
     def find(self, folder: Path) -> Found | None:
         path = folder / FILENAME
         if not path.is_file():
