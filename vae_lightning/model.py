@@ -13,12 +13,11 @@ from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.latent import AnyPosterior, Latent, Posterior, Prior
 from vae_lightning.latent.common import has_closed_kl, posterior_of, prior_of
 from vae_lightning.loss import Likelihood
-from vae_lightning.loss.common import BOUNDED_LINKS, REAL_LINE, UNIT_INTERVAL
+from vae_lightning.loss.common import REAL_LINE, UNIT_INTERVAL
 from vae_lightning.network import Network
 from vae_lightning.rules import PRECISION
 from vae_lightning.shapes import Codes, Image, PerDatum, PerSample, PerUnit
 
-FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and other data do
 UNBOUNDED = ("loss=gaussian_unbounded", "loss=sigma_unbounded")
 
 
@@ -112,8 +111,7 @@ class Model:
     def check(self, x: Image) -> None:
         """Raises DataError for images of another shape than the network's, or values outside the support of p(x|z).
 
-        NaN is outside of every support. So are values far from a mean that is held in (0, 1), where the support is the
-        real line. Raises ConfigError for 16-bit numbers.
+        NaN is outside of every support. Raises ConfigError for 16-bit numbers.
         """
         PRECISION.check("precision", x.dtype)
         size = getattr(self.network, "image_shape", None)
@@ -121,19 +119,12 @@ class Model:
             taken = ", ".join(map(str, size))
             raise DataError(f"x is {list(x.shape)}, but the network takes [B, {taken}]; reshape x, or build it for x")
         option = getattr(self.loss, "name", "") or type(self.loss).__name__
-        low, high = x.min().item(), x.max().item()
         if getattr(self.loss, "support", REAL_LINE) == UNIT_INTERVAL:
-            where, least, most = "this p(x|z) is defined on [0, 1]", 0.0, 1.0
+            low, high = x.min().item(), x.max().item()
+            if not (low >= 0 and high <= 1):
+                raise DataError(outside(option, low, high, "this p(x|z) is defined on [0, 1]"))
         elif not x.isfinite().all():
             raise DataError(f"loss={option}: the batch holds values that are not finite; clean the data")
-        else:
-            where, least, most = "the mean of this p(x|z) is in (0, 1)", -FAR, 1 + FAR
-            least, most = (least, most) if getattr(self.loss, "link", "") in BOUNDED_LINKS else (low, high)
-        if not (low >= least and high <= most):
-            raise DataError(
-                f"loss={option}: the batch ranges over [{low:.4g}, {high:.4g}], but {where}; divide by 255, remove the "
-                f"normalisation, or use {' or '.join(UNBOUNDED)}"
-            )
 
     def log_px_z(self, x: Image, z: Codes) -> PerSample:
         """log p(x|z)."""
@@ -149,3 +140,11 @@ class Model:
         if tuple(output.shape) != shape:
             network, found = type(self.network).__name__, list(output.shape)
             raise ConfigError(f"network {network}: its {side} returns {found}, must be {list(shape)}, {meaning}")
+
+
+def outside(option: str, low: float, high: float, where: str) -> str:
+    """The error of data that range over [low, high], which the likelihood `option` does not cover."""
+    return (
+        f"loss={option}: the batch ranges over [{low:.4g}, {high:.4g}], but {where}; divide by 255, remove the "
+        f"normalisation, or use {' or '.join(UNBOUNDED)}"
+    )

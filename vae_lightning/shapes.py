@@ -18,10 +18,14 @@ PerDatum = Float[Tensor, " B"]  # nats of each datapoint
 PerUnit = Float[Tensor, "B J"]  # one number of each latent unit of each datapoint
 
 
-def as_x(images: Tensor) -> Tensor:
-    """Bytes become numbers in [0, 1]; numbers stay what they are. Vectors [B, D] become [B, 1, 1, D]."""
-    images = images[:, None, None] if images.ndim == 2 else images
+def as_numbers(images: Tensor) -> Tensor:
+    """Bytes become numbers in [0, 1]; numbers stay what they are."""
     return images / 255 if images.dtype == torch.uint8 else images
+
+
+def as_x(images: Tensor) -> Tensor:
+    """What a network takes: numbers, and vectors [B, D] as [B, 1, 1, D]."""
+    return as_numbers(images[:, None, None] if images.ndim == 2 else images)
 
 
 def at_least_float32(params: Tensor) -> Tensor:

@@ -67,6 +67,7 @@ def test_every_callback_is_tested_here():
         "BetaAnnealing",
         "CompileStep",  # test_fast.py
         "DivergenceGuard",
+        "EarlyStopping",  # test_early_stopping.py
         "LatentTraversal",
         "LatentUsage",
         "OutputBias",

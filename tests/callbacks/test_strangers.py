@@ -21,8 +21,8 @@ ARGUMENTS = {
     "sample": "dream",
     "schedule": Linear(length=4, unit="steps"),
 }
-METRICS = {"columns": {"loss": "foreign_loss"}}
-READS_METRICS = {"CurveLog", "Progress"}
+COLUMNS = {"columns": {"loss": "foreign_loss"}}
+METRICS = {"CurveLog": COLUMNS, "Progress": COLUMNS, "EarlyStopping": {"monitor": "foreign_loss", "mode": "min"}}
 CHANGES_WEIGHTS = {"OutputBias"}
 WRITES = {  # what lies in the folder of every project afterwards
     "CurveLog": ["curves/train_log.csv", "curves/losses.png"],
@@ -37,7 +37,7 @@ WRITES = {  # what lies in the folder of every project afterwards
 
 def make(name: str):
     """The callback with the names of the foreign methods."""
-    kind, given = getattr(callbacks, name), {**ARGUMENTS, **(METRICS if name in READS_METRICS else {})}
+    kind, given = getattr(callbacks, name), {**ARGUMENTS, **METRICS.get(name, {})}
     return kind(**{key: given[key] for key in inspect.signature(kind).parameters if key in given})
 
 

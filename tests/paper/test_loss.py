@@ -263,17 +263,8 @@ def test_values_outside_the_unit_interval_are_refused_with_their_range(kind, val
 
 
 @pytest.mark.parametrize("kind", ON_THE_LINE)
-def test_on_the_line_what_is_not_finite_is_refused_and_what_is_far_from_a_mean_in_the_unit_interval(kind):
-    for value in (-0.5, 1.5):
-        check(kind(), torch.full((1, *SHAPE), value))
-    for value in (-0.51, 1.51, 7.0):
-        if kind.link == "identity":
-            check(kind(), torch.full((1, *SHAPE), value))
-        else:
-            with pytest.raises(
-                DataError, match=rf"loss={kind.name}: .*\(0, 1\).*loss=gaussian_unbounded or loss=sigma_un"
-            ):
-                check(kind(), torch.full((1, *SHAPE), value))
+def test_on_the_line_only_what_is_not_finite_is_refused(kind):
+    check(kind(), torch.full((1, *SHAPE), 7.0))
     with pytest.raises(DataError, match=f"loss={kind.name}: .* not finite"):
         check(kind(), torch.full((1, *SHAPE), math.inf))
 

@@ -254,6 +254,7 @@ CITED = {
     "OptimalGaussian": "Rybkin et al. (2021)",
     "SharedGaussian": "Eq. (12)",
     "SquaredError": "Eq. (12)",
+    "UnboundedOptimalGaussian": "Rybkin et al. (2021)",
     "UnboundedGaussian": "Eq. (12)",
     "Capacity": "Burgess et al. (2018)",
     "Elbo": "Eq. (7)",

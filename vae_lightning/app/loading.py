@@ -22,7 +22,7 @@ from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.named import is_run
 from vae_lightning.runs.run import Run, open_run
 
-OF_THE_MODULE = ("network", "latent", "loss", "bound", "optimizer", "beta", "seed", "reduction")
+OF_THE_MODULE = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "beta", "seed", "reduction")
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,14 @@ from vae_lightning.app.together import Callbacks, check_averaging, check_files, 
 from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
 from vae_lightning.length import length_of
+from vae_lightning.loss.common import BOUNDED_LINKS
 from vae_lightning.lr_schedule import mover
+from vae_lightning.model import outside
 from vae_lightning.module import VAE
 from vae_lightning.schedule import in_fractions, span
 
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
+FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and other data do
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
 
 
@@ -80,13 +83,20 @@ def try_out(module: VAE, shape: Sequence[int]) -> None:
 
 
 def check_range(module: VAE, data: Any, shape: Sequence[int]) -> None:
-    """Raises DataError where p(x|z) does not cover the `value_range` of the data, if the data module knows it."""
+    """Raises DataError where p(x|z) does not cover the `value_range` of the data, if the data module knows it.
+
+    A mean that is held in (0, 1) does not cover data far from there.
+    """
     limits = getattr(data, "value_range", None)
     if limits is None:
         return
     low, high = limits
+    loss = module.loss
     try:
         module.model.check(torch.tensor([low, high]).view(2, *[1] * len(shape)).expand(2, *shape))
+        if getattr(loss, "link", "") in BOUNDED_LINKS and not (low >= -FAR and high <= 1 + FAR):
+            option = getattr(loss, "name", "") or type(loss).__name__
+            raise DataError(outside(option, low, high, "the mean of this p(x|z) is in (0, 1)"))
     except DataError as error:
         scales = low >= 0 and hasattr(data, "scale")
         raise DataError(f"{error}; data.scale={high:g} divides by the largest" if scales else str(error)) from None

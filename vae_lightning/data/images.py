@@ -20,7 +20,7 @@ from vae_lightning.data.splits import Images, Splits, apart
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.rules import FLAG, Count, Rule, Seed, one_of, rules_of, whole
-from vae_lightning.shapes import as_x
+from vae_lightning.shapes import as_numbers
 
 MOST_WORKERS = 8 * (os.cpu_count() or 1)
 WORKERS = Rule(
@@ -106,7 +106,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Turns bytes into x, and draws x for the dynamic protocol, on the device of the batch."""
         images, labels = batch
-        x = as_x(images)
+        x = as_numbers(images)
         if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
             loop = self.trainer.fit_loop
             step = loop.batch_idx if self._overfits else loop.total_batch_idx
@@ -119,8 +119,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """All x of a split, [N, C, H, W], or its first `most`. The dynamic protocol draws training images once here."""
         chosen, protocol = self._splits[split], PROTOCOLS[self.protocol]
         if split == "train" and protocol.resample:
-            return as_x(protocol.once(chosen.images, generator("cpu", "once", split))[:most])
-        return as_x(chosen.images if most is None else chosen.only(torch.arange(min(most, len(chosen)))).images)
+            return as_numbers(protocol.once(chosen.images, generator("cpu", "once", split))[:most])
+        return as_numbers(chosen.images if most is None else chosen.only(torch.arange(min(most, len(chosen)))).images)
 
     def labels(self, split: str) -> Tensor:
         """The class of each image of a split, [N]: its place in `class_names`."""
