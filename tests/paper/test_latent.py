@@ -430,3 +430,15 @@ def test_what_vamp_cannot_answer_alone_is_said():
         latent.log_pz(torch.zeros(1, 1, 2))
     with pytest.raises(ConfigError, match="the KL needs the prior"):
         latent.posterior(torch.zeros(1, 4)).kl()
+
+
+@pytest.mark.parametrize("latent", LATENTS, ids=["vamp", "iaf"])
+def test_torch_can_follow_the_encoder(latent):
+    """`export` asks for the graph of an encoder."""
+    from vae_lightning.formats.common import Encoder, program
+
+    encoder = Encoder(VAE(MLP([1, 4, 4], 2, hidden=8), latent)).eval()
+    graph = program("encoder", encoder, "x", torch.rand(3, 1, 4, 4)).module()
+    x = torch.rand(5, 1, 4, 4)
+    for ours, theirs in zip(encoder(x), graph(x), strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -41,6 +41,7 @@ class Iaf(nn.Module):
         super().__init__()
         self.dim, self.steps, self.hidden = dim, steps, hidden
         check(self, "latent")
+        self._eps = draws(dim)  # a constant: no weight, no buffer
         self.flow = nn.ModuleList(AutoregressiveStep(dim, hidden, reverse=t % 2 == 1) for t in range(steps))
 
     @property
@@ -51,7 +52,8 @@ class Iaf(nn.Module):
     def posterior(self, params: Encoded) -> "FlowPosterior":
         """The encoder's output as a distribution, in float32 at least."""
         params = at_least_float32(params)
-        return FlowPosterior(Gaussian(*params.chunk(2, dim=-1)), params, list(self.flow))
+        mean, log_var = params.chunk(2, dim=-1)
+        return FlowPosterior(Gaussian(mean, log_var), params, list(self.flow), self._eps)
 
     def log_pz(self, z: Codes) -> PerSample:
         """log p(z)."""
@@ -99,8 +101,8 @@ class FlowPosterior:
     estimates from 64 draws, the same ones in every call; the flow that is the identity has exact ones.
     """
 
-    def __init__(self, base: Gaussian, h: Encoded, steps: Sequence[Step]) -> None:
-        self.base, self.h, self.steps = base, h, steps
+    def __init__(self, base: Gaussian, h: Encoded, steps: Sequence[Step], eps: Float[Tensor, "S 1 J"]) -> None:
+        self.base, self.h, self.steps, self.eps = base, h, steps, eps
         self._drawn: tuple[Tensor, Tensor] | None = None
 
     def rsample(self, eps: Codes) -> Codes:
@@ -119,7 +121,7 @@ class FlowPosterior:
     def detach(self) -> "FlowPosterior":
         """The same distribution as a constant: no gradient reaches its parameters."""
         base = Gaussian(self.base.mean.detach(), self.base.log_var.detach())
-        return FlowPosterior(base, self.h.detach(), [constant(step) for step in self.steps])
+        return FlowPosterior(base, self.h.detach(), [constant(step) for step in self.steps], self.eps)
 
     @property
     def mean(self) -> PerUnit:
@@ -157,9 +159,13 @@ class FlowPosterior:
 
     @cached_property
     def _moments(self) -> tuple[Codes, Codes]:
-        half = torch.randn(DRAWS // 2, 1, self.base.mean.shape[-1], generator=numbers("cpu", "moments"))
-        eps = torch.cat([half, -half]) / half.square().mean(0).sqrt()
-        return self._flow(eps.to(self.base.mean).expand(-1, len(self.h), -1))
+        return self._flow(self.eps.to(self.base.mean).expand(-1, len(self.h), -1))
+
+
+def draws(dim: int) -> Float[Tensor, "S 1 J"]:
+    """eps whose mean is 0 and whose variance is 1 in each dimension, in pairs of eps and -eps: always the same."""
+    half = torch.randn(DRAWS // 2, 1, dim, generator=numbers("cpu", "moments"))
+    return torch.cat([half, -half]) / half.square().mean(0).sqrt()
 
 
 def unit_log_pz(z: Codes) -> Float[Tensor, "L B J"]:
