@@ -159,7 +159,7 @@ class FlowPosterior:
 
     @cached_property
     def _moments(self) -> tuple[Codes, Codes]:
-        return self._flow(self.eps.to(self.base.mean).expand(-1, len(self.h), -1))
+        return self._flow(self.eps.to(self.base.mean).expand(-1, self.h.shape[0], -1))  # len() would fix it in a graph
 
 
 def draws(dim: int) -> Float[Tensor, "S 1 J"]:
