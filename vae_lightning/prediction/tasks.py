@@ -81,7 +81,7 @@ class Encode:
     def __call__(self, model: Predictor, images: Images) -> Table:
         both = torch.stack(model.encode(images.x), 1)
         columns = [f"{name}_{unit + 1}" for name in ("mean", "log_var") for unit in range(both.shape[2])]
-        what = f"mean and log_var of q(z|x), {both.shape[2]} units, of {len(both)} images"
+        what = f"mean and log_var of q(z|x), {both.shape[2]} units, of {counted(len(both), 'image')}"
         return Table(both, columns, images.names, what)
 
 
@@ -96,7 +96,7 @@ class Interpolate:
     def __call__(self, model: Predictor, images: Images) -> Pictures:
         mean, t = model.encode(images.x)[0], torch.linspace(0, 1, self.steps).view(1, -1, 1)
         walk = model.decode(torch.lerp(mean[:-1].unsqueeze(1), mean[1:].unsqueeze(1), t))
-        what = f"{len(walk)} straight lines in latent space, {self.steps} steps each"
+        what = f"{counted(len(walk), 'straight line')} in latent space, {self.steps} steps each"
         return Pictures(walk, walk, what, film=walk.flatten(0, 1).unsqueeze(1), undo=model.undo)
 
 
@@ -157,8 +157,13 @@ class Nll:
         what = (
             f"NLL {float(nll.double().mean()):.2f}{spread} nats per image, importance-weighted, K = {self.num_samples}"
         )
-        return Table(nll.unsqueeze(1), ["nll"], images.names, f"{what}, {len(nll)} images", flat=True)
+        return Table(nll.unsqueeze(1), ["nll"], images.names, f"{what}, {counted(len(nll), 'image')}", flat=True)
 
 
 KINDS: tuple[Any, ...] = (Sample, Reconstruct, Encode, Interpolate, Traverse, Nll)
 TASKS = {kind.__name__.lower(): kind for kind in KINDS}
+
+
+def counted(number: int, noun: str) -> str:
+    """1 image, 2 images."""
+    return f"{number} {noun}{'s' * (number != 1)}"
