@@ -506,6 +506,15 @@ class Signals(pl.Callback):
             signal.raise_signal(self.number)
 
 
+@pytest.fixture
+def _terminal():
+    """As in a terminal: SIGHUP is not ignored, even if these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("step", "ends"), [(2, 2), (5, 5), (10, 10)])  # within an epoch, at its end, at the run's end
 def test_a_signal_ends_the_run_after_the_batch(foreign_fit, tmp_path, number, step, ends):
@@ -519,6 +528,7 @@ def test_a_signal_ends_the_run_after_the_batch(foreign_fit, tmp_path, number, st
     assert (tmp_path / "checkpoints" / "last.ckpt").is_file() == (step == 2)
 
 
+@pytest.mark.usefixtures("_terminal")
 def test_a_closing_terminal_may_send_its_signal_twice(foreign_fit):
     """A second SIGTERM ends the process at once; the shell and the system both send SIGHUP, and nobody is in haste."""
     with pytest.raises(Interrupted, match="stopped by SIGHUP after step 2"):
