@@ -94,6 +94,18 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(ask, whole, stop_at, tmp_pa
     assert_same_run(whole, run)
 
 
+@pytest.mark.parametrize("step", [BATCHES, pytest.param(BATCHES + 9, marks=pytest.mark.slow)])
+def test_a_run_of_so_many_steps_goes_on_with_the_next_epoch(ask, stop_at, tmp_path, step):
+    """With `max_steps`, Lightning ended the last epoch a second time, and its sampler skipped the next one."""
+    words = [*RUN, "+trainer.max_steps=80", "date_prefix=false", "report=false", "~callbacks.latent_traversal"]
+    assert ask(*words, "name=unbroken")[0] == 0
+    stop_at(step)
+    assert ask(*words, "name=stopped")[0] == 143
+    group = tmp_path / "o" / "g"
+    assert ask(f"resume={group / 'stopped'}")[0] == 0
+    assert_same_run(group / "unbroken", group / "stopped")
+
+
 def test_ctrl_c_is_130_and_auto_takes_the_unfinished_run(ask, whole, stop_at, tmp_path):
     stop_at(40, number=signal.SIGINT)
     assert ask(*RUN, "name=stopped")[0] == 130

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.in_memory import EpochShuffle, loader, seen_of_epoch
+from vae_lightning.data.in_memory import EpochShuffle, begin_next_epoch, loader, seen_of_epoch
 from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS, unchanged
 from vae_lightning.data.splits import Images, Splits, apart
 from vae_lightning.errors import ConfigError
@@ -86,6 +86,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader:
         # the epoch is given here too, since workers start before Lightning calls set_epoch
+        begin_next_epoch(self.trainer)
         epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
         size, shuffle = len(self._splits["train"]), not self._overfits
         return self._loader("train", sampler=EpochShuffle(size, self.seed, epoch, seen, shuffle))

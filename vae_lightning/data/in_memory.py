@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loops.loop import _Loop as Loop
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
 
@@ -120,6 +121,18 @@ class EpochShuffle(Sampler[int]):
         noise = generator("cpu", "order", self.seed, self.epoch)
         order = torch.randperm(self.size, generator=noise) if self.shuffle else torch.arange(self.size)
         return iter(order.tolist()[self._skips.get(self.epoch, 0) :])
+
+
+def begin_next_epoch(trainer: pl.Trainer | None) -> None:
+    """Resumes a run after its last epoch, if that was whole.
+
+    With `max_steps`, Lightning would end the last epoch a second time, and give the next one the order of the one after
+    it. Without `max_steps` its loop begins the next epoch, as here.
+    """
+    if trainer is not None:
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        if trainer.fit_loop.restarting and epochs.started == epochs.processed:
+            Loop.restarting.fset(trainer.fit_loop, False)  # type: ignore[attr-defined]  # its own setter sets it again
 
 
 def seen_of_epoch(trainer: pl.Trainer | None, batch_size: int) -> tuple[int, int]:
