@@ -72,6 +72,7 @@ class Answer:
             raise Interrupted(self.received, self.message(signal.Signals(self.received).name))
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        _heard.append(number)
         if self.received is None:
             self.received = number
             if self.on_first is not None:
@@ -83,6 +84,12 @@ class Answer:
 
 
 _active: list[Answer] = []
+_heard: list[int] = []  # the signals of the innermost block of `answering`, whichever answer received them
+
+
+def heard() -> bool:
+    """Whether this process received a signal since the innermost `answering` began."""
+    return bool(_heard)
 
 
 def current() -> Answer:
@@ -95,6 +102,7 @@ def answering(message: Callable[[str], str], waits: bool = False) -> Iterator[An
     """Answers the signals until the block ends. A signal that the block caught by mistake is raised at its end."""
     answer = Answer(message, waits)
     _active.append(answer)
+    _heard.clear()
     answer.begin()
     try:
         yield answer

@@ -146,6 +146,24 @@ def test_a_signal_that_reaches_omegaconf_is_still_the_signal(monkeypatch, tmp_pa
     assert as_user_error(full, []).status == 6
 
 
+def test_a_job_that_has_the_signal_is_not_sent_it_again(tmp_path):
+    """A signal to the whole group reached a worker twice, and the second one ended it before it was saved."""
+    code = f"""
+import os, signal, time
+from pathlib import Path
+from vae_lightning.app import stopping
+from vae_lightning.signals import answering
+folder = Path({str(tmp_path)!r})
+with answering("stopped by {{}}".format, waits=True), stopping.watching(folder):
+    os.kill(os.getpid(), signal.SIGTERM)
+    stopping.mark(folder, signal.SIGTERM)
+    time.sleep(3 * stopping.SECONDS)
+os._exit(7)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 7
+
+
 # --- any moment ------------------------------------------------------------------------------------------------------
 
 

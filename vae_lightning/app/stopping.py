@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.errors import Interrupted
 from vae_lightning.runs.files import JOBS, STOPPED
-from vae_lightning.signals import Answer, answering, current
+from vae_lightning.signals import Answer, answering, current, heard
 
 SECONDS = 0.5  # between two looks of a job at the file and at its parent
 
@@ -127,7 +127,8 @@ def watching(folder: Path) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(SECONDS):
             if (number := stopped_by(folder)) is not None:
-                os.kill(os.getpid(), number)
+                if not heard():  # a signal to the whole group is here already, and a second one would end the process
+                    os.kill(os.getpid(), number)
                 return
 
     threading.Thread(target=watch, daemon=True).start()
