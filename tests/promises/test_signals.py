@@ -158,7 +158,7 @@ with answering("stopped by {{}}".format, waits=True), stopping.watching(folder):
     os.kill(os.getpid(), signal.SIGTERM)
     stopping.mark(folder, signal.SIGTERM)
     time.sleep(3 * stopping.SECONDS)
-os._exit(7)
+    os._exit(7)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 7
