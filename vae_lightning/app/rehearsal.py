@@ -23,13 +23,14 @@ from vae_lightning.app.together import Callbacks, check_averaging, check_files, 
 from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
 from vae_lightning.length import length_of
-from vae_lightning.loss.common import BOUNDED_LINKS
+from vae_lightning.loss.common import LINKS
 from vae_lightning.lr_schedule import mover
 from vae_lightning.model import outside
 from vae_lightning.module import VAE
 from vae_lightning.schedule import in_fractions, span
 
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
+BOUNDED = set(LINKS) - {"identity"}  # the links whose mean is in (0, 1)
 FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and other data do
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
 
@@ -94,7 +95,7 @@ def check_range(module: VAE, data: Any, shape: Sequence[int]) -> None:
     loss = module.loss
     try:
         module.model.check(torch.tensor([low, high]).view(2, *[1] * len(shape)).expand(2, *shape))
-        if getattr(loss, "link", "") in BOUNDED_LINKS and not (low >= -FAR and high <= 1 + FAR):
+        if getattr(loss, "link", "") in BOUNDED and not (low >= -FAR and high <= 1 + FAR):
             option = getattr(loss, "name", "") or type(loss).__name__
             raise DataError(outside(option, low, high, "the mean of this p(x|z) is in (0, 1)"))
     except DataError as error:

@@ -29,7 +29,6 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda a: a,
     "continuous_bernoulli": continuous_bernoulli_mean,
 }
-BOUNDED_LINKS = ("sigmoid", "continuous_bernoulli")  # the mean is in (0, 1)
 
 
 class Likelihood(ABC):

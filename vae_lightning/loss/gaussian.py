@@ -43,8 +43,7 @@ class Normal:
 class SquaredError(Normal, Likelihood):
     """Implements Eq. (12) with variance 1/2: -log p(x|z) is the squared error plus D/2 log pi (`mse`).
 
-    The mean passes through a sigmoid, as the paper's does for Frey Face. The constant changes no gradient; it makes the
-    value a log density. Not an average over pixels: that would be another beta.
+    The mean passes through a sigmoid, as the paper's for Frey Face. Not an average over pixels, which changes beta.
     """
 
     name, link, variance = "mse", "sigmoid", 0.5
@@ -53,10 +52,7 @@ class SquaredError(Normal, Likelihood):
 
 @dataclass(frozen=True)
 class Gaussian(Normal, Likelihood):
-    """Implements Eq. (12): mean and log variance of every pixel from z; the mean passes through a sigmoid.
-
-    The log variance is held in (-12, 12), in the density and in the draws alike.
-    """
+    """Implements Eq. (12): a mean through a sigmoid and a log variance in (-12, 12) of every pixel, both from z."""
 
     name, num_parameters, link = "gaussian", 2, "sigmoid"
     title = "Gaussian, mean and variance from z"
@@ -90,10 +86,7 @@ class UnboundedGaussian(Normal, Likelihood):
 
 
 class SharedGaussian(Normal, Likelihood, nn.Module):
-    """Implements Eq. (12) with one variance for all pixels, which does not depend on z and is learned with the weights.
-
-    Its log is held in (-12, 12).
-    """
+    """Implements Eq. (12) with one variance for all pixels, learned with the weights; its log is held in (-12, 12)."""
 
     name, link = "gaussian_shared", "sigmoid"
     title = "Gaussian, of one learned variance"
