@@ -118,13 +118,12 @@ class Model:
         if size is not None and list(x.shape[1:]) != list(size):
             taken = ", ".join(map(str, size))
             raise DataError(f"x is {list(x.shape)}, but the network takes [B, {taken}]; reshape x, or build it for x")
-        option = getattr(self.loss, "name", "") or type(self.loss).__name__
         if getattr(self.loss, "support", REAL_LINE) == UNIT_INTERVAL:
             low, high = x.min().item(), x.max().item()
             if not (low >= 0 and high <= 1):
-                raise DataError(outside(option, low, high, "this p(x|z) is defined on [0, 1]"))
+                raise DataError(outside(self.loss, low, high, "this p(x|z) is defined on [0, 1]"))
         elif not x.isfinite().all():
-            raise DataError(f"loss={option}: the batch holds values that are not finite; clean the data")
+            raise DataError(f"loss={option_of(self.loss)}: the batch holds values that are not finite; clean the data")
 
     def log_px_z(self, x: Image, z: Codes) -> PerSample:
         """log p(x|z)."""
@@ -142,9 +141,14 @@ class Model:
             raise ConfigError(f"network {network}: its {side} returns {found}, must be {list(shape)}, {meaning}")
 
 
-def outside(option: str, low: float, high: float, where: str) -> str:
-    """The error of data that range over [low, high], which the likelihood `option` does not cover."""
+def option_of(loss: Likelihood) -> str:
+    """The option of a likelihood; the name of its class if it has none."""
+    return getattr(loss, "name", "") or type(loss).__name__
+
+
+def outside(loss: Likelihood, low: float, high: float, where: str) -> str:
+    """The error of data that range over [low, high], which a likelihood does not cover."""
     return (
-        f"loss={option}: the batch ranges over [{low:.4g}, {high:.4g}], but {where}; divide by 255, remove the "
-        f"normalisation, or use {' or '.join(UNBOUNDED)}"
+        f"loss={option_of(loss)}: the batch ranges over [{low:.4g}, {high:.4g}], but {where}; divide by 255, remove "
+        f"the normalisation, or use {' or '.join(UNBOUNDED)}"
     )

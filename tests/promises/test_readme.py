@@ -177,9 +177,6 @@ def test_every_command_is_of_one_kind(line):
 @pytest.mark.parametrize("line", TRAIN)
 def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
-    chosen = re.search(r"\bdata=(\w+)", line)
-    if chosen and chosen[1] not in OPTIONS["data"]:
-        pytest.skip(f"data={chosen[1]} is not there yet")
     own_files(tmp_path)
     run = run_quickly([each for each in shlex.split(line)[3:] if not each.startswith("data=fashion")])
     assert (run / "run_meta.json").is_file() == ("fast_dev_run" not in line)  # a trial keeps nothing

@@ -96,8 +96,7 @@ def check_range(module: VAE, data: Any, shape: Sequence[int]) -> None:
     try:
         module.model.check(torch.tensor([low, high]).view(2, *[1] * len(shape)).expand(2, *shape))
         if getattr(loss, "link", "") in BOUNDED and not (low >= -FAR and high <= 1 + FAR):
-            option = getattr(loss, "name", "") or type(loss).__name__
-            raise DataError(outside(option, low, high, "the mean of this p(x|z) is in (0, 1)"))
+            raise DataError(outside(loss, low, high, "the mean of this p(x|z) is in (0, 1)"))
     except DataError as error:
         scales = low >= 0 and hasattr(data, "scale")
         raise DataError(f"{error}; data.scale={high:g} divides by the largest" if scales else str(error)) from None

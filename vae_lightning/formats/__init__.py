@@ -12,7 +12,7 @@ from typing import Any
 
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.runs.digest import digest_file, read_digests, sha256
-from vae_lightning.runs.regular import json_in, large_content_of, reason
+from vae_lightning.runs.regular import content_of, json_in, reason
 
 FORMATS = {
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
@@ -57,7 +57,7 @@ def weights(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     path = folder / WEIGHTS
     try:
-        config, content = json_in(folder / CONFIG), large_content_of(path, MOST)
+        config, content = json_in(folder / CONFIG), content_of(path, MOST)
         if sha256(content) not in (read_digests(path) or [sha256(content)]):
             raise CheckpointError(f"{path}: damaged, its SHA-256 is not the one in {digest_file(path).name}")
         state = safetensors.torch.load(content)

@@ -16,7 +16,7 @@ from torch import Tensor
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.pages.base.pictures import opened
 from vae_lightning.prediction.shape import fitted, laid_out
-from vae_lightning.runs.regular import large_content_of, reason
+from vae_lightning.runs.regular import content_of, reason
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 ARRAY = ".npy"
@@ -97,7 +97,7 @@ def images_of(path: Path, shape: Sequence[int]) -> Tensor:
 
 def array(path: Path) -> np.ndarray:
     """The array of an .npy file. Raises ValueError for a pickled one."""
-    values = np.load(io.BytesIO(large_content_of(path, MOST_ARRAY)), allow_pickle=False)
+    values = np.load(io.BytesIO(content_of(path, MOST_ARRAY)), allow_pickle=False)
     if not isinstance(values, np.ndarray):
         raise ValueError("an archive of several arrays; save one of them with numpy.save")
     return values

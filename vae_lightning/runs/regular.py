@@ -43,11 +43,6 @@ def content_of(path: str | Path, most: int) -> bytes:
     return content
 
 
-def large_content_of(path: Path, most: int) -> bytes:
-    """The same for a file that may be large: memory is taken for the size that it has, not for `most` bytes."""
-    return content_of(path, min(most, os.stat(path).st_size))
-
-
 def json_in(path: Path) -> Any:
     """The content of a JSON file. Raises OSError or ValueError, with the reason."""
     text = content_of(path, MOST_JSON).decode("utf-8")
