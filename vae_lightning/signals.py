@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from vae_lightning.errors import Interrupted
 
 HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+AGAIN = 0.02  # seconds until a signal comes again whose error Python could not raise
 SIGNALS = (signal.SIGTERM, signal.SIGINT, *([HANGUP] if HANGUP else []))
 
 
@@ -20,14 +22,15 @@ class Answer:
     The first signal raises Interrupted at once, or is only noted while the answer `waits`; `check` then raises it.
     `message` makes the line of the error from the name of the signal. A second SIGTERM or SIGINT ends the process. A
     closing terminal may send SIGHUP twice, so a second one does nothing; under `nohup` SIGHUP stays ignored. Only the
-    main thread receives signals: in other threads there is nothing to answer.
+    main thread receives signals: in other threads there is nothing to answer. Python prints and drops an error in a
+    destructor or in the callback of a weak reference; there the answer raises Interrupted again a moment later.
     """
 
     def __init__(self, message: Callable[[str], str], waits: bool = False) -> None:
         self.message, self.waits = message, waits
         self.received: int | None = None
         self.on_first: Callable[[int], None] | None = None
-        self._raised = self._closed = False
+        self._raised = self._closed = self._dropped = False
         self._before: dict[int, Any] = {}
 
     def begin(self) -> None:
@@ -35,6 +38,7 @@ class Answer:
         if threading.current_thread() is threading.main_thread():
             heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._receive) for number in heard}
+            self._report, sys.unraisablehook = sys.unraisablehook, self._drop
 
     def end(self) -> None:
         """Restores the handlers from before. They receive a signal that was noted here and never raised.
@@ -44,6 +48,8 @@ class Answer:
         before, self._before = self._before, {}
         for number, handler in before.items():
             signal.signal(number, handler)
+        if before:
+            sys.unraisablehook = self._report
         if before and self.received is not None and not self._raised and (_active or not self._closed):
             self._raised = True
             signal.raise_signal(self.received)
@@ -73,7 +79,11 @@ class Answer:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         _heard.append(number)
-        if self.received is None:
+        if self._dropped:
+            self._dropped = False
+            if not self.waits:
+                self.check()
+        elif self.received is None:
             self.received = number
             if self.on_first is not None:
                 self.on_first(number)
@@ -81,6 +91,19 @@ class Answer:
                 self.check()
         elif number != HANGUP and not self._closed:
             os._exit(128 + number)
+
+    def _drop(self, unraisable: Any) -> None:
+        """Stands for `sys.unraisablehook`: the signal whose error is lost here comes again."""
+        if not isinstance(unraisable.exc_value, Interrupted):
+            return self._report(unraisable)
+        self._raised, self._dropped = False, True
+        timer = threading.Timer(AGAIN, self._repeat)
+        timer.daemon = True
+        timer.start()
+
+    def _repeat(self) -> None:
+        if self._dropped and not self._raised and self._before and self.received is not None:
+            os.kill(os.getpid(), self.received)
 
 
 _active: list[Answer] = []

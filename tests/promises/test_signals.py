@@ -146,6 +146,51 @@ def test_a_signal_that_reaches_omegaconf_is_still_the_signal(monkeypatch, tmp_pa
     assert as_user_error(full, []).status == 6
 
 
+DESTRUCTOR = """
+import signal, sys, time
+from vae_lightning.errors import Interrupted
+from vae_lightning.signals import answering
+class Held:
+    def __del__(self):
+        signal.raise_signal(signal.{name})
+def work():
+    held = Held()
+    {drop}
+    time.sleep(30)
+try:
+    with answering("stopped by {{}}".format):
+        work()
+except Interrupted as stop:
+    print(stop)
+    sys.exit(stop.status)
+"""
+
+
+@pytest.mark.parametrize("drop", ["del held", "import weakref; w = weakref.ref(held, lambda _: 1 / 0); del held"])
+@pytest.mark.parametrize("number", [TERM, INT, HUP])
+def test_a_signal_in_a_destructor_is_answered_a_moment_later(number, drop):
+    """Python prints an error that a destructor raises and goes on: the run went on too. Other such errors are shown."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    code = DESTRUCTOR.format(name=number.name, drop=drop)
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=25)
+    assert (ended.returncode, ended.stdout) == (128 + number, f"stopped by {number.name}\n")
+    assert "Interrupted" not in ended.stderr
+    assert ("ZeroDivisionError" in ended.stderr) == ("1 / 0" in drop)
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("number", [TERM, INT, HUP])
+@pytest.mark.parametrize("function", ["callbacks.RunRecord.on_fit_start", "module.VAE.test_step"])
+def test_a_signal_that_other_code_drops_ends_the_run(nursery, tmp_path, function, number):
+    """The run trained to its end; or Lightning, which had noted SIGTERM, left with status 0 and a failed run."""
+    assert nursery(tmp_path, *RUN, strike_in=[function, number, True, "dropped"])["status"] == 128 + number
+    run = run_of(tmp_path)
+    assert record(run)["status"] == "interrupted"
+    (line,) = errors(tmp_path)
+    assert line.startswith(f"error: stopped by {number.name}; ")
+    assert ("has no checkpoint" in line) == ("fit_start" in function)
+
+
 def test_a_job_that_has_the_signal_is_not_sent_it_again(tmp_path):
     """A signal to the whole group reached a worker twice, and the second one ended it before it was saved."""
     code = f"""

@@ -1,12 +1,14 @@
 """Runs a `Job` in its folder: fit, test, record, report."""
 
 import shutil
+import signal
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vae_lightning import logger, signals
 from vae_lightning.app import resume
@@ -65,11 +67,14 @@ def fit_and_test(job: Job, start: Any) -> float:
     trainer = job.trainer
     for callback in recorders(trainer):
         callback.hold()
-    trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
-    metrics = trainer.callback_metrics
-    score = metrics.get("val/elbo", metrics.get("train/elbo"))
-    best: Any = best_checkpoint(trainer)
-    trainer.test(job.module, job.data, ckpt_path=best, verbose=False, weights_only=True)
+    try:
+        trainer.fit(job.module, job.data, ckpt_path=start, weights_only=True)
+        metrics = trainer.callback_metrics
+        score = metrics.get("val/elbo", metrics.get("train/elbo"))
+        best: Any = best_checkpoint(trainer)
+        trainer.test(job.module, job.data, ckpt_path=best, verbose=False, weights_only=True)
+    except SIGTERMException:  # Lightning's own answer, where a signal came to nothing on its way through other code
+        raise Interrupted(signal.SIGTERM, stopped(job, "SIGTERM")) from None
     if job.is_trial:
         number = int(job.config["trainer"]["fast_dev_run"])
         batches = f"{number} batch{'es' if number > 1 else ''}"

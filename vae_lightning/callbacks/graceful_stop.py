@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 
 from vae_lightning.callbacks.foreign import run_dir, steps_done
 from vae_lightning.runs.files import CHECKPOINTS, LAST
-from vae_lightning.signals import Answer
+from vae_lightning.signals import Answer, current
 
 
 class GracefulStop(pl.Callback):
@@ -25,6 +25,7 @@ class GracefulStop(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._folder = run_dir(trainer, self.dirpath) / ("" if self.dirpath else CHECKPOINTS)
+        current().check()  # a signal that somebody's code took for an error of its own
         self._answer = Answer(partial(stopped, trainer), waits=True)
         self._answer.begin()
 

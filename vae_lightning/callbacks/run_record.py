@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
@@ -168,7 +169,7 @@ class RunRecord(pl.Callback):
 
 def status_of(exception: BaseException) -> str:
     """How a run ended that raised an exception."""
-    stopped = isinstance(exception, KeyboardInterrupt | Interrupted)
+    stopped = isinstance(exception, KeyboardInterrupt | Interrupted | SIGTERMException)
     return "interrupted" if stopped else "diverged" if isinstance(exception, Diverged) else "failed"
 
 
