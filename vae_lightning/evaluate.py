@@ -14,22 +14,20 @@ from vae_lightning.runs.files import EVALUATION, FIGURES
 from vae_lightning.runs.named import named
 from vae_lightning.runs.place import check_writable
 
-COUNTS = ("num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog")
-COUNTS += ("appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog")
+BLOCKS = ("ais", "appendix_d", "quantised")
+COUNTS = ["num_samples", "rows", "batch_size", "ais.num_chains", "ais.num_temperatures", "ais.num_leapfrog"]
+COUNTS += ["appendix_d.num_samples", "appendix_d.num_chains", "appendix_d.num_leapfrog", "quantised.num_samples"]
 BLOCK = Rule(OmegaConf.is_dict, "must hold num_images and others; --cfg job shows them")
 RULES = {"run": FOLDERS_OF_RUNS, "split": one_of(("test", "val", "train"))} | {name: whole(1) for name in COUNTS}
 RULES |= {"num_images": optional(whole(1)), "allow_targets": WORDS}
-RULES |= {name: whole(0) for name in ("seed", "ais.num_images", "appendix_d.num_images")}
-RULES = {name: BLOCK for name in ("ais", "appendix_d")} | RULES  # first: they hold others
+RULES |= {name: whole(0) for name in ("seed", *(f"{block}.num_images" for block in BLOCKS))}
+RULES = {name: BLOCK for name in BLOCKS} | RULES  # first: they hold others
 CURVE = Rule(lambda v: OmegaConf.is_list(v) and all(map(whole(1).holds, v)), "must be a list of whole numbers >= 1")
 RULES |= {"device": TEXT, "curve": CURVE} | {name: optional(TEXT) for name in ("checkpoint", "data_dir", "protocol")}
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Evaluates each run that `run` names, then writes the sweep pages that show one of them anew.
-
-    A run that cannot be evaluated is answered in one line, and the others go on.
-    """
+    """Evaluates each run that `run` names; one that cannot be is answered in one line. Then renews the sweep pages."""
     check_keys(cfg, RULES)
     folders = named(cfg.run)
     if cfg.checkpoint and len(folders) > 1:
@@ -57,12 +55,15 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     module = restore.load(run, path, cfg.device, cfg.allow_targets)
     data = restore.as_trained(restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets), path)
     restore.check_protocol(run, data, cfg.protocol)
-    slower = measure.chosen(dict(cfg.ais), dict(cfg.appendix_d), module.latent.dim)
+    slower = measure.chosen(*(dict(cfg[block]) for block in BLOCKS), module.latent.dim)
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)
     module.model.check(x)
     source = restore.source(run, path, data, cfg.split, cfg.seed)
     measured = measure.measure(module.model, x, source, cfg.num_samples, list(cfg.curve), cfg.rows)
     measured.results.extend(measure.estimated(estimate, module.model, x, source) for estimate in slower)
+    if number := cfg.quantised.num_images:
+        train = restore.images(run, data, "train", None).to(x.device)
+        measured.results.append(measure.factorised(train, x[:number], source))
     say(summary.table(measured))
     write(run, old, measured.results)
     summary.figures(measured, run.path / FIGURES)

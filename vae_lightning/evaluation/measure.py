@@ -13,11 +13,14 @@ from vae_lightning.evaluation.annealed import ais_log_px
 from vae_lightning.evaluation.appendix_d import appendix_d_log_px, check_dims
 from vae_lightning.evaluation.importance import ImportanceWeighted, importance_weighted
 from vae_lightning.evaluation.latent_space import Surgery, posterior_of, surgery
+from vae_lightning.evaluation.quantised import factorised_bits, quantised_bits
 from vae_lightning.evaluation.result import Result, Source, bootstrap, sha256
 from vae_lightning.latent import active_units
 from vae_lightning.latent.common import has_closed_kl
 from vae_lightning.loss import bits_per_dimension
 from vae_lightning.model import Model
+
+BITS = "bits per dimension"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def measure(
     levels, dims = getattr(model.loss, "levels", None), x[0].numel()
     if levels:  # a mass function; a density has no bits
         bits, error = (bits_per_dimension(each, dims) for each in (nll.value, nll.standard_error or 0.0))
-        results.append(result("bits_per_dimension", bits, error, "bits per dimension", num_samples))
+        results.append(result("bits_per_dimension", bits, error, BITS, num_samples))
     truth = linear_gaussian.of(model.network, model.loss, model.latent)
     if truth:
         results.append(mean("exact_log_px", truth.log_px(x.flatten(1).cpu()), None))
@@ -87,20 +90,29 @@ def measure(
 
 @dataclass(frozen=True)
 class Estimate:
-    """A slower estimate of log p(x): the first `num_images` images, and the settings of its Markov chains."""
+    """An estimate that is asked for, of the first `num_images` images, and its settings."""
 
     name: str
     estimator: Callable[..., Tensor]
     num_images: int
     settings: dict[str, int]
+    unit: str = "nats"
 
 
-def chosen(ais: Mapping[str, int], appendix_d: Mapping[str, int], latent_dim: int) -> list[Estimate]:
-    """The slower estimates with `num_images` > 0. Raises ConfigError where the latent space is too large for one."""
-    asked = (("ais", ais_log_px, ais), ("appendix_d", appendix_d_log_px, appendix_d))
+def chosen(
+    ais: Mapping[str, int], appendix_d: Mapping[str, int], quantised: Mapping[str, int], latent_dim: int
+) -> list[Estimate]:
+    """The estimates with `num_images` > 0. Raises ConfigError where the latent space is too large for one."""
+    asked = (
+        ("ais", ais_log_px, ais, "nats"),
+        ("appendix_d", appendix_d_log_px, appendix_d, "nats"),
+        ("quantised", quantised_bits, quantised, BITS),
+    )
     estimates = [
-        Estimate(name, estimator, settings["num_images"], {k: v for k, v in settings.items() if k != "num_images"})
-        for name, estimator, settings in asked
+        Estimate(
+            name, estimator, settings["num_images"], {k: v for k, v in settings.items() if k != "num_images"}, unit
+        )
+        for name, estimator, settings, unit in asked
         if settings["num_images"]
     ]
     if any(estimate.name == "appendix_d" for estimate in estimates):
@@ -109,9 +121,16 @@ def chosen(ais: Mapping[str, int], appendix_d: Mapping[str, int], latent_dim: in
 
 
 def estimated(estimate: Estimate, model: Model, x: Float[Tensor, "N C H W"], source: Source) -> Result:
-    """The result of one slower estimate."""
+    """The result of one such estimate."""
     x, settings = x[: estimate.num_images], estimate.settings
     values = estimate.estimator(model, x, **settings, seed=source.seed, progress=True)
     value, error = float(values.double().mean()), bootstrap(values, source.seed)
-    samples = settings.get("num_samples", settings["num_chains"])
-    return Result(estimate.name, value, error, "nats", samples, len(x), sha256(x), source, settings)
+    samples = settings["num_samples"] if "num_samples" in settings else settings["num_chains"]
+    return Result(estimate.name, value, error, estimate.unit, samples, len(x), sha256(x), source, settings)
+
+
+def factorised(train: Tensor, x: Float[Tensor, "N C H W"], source: Source) -> Result:
+    """The bits of one Gaussian per pixel, which `quantised` is held against."""
+    values = factorised_bits(train, x)
+    value, error = float(values.mean()), bootstrap(values, source.seed)
+    return Result("factorised", value, error, BITS, None, len(x), sha256(x), source)

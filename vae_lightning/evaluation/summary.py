@@ -27,6 +27,10 @@ def lines(measured: Measured) -> Iterator[str]:
     yield row("NLL, importance-weighted", nll)
     if "bits_per_dimension" in measured:
         yield row("  bits per dimension", measured["bits_per_dimension"], digits=4)
+    if "quantised" in measured:
+        images = f"   bits, first {measured['quantised'].num_images:,} images"
+        yield row("  quantised to 256 levels", measured["quantised"], digits=4) + images
+        yield row("  one Gaussian per pixel", measured["factorised"], digits=4) + images
     for k in measured.importance.bounds:
         yield row(f"  log p(x) >= L_K, K = {k:,}", measured[f"iwae_{k}"])
     for name, label in (("exact_log_px", "log p(x), exact"), ("ais", "AIS"), ("appendix_d", "Appendix D")):
