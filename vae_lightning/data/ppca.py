@@ -58,6 +58,13 @@ class PPCADataModule(ImageDataModule):
         return Splits(images, source=f"drawn, data_seed={self.data_seed}")
 
     @property
+    def value_range(self) -> tuple[float, float]:
+        """Where all but one in a billion of the numbers lie: six standard deviations from their means."""
+        truth = self.truth
+        six = 6 * (truth.weight.square().sum(1) + truth.variance).sqrt()
+        return float((truth.mean - six).min()), float((truth.mean + six).max())
+
+    @property
     def description(self) -> str:
         """The model in one line, for figures and results."""
         return f"{self.title}, {self.latent_dim} latent dims, variance {self.variance:g}"
