@@ -1,7 +1,9 @@
 """The command `predict`: its tasks against torch and closed forms, its files, and what it refuses."""
 
 import csv
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +49,27 @@ def digits(vae: VAE, n: int) -> torch.Tensor:
 def test_every_task_has_a_class():
     assert [*TASKS] == [*OUTPUTS]
     assert {kind for kinds in OUTPUTS.values() for kind in kinds} == {*results.WRITERS}
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch"])
+def test_an_exported_model_of_vectors_keeps_their_units(answer, vectors, monkeypatch, tmp_path, kind):
+    """The folder said nothing of mean and scale: what `predict` made of it were standardised numbers."""
+    run, values = vectors
+    monkeypatch.chdir(tmp_path)
+    np.save("new.npy", values[:20])
+    status, _, err = answer(export.main, f"run={run}", f"format={kind}", "output=model")
+    assert status == 0, err
+    told = json.loads(Path("model/standard.json").read_text())
+    assert "standard.json holds both" in Path("model/README.md").read_text()
+    assert np.abs(np.array(told["mean"]) - values.mean(0)).max() < 40
+    if kind == "safetensors":
+        for place, name in ((run, "run.npy"), ("model", "folder.npy")):
+            assert answer(main, f"run={place}", "task=reconstruct", "input=new.npy", f"output={name}")[0] == 0
+        np.testing.assert_allclose(np.load("folder.npy"), np.load("run.npy"), rtol=1e-4)
+        Path("model/standard.json").write_text('{"mean": [1], "scale": "x"}')
+        status, _, err = answer(main, "run=model", "task=reconstruct", "input=new.npy", "output=no.npy")
+        assert (status, err.count("\n")) == (3, 1)
+        assert "mean and scale of the data are damaged" in err
 
 
 @pytest.mark.parametrize(("task", "kind"), [(task, kind) for task, kinds in OUTPUTS.items() for kind in kinds])

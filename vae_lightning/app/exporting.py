@@ -1,5 +1,6 @@
 """A trained model in a folder of other files, checked against torch before the folder has its name."""
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +39,10 @@ def export(
     with folder_atomically(output) as folder:
         writer.write(model, folder)
         check = compared(model, x, named, writer.read(folder, model.vae), tolerance)
+        if standard := source.standard:
+            write_text(folder / formats.STANDARD, json.dumps(standard.lists()) + "\n")
         facts = {"name": source.place.name, "sha256": sha256(source.place) if source.place.is_file() else ""}
-        text = card.card(model, source.run, facts, check, writer.USE)
+        text = card.card(model, source.run, facts, check, writer.USE, standard is not None)
         write_text(folder / formats.CARD, getattr(writer, "head", str)() + text)
     return check
 

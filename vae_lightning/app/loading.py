@@ -13,13 +13,15 @@ from vae_lightning import checkpoint
 from vae_lightning.app import build, restore
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.data.protocol import PROTOCOLS
+from vae_lightning.data.standard import Standard
 from vae_lightning.errors import CheckpointError, ConfigError, UserError
-from vae_lightning.formats import check_installed, kept, weights
+from vae_lightning.formats import STANDARD, check_installed, kept, weights
 from vae_lightning.module import VAE
 from vae_lightning.runs.configuration import at
 from vae_lightning.runs.files import CHECKPOINTS
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.named import is_run
+from vae_lightning.runs.regular import json_of
 from vae_lightning.runs.run import Run, open_run
 
 OF_THE_MODULE = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "beta", "seed", "reduction")
@@ -43,6 +45,14 @@ class Trained:
         if not shape:
             raise CheckpointError(f"{self.place}: it does not say the shape of its images; name the run folder")
         return list(shape)
+
+    @property
+    def standard(self) -> Standard | None:
+        """How the vectors that the model was trained on were standardised; None if they were not."""
+        if self.place.is_file():
+            return Standard.in_checkpoint(checkpoint.load(self.place))
+        path = self.place / STANDARD
+        return Standard.in_json(json_of(path)) if path.is_file() else None
 
     @property
     def protocol(self) -> str:

@@ -8,11 +8,9 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vae_lightning import checkpoint
 from vae_lightning.app import restore
 from vae_lightning.app.loading import Trained, trained
 from vae_lightning.data.protocol import PROTOCOLS
-from vae_lightning.data.standard import Standard
 from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.prediction import inputs, results
@@ -26,7 +24,7 @@ def predict(cfg: DictConfig) -> str:
     kind = TASKS[cfg.task]
     source = trained(cfg.run, cfg.device, cfg.allow_targets, cfg.checkpoint)
     data = data_of(source, cfg) if kind.least and cfg.input is None else None
-    standard = standard_of(source)
+    standard = source.standard
     images = None if not kind.least else images_of(source, data, standard, cfg, kind.few)
     if images is not None:
         source.module.model.check(images.x)
@@ -37,11 +35,6 @@ def predict(cfg: DictConfig) -> str:
     result: Any = kind(**{field.name: known[field.name] for field in fields(kind)})(model, images)
     results.write(result, Path(cfg.output))
     return f"{result.what}{of(data, cfg)}"
-
-
-def standard_of(source: Trained) -> Standard | None:
-    """How the model's vectors were standardised, as its checkpoint says; None if they were not."""
-    return Standard.in_checkpoint(checkpoint.load(source.place)) if source.place.is_file() else None
 
 
 def data_of(source: Trained, cfg: DictConfig) -> Any:

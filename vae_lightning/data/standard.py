@@ -50,6 +50,18 @@ class Standard:
             raise DataError("the checkpoint's mean and scale of the data are damaged; train it again")
         return cls(mean.double(), scale.double())
 
+    @classmethod
+    def in_json(cls, numbers: Any) -> "Standard":
+        """From the two lists that `lists` makes. Raises DataError where they cannot be a mean and a scale."""
+        try:
+            return cls.from_state({key: torch.tensor(numbers[key], dtype=torch.float64) for key in ("mean", "scale")})
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise DataError("the mean and scale of the data are damaged; export the model again") from None
+
+    def lists(self) -> dict[str, list[float]]:
+        """The two numbers, for JSON."""
+        return {key: value.tolist() for key, value in self.state().items()}
+
     def state(self) -> dict[str, Tensor]:
         """The two numbers, for a checkpoint."""
         return {"mean": self.mean, "scale": self.scale}

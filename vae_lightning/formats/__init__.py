@@ -21,6 +21,7 @@ FORMATS = {
     "hub": ("huggingface_hub", "safetensors"),
 }  # {format: the packages that it needs}
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+STANDARD = "standard.json"  # mean and scale of the training vectors, where they were standardised
 MOST = 64 * 2**30  # bytes of a file of weights
 
 

@@ -17,12 +17,18 @@ from vae_lightning.version import __version__
 PARTS = {"loss": "likelihood p(x|z)", "latent": "latent", "network": "network"}
 METRICS = {"test/elbo": "test ELBO", "val/elbo": "validation ELBO"}
 MEASURED = {"elbo": "ELBO", "nll": "NLL, importance-weighted"}
+UNITS = [("units of x", "(data - mean) / scale; standard.json holds both, one number for each place of the vector")]
 NORMAL = "N(0, I)"  # what the lines of `USE` that draw from a standard normal prior say
 
 
-def card(model: Exported, run: Run | None, checkpoint: Mapping[str, str], check: str, use: str) -> str:
-    """The text of the card. `check` says what the files were compared with, `use` are the lines of the format."""
-    rows = [*of_model(model), *(of_run(run, checkpoint) if run else [])]
+def card(
+    model: Exported, run: Run | None, checkpoint: Mapping[str, str], check: str, use: str, standardised: bool
+) -> str:
+    """The text of the card. `check` says what the files were compared with, `use` are the lines of the format.
+
+    `standardised` vectors come with a file of their mean and scale.
+    """
+    rows = [*of_model(model), *(UNITS if standardised else []), *(of_run(run, checkpoint) if run else [])]
     table = "".join(f"| {cell(name)} | {cell(value)} |\n" for name, value in rows)
     return (
         f"# {cell(run.name) if run else 'A variational auto-encoder'}\n\n"
