@@ -1,9 +1,11 @@
 """How SIGTERM, SIGINT (Ctrl-C) and SIGHUP (a closed terminal) are answered: with one error, `Interrupted`."""
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,7 +25,8 @@ class Answer:
     `message` makes the line of the error from the name of the signal. A second SIGTERM or SIGINT ends the process. A
     closing terminal may send SIGHUP twice, so a second one does nothing; under `nohup` SIGHUP stays ignored. Only the
     main thread receives signals: in other threads there is nothing to answer. Python prints and drops an error in a
-    destructor or in the callback of a weak reference; there the answer raises Interrupted again a moment later.
+    destructor or in the callback of a weak reference: a signal there is answered a moment later. After a signal such
+    errors are not printed, since they are of objects that it left half made.
     """
 
     def __init__(self, message: Callable[[str], str], waits: bool = False) -> None:
@@ -78,32 +81,46 @@ class Answer:
             raise Interrupted(self.received, self.message(signal.Signals(self.received).name))
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        _heard.append(number)
-        if self._dropped:
-            self._dropped = False
-            if not self.waits:
-                self.check()
-        elif self.received is None:
-            self.received = number
-            if self.on_first is not None:
-                self.on_first(number)
+        if is_dropped(frame):
+            self._later(number)
+        elif self.received is None or self._dropped:
+            again, self._dropped = self._dropped, False
+            if not again:
+                _heard.append(number)
+                self.received = number
+                if self.on_first is not None:
+                    self.on_first(number)
             if not self.waits:
                 self.check()
         elif number != HANGUP and not self._closed:
             os._exit(128 + number)
 
+    def _later(self, number: int) -> None:
+        """Sends the signal again in a moment. A raw thread, since a `Thread` is waited for until it has begun."""
+
+        def send() -> None:
+            time.sleep(AGAIN)
+            if self._before and not (self._dropped and self._raised):
+                os.kill(os.getpid(), number)
+
+        _thread.start_new_thread(send, ())
+
     def _drop(self, unraisable: Any) -> None:
         """Stands for `sys.unraisablehook`: the signal whose error is lost here comes again."""
-        if not isinstance(unraisable.exc_value, Interrupted):
-            return self._report(unraisable)
-        self._raised, self._dropped = False, True
-        timer = threading.Timer(AGAIN, self._repeat)
-        timer.daemon = True
-        timer.start()
+        if isinstance(unraisable.exc_value, Interrupted) and self.received is not None:
+            self._raised, self._dropped = False, True
+            self._later(self.received)
+        elif self.received is None:
+            self._report(unraisable)
 
-    def _repeat(self) -> None:
-        if self._dropped and not self._raised and self._before and self.received is not None:
-            os.kill(os.getpid(), self.received)
+
+def is_dropped(frame: FrameType | None) -> bool:
+    """Whether Python would drop an error that is raised in a frame: one of its callers is a destructor or our hook."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code is Answer._drop.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 _active: list[Answer] = []

@@ -95,3 +95,15 @@ def test_samples_that_are_no_picture_are_refused_in_one_line(foreign_fit):
 def test_reconstructions_of_any_kind_are_drawn(foreign_fit, tmp_path, images):
     foreign_fit(ReconstructionGrid(lambda x: {"mu": torch.zeros(4, 2), "x": x / 1}, images=images), epochs=1)
     assert (tmp_path / "reconstructions" / "epoch_0001.png").is_file()
+
+
+def test_a_caption_is_no_wider_than_its_picture():
+    """It made a narrow picture twice as wide, with an empty half."""
+    canvas = np.zeros((60, 240, 3), np.uint8)
+    text = "E[x|z], z1 right, z2 up: icdf, -1.73 to 1.73 · epoch 700 · Frey Face, grey"
+    image = pictures.captioned(canvas, text)
+    assert image.width < pictures.captioned(canvas, text.replace(" · ", ", ")).width
+    assert image.height > pictures.captioned(canvas, "epoch 700").height
+    wide = np.zeros((60, 600, 3), np.uint8)
+    assert pictures.captioned(wide, text).size == (600, pictures.captioned(wide, "epoch 700").height)
+    assert pictures.broken("a · b · c", lambda line: len(line) <= 5) == ["a · b", "c"]

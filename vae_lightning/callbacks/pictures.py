@@ -96,18 +96,32 @@ def grid(images: Tensor, columns: int, scale: int = 2, gap: int = 2) -> np.ndarr
 
 
 def captioned(canvas: np.ndarray, text: str, row_labels: Sequence[str] | None = None, size: int = 13) -> Image.Image:
-    """The picture with a line of text below it and a label on the left of each of its equally high rows."""
+    """The picture with a text below it, broken at its dots, and a label on the left of each row of equal height."""
     font = ImageFont.load_default(size)
     margin = int(max(font.getlength(label) for label in row_labels)) + 10 if row_labels else 0
-    height, width = canvas.shape[:2]
-    width = max(width + margin, int(font.getlength(text)) + 8)
-    image = Image.new("RGB", (width, height + size + 8), "white")
+    height, width = canvas.shape[0], canvas.shape[1] + margin
+    lines = broken(text, lambda line: font.getlength(line) + 8 <= width)
+    width = max(width, *(int(font.getlength(line)) + 8 for line in lines))
+    image = Image.new("RGB", (width, height + len(lines) * (size + 4) + 4), "white")
     image.paste(Image.fromarray(canvas), (margin, 0))
     draw = ImageDraw.Draw(image)
-    draw.text((4, height + 2), text, fill="black", font=font)
+    for i, line in enumerate(lines):
+        draw.text((4, height + 2 + i * (size + 4)), line, fill="black", font=font)
     for i, label in enumerate(row_labels or []):
         draw.text((margin - 6, (i + 0.5) * height / len(row_labels or [])), label, fill="black", font=font, anchor="rm")
     return image
+
+
+def broken(text: str, fits: Callable[[str], bool], dot: str = " · ") -> list[str]:
+    """The parts of a text between its dots, as many in a line as fit, and at least one."""
+    first, *others = text.split(dot)
+    lines = [first]
+    for part in others:
+        if fits(joined := lines[-1] + dot + part):
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return lines
 
 
 def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epoch: int) -> None:
