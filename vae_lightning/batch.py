@@ -22,6 +22,9 @@ Place = Annotated[
 ]
 
 
+LIKELIEST = (False, 0, 0)  # the least of `standing`: images [B, C, H, W] that are no mask
+
+
 def images_of(batch: Any, place: Place = None) -> Tensor:
     """The images of a batch: a tensor itself, what `place` names, or the first float or byte tensor that is an image.
 
@@ -32,10 +35,15 @@ def images_of(batch: Any, place: Place = None) -> Tensor:
     batch = batch if place is None else at(batch, place)
     if isinstance(batch, Tensor) and batch.ndim:
         return batch
-    found = [(standing(name, tensor), tensor) for name, tensor in tensors(batch) if may_be_images(tensor)]
-    if not found:
+    best: tuple[tuple[bool, int, int], Tensor] | None = None
+    for name, tensor in tensors(batch):
+        if may_be_images(tensor) and (best is None or standing(name, tensor) < best[0]):
+            best = standing(name, tensor), tensor
+            if best[0] == LIKELIEST:
+                break
+    if best is None:
         raise ConfigError(f"{contents(batch)}: no float or byte tensor [B, C, H, W] is in it")
-    return min(found, key=lambda candidate: candidate[0])[1]
+    return best[1]
 
 
 def at(batch: Any, place: Any) -> Any:

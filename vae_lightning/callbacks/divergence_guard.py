@@ -1,5 +1,6 @@
 """Stops a run before a loss or gradient that is not a finite number reaches the weights."""
 
+import cmath
 import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -118,7 +119,7 @@ def all_finite(gradients: list[Tensor]) -> bool:
     On a CPU a sum takes a tenth of the time of a search for the largest number. A sum that is not finite holds a number
     that is not, or finite numbers overflow it; then the search decides.
     """
-    if math.isfinite(sum(float(gradient.sum().abs()) for gradient in gradients)):
+    if cmath.isfinite(sum(gradient.sum().item() for gradient in gradients)):
         return True
     return math.isfinite(get_total_norm(gradients, math.inf))
 

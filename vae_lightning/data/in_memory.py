@@ -75,8 +75,8 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
 
 
 def loader(dataset: Any, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0) -> DataLoader:
-    """torch's DataLoader over `ImagesInMemory` or `LazyImages`; in their order if there is no sampler."""
-    return DataLoader(
+    """A DataLoader over `ImagesInMemory` or `LazyImages`; in their order if there is no sampler."""
+    return Batches(
         dataset,
         batch_sampler=IndexTensors(sampler or SequentialSampler(dataset), batch_size, drop_last=False),
         num_workers=num_workers,
@@ -89,6 +89,18 @@ def loader(dataset: Any, batch_size: int, sampler: Sampler[int] | None = None, n
 def identity(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The collate function: `__getitems__` already made the batch."""
     return batch
+
+
+class Batches(DataLoader):
+    """torch's DataLoader; without workers and pinned memory it hands over what the data set returns, and does no more.
+
+    Its own way through a batch costs as much as the batch.
+    """
+
+    def __iter__(self) -> Any:
+        if self.num_workers or self.pin_memory or type(self.batch_sampler) is not IndexTensors:
+            return super().__iter__()
+        return map(self.dataset.__getitems__, self.batch_sampler)  # type: ignore[attr-defined]
 
 
 class IndexTensors(BatchSampler):

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ class Listing:
     labels: list[int]
     classes: tuple[str, ...]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A digest of names, sizes and times: it changes when the folder does."""
         digest = hashlib.sha256()

@@ -38,8 +38,10 @@ class EpochLoop(_TrainingEpochLoop):
         self._hooks = {hook: listeners(self.trainer, hook) for hook in HOOKS}
         holder = self.trainer._data_connector._datahook_selector.get_instance  # type: ignore[union-attr]
         self._transfer = [getattr(holder(hook), hook) for hook in TRANSFER]
-        precision = self.trainer.precision_plugin
+        precision: Any = self.trainer.precision_plugin
         self._context = nullcontext if type(precision) is Precision else precision.train_step_context
+        if type(precision) is MixedPrecision:
+            self._context = precision.autocast_context_manager  # without the layers around it
         self._only_steps = self._plain and only_steps(self.trainer)
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
@@ -52,7 +54,9 @@ class EpochLoop(_TrainingEpochLoop):
         before, move, after = self._transfer
         batch = after(move(before(batch, 0), trainer.strategy.root_device, 0), 0)
         progress.increment_ready()
-        trainer._logger_connector.on_batch_start(batch)
+        connector, results = trainer._logger_connector, self._results
+        connector._first_loop_iter = connector._first_loop_iter is None
+        results.batch, results.batch_size, results.dataloader_idx = batch, None, None
         self._call("on_train_batch_start", batch, batch_idx)
         progress.increment_started()
         counts.step.increment_ready()
@@ -71,14 +75,18 @@ class EpochLoop(_TrainingEpochLoop):
         optimizer.step()
         counts.step.increment_completed()
         progress.increment_processed()
-        self.update_lr_schedulers("step", update_plateau_schedulers=False)
-        if self._num_ready_batches_reached():
-            self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        if trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+            if self._num_ready_batches_reached():
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call("on_train_batch_end", {"loss": loss.detach()}, batch, batch_idx)
         self._running["_current_fx_name"] = None
-        trainer._logger_connector.on_batch_end()
+        if is_logged := next(results.valid_items(), None) is not None:
+            connector.on_batch_end()
+        results.batch = results.batch_size = None
         progress.increment_completed()
-        trainer._logger_connector.update_train_step_metrics()
+        if is_logged:
+            connector.update_train_step_metrics()
 
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
         stops = self.trainer.should_stop or self.trainer.received_sigterm  # type: ignore[attr-defined]
