@@ -55,7 +55,7 @@ def evaluate_run(folder: Path, cfg: DictConfig) -> None:
     module = restore.load(run, path, cfg.device, cfg.allow_targets)
     data = restore.as_trained(restore.data_of(run, cfg.get("data"), cfg.data_dir, cfg.allow_targets), path)
     restore.check_protocol(run, data, cfg.protocol)
-    slower = measure.chosen(*(dict(cfg[block]) for block in BLOCKS), module.latent.dim)
+    slower = measure.chosen({block: dict(cfg[block]) for block in BLOCKS}, module.latent.dim)
     x = restore.images(run, data, cfg.split, cfg.num_images).to(module.device)
     module.model.check(x)
     source = restore.source(run, path, data, cfg.split, cfg.seed)

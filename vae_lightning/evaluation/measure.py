@@ -99,22 +99,20 @@ class Estimate:
     unit: str = "nats"
 
 
-def chosen(
-    ais: Mapping[str, int], appendix_d: Mapping[str, int], quantised: Mapping[str, int], latent_dim: int
-) -> list[Estimate]:
+ESTIMATORS: dict[str, tuple[Callable[..., Tensor], str]] = {
+    "ais": (ais_log_px, "nats"),
+    "appendix_d": (appendix_d_log_px, "nats"),
+    "quantised": (quantised_bits, BITS),
+}
+
+
+def chosen(asked: Mapping[str, Mapping[str, int]], latent_dim: int) -> list[Estimate]:
     """The estimates with `num_images` > 0. Raises ConfigError where the latent space is too large for one."""
-    asked = (
-        ("ais", ais_log_px, ais, "nats"),
-        ("appendix_d", appendix_d_log_px, appendix_d, "nats"),
-        ("quantised", quantised_bits, quantised, BITS),
-    )
-    estimates = [
-        Estimate(
-            name, estimator, settings["num_images"], {k: v for k, v in settings.items() if k != "num_images"}, unit
-        )
-        for name, estimator, settings, unit in asked
-        if settings["num_images"]
-    ]
+    estimates = []
+    for name, options in asked.items():
+        (estimator, unit), settings = ESTIMATORS[name], dict(options)
+        if number := settings.pop("num_images"):
+            estimates.append(Estimate(name, estimator, number, settings, unit))
     if any(estimate.name == "appendix_d" for estimate in estimates):
         check_dims(latent_dim)
     return estimates
