@@ -26,7 +26,7 @@ class Answer:
     closing terminal may send SIGHUP twice, so a second one does nothing; under `nohup` SIGHUP stays ignored. Only the
     main thread receives signals: in other threads there is nothing to answer. Python prints and drops an error in a
     destructor or in the callback of a weak reference: a signal there is answered a moment later. After a signal such
-    errors are not printed, since they are of objects that it left half made.
+    errors are not printed, nor are those of other threads: they are of work that it left half done.
     """
 
     def __init__(self, message: Callable[[str], str], waits: bool = False) -> None:
@@ -41,7 +41,9 @@ class Answer:
         if threading.current_thread() is threading.main_thread():
             heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._receive) for number in heard}
-            self._report, sys.unraisablehook = sys.unraisablehook, self._drop
+            self._hooks = sys.unraisablehook, sys.excepthook, threading.excepthook
+            sys.unraisablehook = self._drop
+            sys.excepthook, threading.excepthook = map(self._of_threads, self._hooks[1:])
 
     def end(self) -> None:
         """Restores the handlers from before. They receive a signal that was noted here and never raised.
@@ -52,7 +54,7 @@ class Answer:
         for number, handler in before.items():
             signal.signal(number, handler)
         if before:
-            sys.unraisablehook = self._report
+            sys.unraisablehook, sys.excepthook, threading.excepthook = self._hooks
         if before and self.received is not None and not self._raised and (_active or not self._closed):
             self._raised = True
             signal.raise_signal(self.received)
@@ -111,7 +113,16 @@ class Answer:
             self._raised, self._dropped = False, True
             self._later(self.received)
         elif self.received is None:
-            self._report(unraisable)
+            self._hooks[0](unraisable)
+
+    def _of_threads(self, report: Callable[..., Any]) -> Callable[..., Any]:
+        """A hook that reports an error, but after a signal none of another thread."""
+
+        def hook(*error: Any) -> None:
+            if self.received is None or threading.current_thread() is threading.main_thread():
+                report(*error)
+
+        return hook
 
 
 def is_dropped(frame: FrameType | None) -> bool:

@@ -178,6 +178,41 @@ def test_a_signal_in_a_destructor_is_answered_a_moment_later(number, drop):
     assert ("ZeroDivisionError" in ended.stderr) == ("1 / 0" in drop)
 
 
+THREAD = """
+import signal, sys, threading, time
+from vae_lightning.errors import Interrupted
+from vae_lightning.signals import answering
+def fails():
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        sys.excepthook(*sys.exc_info())  # as multiprocessing's thread does, whose worker is gone
+    raise ValueError
+def threads():
+    thread = threading.Thread(target=fails)
+    thread.start()
+    thread.join()
+try:
+    with answering("stopped by {}".format, waits=True) as answer:
+        if BEFORE:
+            signal.raise_signal(signal.SIGTERM)
+        threads()
+        answer.go()
+except Interrupted as stop:
+    sys.exit(stop.status)
+"""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_after_a_signal_no_thread_tells_of_its_own_errors(before):
+    """A data worker that was gone made a traceback of forty lines beside the one line of the signal."""
+    environment, code = {**os.environ, "PYTHONPATH": str(ROOT)}, THREAD.replace("BEFORE", str(before))
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=25)
+    assert ended.returncode == (143 if before else 0)
+    for error in ("ZeroDivisionError", "ValueError"):
+        assert (error in ended.stderr) == (not before)
+
+
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("number", [TERM, INT, HUP])
 @pytest.mark.parametrize("function", ["callbacks.RunRecord.on_fit_start", "module.VAE.test_step"])
