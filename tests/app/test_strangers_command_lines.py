@@ -49,7 +49,7 @@ MISTAKES = {
     "missing 1 required positional argument: 'monitor'",
     "+callbacks.bar._target_=lightning.pytorch.callbacks.TQDMProgressBar": "~callbacks.progress leaves out the one",
     "~loss": "loss=None: must be one of its options (bce, ",
-    "~data": "data=None: must be one of its options (fashion_mnist, ",
+    "~data": "data=None: must be one of its options (arrays, ",
     "~trainer": "trainer=None: must be one of its options (default, fast)",
     "~loss._target_": "loss={}: must be one of its options",
     "loss._target_=torch.nn.MSELoss": "loss: MSELoss has no num_parameters, log_px_z, mean, sample",
