@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from vae_lightning.errors import Interrupted
+from vae_lightning import errors
+from vae_lightning.errors import FolderError, Interrupted
 
 HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 AGAIN = 0.02  # seconds until a signal comes again whose error Python could not raise
@@ -82,6 +83,12 @@ class Answer:
             self._raised = True
             raise Interrupted(self.received, self.message(signal.Signals(self.received).name))
 
+    def stop(self) -> Interrupted | None:
+        """The error of a signal that was raised, if one was."""
+        if self.received is None or self.waits or self._closed:
+            return None
+        return Interrupted(self.received, self.message(signal.Signals(self.received).name))
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if is_dropped(frame):
             self._later(number)
@@ -146,6 +153,17 @@ def heard() -> bool:
 def current() -> Answer:
     """The answer of the command that runs. Without a command it is one that receives no signal."""
     return _active[-1] if _active else Answer(str)
+
+
+def reason_of(error: BaseException) -> BaseException:
+    """The signal behind an error, else the error itself.
+
+    A signal may come to nothing in other people's code, and leave another error there: a codec that is half imported.
+    So after a signal any error is of it, but for one of the folder or disk.
+    """
+    reason = errors.reason_of(error)
+    stop = current().stop()
+    return reason if stop is None or isinstance(reason, OSError | FolderError | Interrupted) else stop
 
 
 @contextmanager

@@ -226,6 +226,19 @@ def test_a_signal_that_other_code_drops_ends_the_run(nursery, tmp_path, function
     assert ("has no checkpoint" in line) == ("fit_start" in function)
 
 
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("number", [TERM, INT, HUP])
+@pytest.mark.parametrize("function", ["data.MNISTDataModule.prepare_data", "app.fit.facts_of", "module.VAE.test_step"])
+def test_an_error_that_a_signal_leaves_behind_is_the_signal(nursery, tmp_path, function, number):
+    """A codec that was imported just then: "unknown encoding: ascii", with a traceback, status 1 and `failed`."""
+    assert nursery(tmp_path, *RUN, strike_in=[function, number, True, "replaced"])["status"] == 128 + number
+    (line,) = errors(tmp_path)
+    assert line.startswith(f"error: stopped by {number.name}")
+    assert [record(run)["status"] for run in (tmp_path / "o").glob("g/2*")] == ["interrupted"] * (
+        "data" not in function
+    )
+
+
 def test_a_job_that_has_the_signal_is_not_sent_it_again(tmp_path):
     """A signal to the whole group reached a worker twice, and the second one ended it before it was saved."""
     code = f"""

@@ -3,8 +3,8 @@
 Reads one JSON order per line, answers with one: {"status": exit status or -signal, "calls": input/output calls seen,
 "seconds": from the signal to the end}.
 Run by `Nursery`. Nothing of the package is replaced, except by orders for negative controls, and by `strike_in`:
-[function, signal, before], which sends a signal in the first call of that function. With a fourth entry `dropped`, the
-error of the signal is dropped there, as other people's code does.
+[function, signal, before], which sends a signal in the first call of that function. With a fourth entry, the
+error of the signal is `dropped` there, as other people's code does, or `replaced` by an error of another type.
 """
 
 import io
@@ -71,7 +71,7 @@ def live(order: dict[str, Any], counter: int, output: int) -> None:
         os._exit(status)
 
 
-def strike(name: str, number: int, before: bool, dropped: str = "") -> None:
+def strike(name: str, number: int, before: bool, fate: str = "") -> None:
     """Sends this process a signal in the first call of a function: `app.fit.write_report`, `module.VAE.test_step`."""
     *path, function = name.split(".")
     holder: Any = sys.modules["vae_lightning"]
@@ -88,8 +88,13 @@ def strike(name: str, number: int, before: bool, dropped: str = "") -> None:
         return result
 
     def send() -> None:
-        with suppress(Exception) if dropped else nullcontext():
-            os.kill(os.getpid(), left.pop())
+        with suppress(Exception) if fate == "dropped" else nullcontext():
+            try:
+                os.kill(os.getpid(), left.pop())
+            except Exception:
+                if fate == "replaced":
+                    raise LookupError("unknown encoding: ascii") from None
+                raise
 
     setattr(holder, function, struck_once)
 

@@ -8,8 +8,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import SETS
-from vae_lightning.errors import ConfigError, FolderError, UserError, chain, did_you_mean, nearest, reason_of, shown
+from vae_lightning.errors import ConfigError, FolderError, UserError, chain, did_you_mean, nearest, shown
 from vae_lightning.runs.configuration import key_of
+from vae_lightning.signals import reason_of
 
 EXTRAS = {
     "joblib": "'vae-lightning[sweep]'",

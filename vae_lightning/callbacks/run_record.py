@@ -17,12 +17,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
 from vae_lightning.callbacks.machine import device, git_revision, versions
-from vae_lightning.errors import Diverged, Interrupted, reason_of
+from vae_lightning.errors import Diverged, Interrupted
 from vae_lightning.output import warn
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import BEST, CHECKPOINTS, RECORD
 from vae_lightning.runs.readings import mapping, sequence
 from vae_lightning.runs.regular import json_of
+from vae_lightning.signals import reason_of
 
 
 class RunRecord(pl.Callback):
