@@ -42,6 +42,7 @@ class Answer:
         if threading.current_thread() is threading.main_thread():
             heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._receive) for number in heard}
+            self._process = os.getpid()
             self._hooks = sys.unraisablehook, sys.excepthook, threading.excepthook
             sys.unraisablehook = self._drop
             sys.excepthook, threading.excepthook = map(self._of_threads, self._hooks[1:])
@@ -123,10 +124,15 @@ class Answer:
             self._hooks[0](unraisable)
 
     def _of_threads(self, report: Callable[..., Any]) -> Callable[..., Any]:
-        """A hook that reports an error, but after a signal none of another thread."""
+        """A hook that reports an error, but after a signal none of another thread.
+
+        In a data worker, a fork of this process, a connection that breaks off means that this process stopped.
+        """
 
         def hook(*error: Any) -> None:
-            if self.received is None or threading.current_thread() is threading.main_thread():
+            value = error[1] if len(error) > 1 else error[0].exc_value
+            left = os.getpid() != self._process and isinstance(value, ConnectionError | EOFError)
+            if threading.current_thread() is threading.main_thread() or (self.received is None and not left):
                 report(*error)
 
         return hook

@@ -213,6 +213,32 @@ def test_after_a_signal_no_thread_tells_of_its_own_errors(before):
         assert (error in ended.stderr) == (not before)
 
 
+FORK = """
+import os, sys, threading
+from vae_lightning.signals import answering
+def fails():
+    try:
+        raise ERROR
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+with answering("stopped by {}".format):
+    if os.fork() == 0:
+        thread = threading.Thread(target=fails)
+        thread.start()
+        thread.join()
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize(("error", "said"), [("ConnectionResetError", False), ("EOFError", False), ("KeyError", True)])
+def test_a_data_worker_does_not_tell_that_the_run_left_it(error, said):
+    """The thread that hands its tensors over made a traceback beside the one line of the signal."""
+    environment, code = {**os.environ, "PYTHONPATH": str(ROOT)}, FORK.replace("ERROR", error)
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=25)
+    assert (ended.returncode, error in ended.stderr) == (0, said)
+
+
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("number", [TERM, INT, HUP])
 @pytest.mark.parametrize("function", ["callbacks.RunRecord.on_fit_start", "module.VAE.test_step"])
