@@ -80,19 +80,23 @@ class Answer:
 
     def check(self) -> None:
         """Raises Interrupted if a signal was received, even if that error was raised before and caught by mistake."""
-        if self.received is not None and not self._closed:
+        if error := self._error():
             self._raised = True
-            raise Interrupted(self.received, self.message(signal.Signals(self.received).name))
+            raise error
 
     def stop(self) -> Interrupted | None:
         """The error of a signal that was raised, if one was."""
-        if self.received is None or self.waits or self._closed:
+        return None if self.waits else self._error()
+
+    def _error(self) -> Interrupted | None:
+        """The error of the signal that was received; None without one, and after `close`."""
+        if self.received is None or self._closed:
             return None
         return Interrupted(self.received, self.message(signal.Signals(self.received).name))
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if is_dropped(frame):
-            self._later(number)
+            later(number, lambda: bool(_active) or not self._closed)
         elif self.received is None or self._dropped:
             again, self._dropped = self._dropped, False
             if not again:
@@ -105,21 +109,11 @@ class Answer:
         elif number != HANGUP and not self._closed:
             os._exit(128 + number)
 
-    def _later(self, number: int) -> None:
-        """Sends the signal again in a moment. A raw thread, since a `Thread` is waited for until it has begun."""
-
-        def send() -> None:
-            time.sleep(AGAIN)
-            if self._before and not (self._dropped and self._raised):
-                os.kill(os.getpid(), number)
-
-        _thread.start_new_thread(send, ())
-
     def _drop(self, unraisable: Any) -> None:
         """Stands for `sys.unraisablehook`: the signal whose error is lost here comes again."""
         if isinstance(unraisable.exc_value, Interrupted) and self.received is not None:
             self._raised, self._dropped = False, True
-            self._later(self.received)
+            later(self.received, lambda: bool(self._before) and self._dropped and not self._raised)
         elif self.received is None:
             self._hooks[0](unraisable)
 
@@ -130,12 +124,23 @@ class Answer:
         """
 
         def hook(*error: Any) -> None:
-            value = error[1] if len(error) > 1 else error[0].exc_value
+            value = error[1] if len(error) == 3 else error[0].exc_value
             left = os.getpid() != self._process and isinstance(value, ConnectionError | EOFError)
             if threading.current_thread() is threading.main_thread() or (self.received is None and not left):
                 report(*error)
 
         return hook
+
+
+def later(number: int, still: Callable[[], bool]) -> None:
+    """Sends the signal again in a moment, if it is `still` to be sent. A `Thread` is waited for until it has begun."""
+
+    def send() -> None:
+        time.sleep(AGAIN)
+        if still():
+            os.kill(os.getpid(), number)
+
+    _thread.start_new_thread(send, ())
 
 
 def is_dropped(frame: FrameType | None) -> bool:

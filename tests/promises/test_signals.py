@@ -178,6 +178,31 @@ def test_a_signal_in_a_destructor_is_answered_a_moment_later(number, drop):
     assert ("ZeroDivisionError" in ended.stderr) == ("1 / 0" in drop)
 
 
+ENDED = """
+import signal, sys, time
+from vae_lightning.errors import Interrupted
+from vae_lightning.signals import Answer, answering
+class Held:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+try:
+    with answering("stopped by {}".format):
+        inner, held = Answer(str, waits=True), Held()
+        inner.begin()
+        del held
+        inner.end()
+        time.sleep(5)
+except Interrupted as stop:
+    sys.exit(stop.status)
+"""
+
+
+def test_a_signal_that_was_put_off_is_for_the_answer_that_is_left():
+    """It was lost where the answer that put it off ended within that moment."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", ENDED], env=environment, timeout=25).returncode == 143
+
+
 THREAD = """
 import signal, sys, threading, time
 from vae_lightning.errors import Interrupted
