@@ -20,8 +20,6 @@ Place = Annotated[
     str | int | Callable[[Any], Any] | None,
     Rule(lambda v: v is None or type(v) in (str, int) or callable(v), "must be a key, an index or a function"),
 ]
-
-
 LIKELIEST = (False, 0, 0)  # the least of `standing`: images [B, C, H, W] that are no mask
 
 
@@ -37,10 +35,12 @@ def images_of(batch: Any, place: Place = None) -> Tensor:
         return batch
     best: tuple[tuple[bool, int, int], Tensor] | None = None
     for name, tensor in tensors(batch):
-        if may_be_images(tensor) and (best is None or standing(name, tensor) < best[0]):
-            best = standing(name, tensor), tensor
-            if best[0] == LIKELIEST:
-                break
+        if may_be_images(tensor):
+            rank = standing(name, tensor)
+            if rank == LIKELIEST:
+                return tensor
+            if best is None or rank < best[0]:
+                best = rank, tensor
     if best is None:
         raise ConfigError(f"{contents(batch)}: no float or byte tensor [B, C, H, W] is in it")
     return best[1]

@@ -31,6 +31,8 @@ SMALL = {  # what makes an option quick; sizes that every network takes
     "cyclic": ["schedule.cycles=1"],
     "iaf": ["latent.steps=2", "latent.hidden=8"],
 }
+USUAL = {"data": "mnist", "network": "mlp", "loss": "gaussian", "latent": "z2", "bound": "elbo", "schedule": "none"}
+USUAL |= {"trainer": "default"}
 RENDERED = ("ppca", "sprites")
 REAL = ("gaussian_unbounded", "sigma_unbounded")  # the likelihoods of any numbers
 NOT_TOGETHER = {("data=ppca", f"loss={loss}") for loss in OPTIONS["loss"] if loss not in REAL}
@@ -51,11 +53,9 @@ def small_data(tmp_path, monkeypatch):
 
     def make(name: str) -> list[str]:
         folder = tmp_path / "files"
-        kind = getattr(MAKERS[name](folder).make, "func", None)
-        for attribute in ("files", "archive"):
-            if (
-                kind and not kind.__module__.startswith("vae_lightning") and attribute in vars(kind)
-            ):  # not the public class
+        kind = getattr(MAKERS[name](folder).make, "func", object)
+        if not kind.__module__.startswith("vae_lightning"):  # a class of small files, below the public one
+            for attribute in {"files", "archive"} & {*vars(kind)}:
                 monkeypatch.setattr(kind.__base__, attribute, vars(kind)[attribute])
         if name == "arrays":
             images = np.random.default_rng(0).integers(0, 256, (80, 1, 8, 12), dtype=np.uint8)
@@ -96,11 +96,7 @@ def test_options_go_together(answer, small_data, tmp_path, number):
 @pytest.mark.parametrize("pair", sorted(NOT_TOGETHER), ids=" ".join)
 def test_options_that_do_not_go_together_are_refused(answer, small_data, tmp_path, pair):
     """One line, and no folder."""
-    row = {
-        group: {"data": "mnist", "latent": "z2", "trainer": "default"}.get(group, OPTIONS[group][0]) for group in GROUPS
-    }
-    row |= {"loss": "gaussian", "network": "mlp", "bound": "elbo", "schedule": "none"}
-    row |= dict(word.split("=") for word in pair)
+    row = {**USUAL, **dict(word.split("=") for word in pair)}
     status, _, err = answer(train.main, *words(row, small_data(row["data"])))
     assert status in (2, 3)
     assert err.count("error:") == 1

@@ -122,13 +122,24 @@ def estimated(estimate: Estimate, model: Model, x: Float[Tensor, "N C H W"], sou
     """The result of one such estimate."""
     x, settings = x[: estimate.num_images], estimate.settings
     values = estimate.estimator(model, x, **settings, seed=source.seed, progress=True)
-    value, error = float(values.double().mean()), bootstrap(values, source.seed)
     samples = settings["num_samples"] if "num_samples" in settings else settings["num_chains"]
-    return Result(estimate.name, value, error, estimate.unit, samples, len(x), sha256(x), source, settings)
+    return averaged(estimate.name, values, estimate.unit, samples, x, source, settings)
 
 
 def factorised(train: Tensor, x: Float[Tensor, "N C H W"], source: Source) -> Result:
     """The bits of one Gaussian per pixel, which `quantised` is held against."""
-    values = factorised_bits(train, x)
-    value, error = float(values.mean()), bootstrap(values, source.seed)
-    return Result("factorised", value, error, BITS, None, len(x), sha256(x), source)
+    return averaged("factorised", factorised_bits(train, x), BITS, None, x, source, {})
+
+
+def averaged(
+    name: str,
+    values: Float[Tensor, " N"],
+    unit: str,
+    samples: int | None,
+    x: Tensor,
+    source: Source,
+    settings: dict[str, int],
+) -> Result:
+    """The mean over the images x of what was estimated for each of them."""
+    value, error = float(values.double().mean()), bootstrap(values, source.seed)
+    return Result(name, value, error, unit, samples, len(x), sha256(x), source, settings)

@@ -4,7 +4,6 @@ A byte is one of 256 levels, 0, 1/255, ..., 1. A level has the mass within half 
 all mass beyond it. So P(x|z) is a mass function, and its bits can be compared with those of any other.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +13,7 @@ from torch.special import log_ndtr
 
 from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.evaluation.importance import importance_weighted
-from vae_lightning.loss.common import BYTES, Likelihood
+from vae_lightning.loss.common import BYTES, Likelihood, bits_per_dimension
 from vae_lightning.loss.discrete import LEVELS
 from vae_lightning.loss.gaussian import Normal
 from vae_lightning.model import Model, option_of
@@ -76,10 +75,10 @@ def quantised_bits(
         raise DataError(f"quantised.num_images={len(x)}: the images are not bytes over 255; leave it at 0")
     model = replace(model, loss=Quantised(model.loss))
     log_px = importance_weighted(model, x, num_samples, seed=seed, progress=progress).bounds[num_samples]
-    return -log_px.double() / (x[0].numel() * math.log(2))
+    return bits_per_dimension(-log_px.double(), x[0].numel())
 
 
 def factorised_bits(train: Float[Tensor, "M C H W"], x: Float[Tensor, "N C H W"]) -> Float[Tensor, " N"]:
     """Bits per dimension of one Gaussian per pixel, fitted to the training images: what a model without z reaches."""
     mean, deviation = train.double().mean(0), train.double().std(0).clamp(min=SMALLEST)
-    return -log_mass(x, mean, 2 * deviation.log()).flatten(1).sum(1) / (x[0].numel() * math.log(2))
+    return bits_per_dimension(-log_mass(x, mean, 2 * deviation.log()).flatten(1).sum(1), x[0].numel())

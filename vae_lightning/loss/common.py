@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from vae_lightning.shapes import Image, Params, PerSample, Picture, at_least_flo
 UNIT_INTERVAL, REAL_LINE = "unit interval", "real line"
 BERNOULLI, BYTES, DENSITY = "Bernoulli", "mass of bytes", "density"
 LOG_LIMIT = 12.0
+Nats = TypeVar("Nats", float, Tensor)
 
 
 def continuous_bernoulli_mean(a: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -81,10 +82,9 @@ def mean_and_log(params: Params) -> tuple[Picture, Picture]:
     return mean.sigmoid(), bounded_log(log_scale)
 
 
-def bits_per_dimension(nll: float, dims: int, levels: int | None = None) -> float:
+def bits_per_dimension(nll: Nats, dims: int, levels: int | None = None) -> Nats:
     """Nats per datapoint -> bits per dimension, for a mass function (`discretized_logistic`).
 
-    For a density on [0, 1] give the number of `levels` that the data was quantised to: a level has the volume 1/levels,
-    which adds log2(levels). Without `levels` a density has no bits.
+    A density on [0, 1] has bits with `levels`: each level has the volume 1/levels, which adds log2(levels).
     """
     return nll / (dims * math.log(2)) + (math.log2(levels) if levels else 0.0)
