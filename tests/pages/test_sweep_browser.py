@@ -220,7 +220,7 @@ def test_a_point_is_selected_by_click_and_the_keyboard_walks_the_plane(visit, sw
     svg.press("Enter")
     assert page.locator(".shot .pick[aria-pressed=true]").count() == 1
     dot = page.locator(".plane .dot[data-fold]").last
-    page.mouse.move(*centre(page, dot))
+    dot.hover()  # waits until the page has settled after the first choice
     page.mouse.down()
     page.mouse.up()
     assert page.locator(".compared img").count() == 2
