@@ -184,11 +184,13 @@ def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
 
 @pytest.mark.parametrize("line", commands("sweep"))
 def test_every_sweep_composes(line):
-    words = [word for word in shlex.split(line)[4:] if not word.startswith("hydra")]
+    words = [word for word in shlex.split(line)[3:] if word != "-m" and not word.startswith("hydra")]
     jobs = [*itertools.product(*([f"{key}={value}" for value in values.split(",")] for key, _, values in split(words)))]
     groups = {config(*job).group for job in (jobs[0], jobs[-1])}
     if "experiment=mnist_grid" in words:
         assert groups == {"mnist-grid"}
+    elif words[0].startswith("sweep="):  # which says what varies
+        assert None not in groups
     else:
         assert len(jobs) == {"schedule": 12, "group": 24}.get(words[1].partition("=")[0], len(jobs))
         assert len(jobs) > 1
@@ -455,6 +457,7 @@ def test_the_page_of_options_describes_every_option(heading, group):
         ("data", "Keys", "train"),
         ("evaluate", "The numbers of an evaluation", "evaluate"),
         ("pages", "A sheet of pictures", "montage"),
+        ("sweeps", "Which sweep", "train"),
         ("predict", "Keys", "predict"),
     ],
 )

@@ -75,9 +75,9 @@ COMMANDS = list(
     )
 )
 KINDS = {
-    "sweep": r"python -m vae_lightning\.train -m ",
+    "sweep": r"python -m vae_lightning\.train (-m |sweep=(?!optuna)(?!.* hydra\.mode=RUN))",
     "resume": r"python -m vae_lightning\.train resume=",
-    "train": r"python -m vae_lightning\.train(?! -m| resume=)",
+    "train": r"python -m vae_lightning\.train(?! -m| resume=|(?! .*hydra\.mode=RUN) sweep=)",
     "evaluate": r"python -m vae_lightning\.(evaluate|compare) ",
     "montage": r"python -m vae_lightning\.montage ",
     "predict": r"python -m vae_lightning\.predict ",

@@ -20,13 +20,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app import composing, stopping
+from vae_lightning.app import composing, continuing, stopping
 from vae_lightning.app.arguments import check_arguments, expanded, in_order, quoted, task_overrides
 from vae_lightning.app.config import CONF, check_added
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.places import settled
 from vae_lightning.app.stopping import SweepStopped
+from vae_lightning.app.sweep import number_of
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing, warn
 from vae_lightning.runs.lock import is_first_process
@@ -53,6 +54,7 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
             composing.install()
+            continuing.install()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, config_name))()
             stopping.ended()
             current().check()
@@ -102,8 +104,8 @@ def telling(task: Callable[[DictConfig], Any], name: str) -> Callable[[DictConfi
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.RUN:
             return attempted(task, cfg, name)
-        with numbered(hydra_cfg.job.num), stopping.job(hydra_cfg.job.num):
-            say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
+        with numbered(number_of(hydra_cfg)), stopping.job(hydra_cfg.job.num):
+            say(f"job {number_of(hydra_cfg)}: {' '.join(task_overrides(hydra_cfg))}")
             return attempted(task, cfg, name)
 
     return told

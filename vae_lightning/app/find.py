@@ -4,13 +4,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from vae_lightning.app import older
-from vae_lightning.app.config import plain
-from vae_lightning.app.resume import is_place
+from vae_lightning.app.same import is_same
 from vae_lightning.errors import CheckpointError, ConfigError
-from vae_lightning.runs.configuration import at, differences
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
 from vae_lightning.runs.run import COMPLETED, Run, open_run
@@ -45,15 +42,3 @@ def newest_first(folders: Iterable[Path]) -> list[Run]:
     """The runs in some folders, as far as they have a whole configuration, newest first. Links are left out."""
     runs = [Run(folder) for folder in folders if os.path.isdir(folder) and not folder.is_symlink()]
     return sorted((run for run in runs if not run.lacks), key=age, reverse=True)
-
-
-def is_same(run: Run, cfg: DictConfig) -> bool:
-    """Whether a run has the configuration `cfg`, apart from its place and the keys that `allow_drift` names."""
-    saved, asked = older.config_of(run), cfg.copy()
-    if saved["seed"] != cfg.seed:
-        return False
-    asked.run_dir = saved["run_dir"]  # other values contain it
-    for key in cfg.allow_drift:
-        if OmegaConf.select(asked, key) is not None:
-            OmegaConf.update(asked, key, at(saved, key))  # the values that follow from it are its own, too
-    return all(is_place(key, saved) for key in differences(saved, plain(asked)))

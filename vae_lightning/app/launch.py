@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,22 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app import stopping
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
 from vae_lightning.runs.place import at_home
+from vae_lightning.runs.sweep import read_sweep
 
 
 class Quiet(Callback):
     """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        stopping.begins(config)
+        with suppress(OmegaConfBaseException):  # of the sweep's folder: the sweeper says it
+            stopping.begins(config)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if getattr(job_return._return_value, "was_told", False):
@@ -96,7 +99,10 @@ def swept_keys() -> list[str] | None:
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode != RunMode.MULTIRUN:
         return None
-    words, _ = sweep_words(Path(hydra_cfg.runtime.output_dir))
+    folder = Path(hydra_cfg.runtime.output_dir)
+    if sweep := read_sweep(folder):
+        return sweep.swept
+    words, _ = sweep_words(folder)
     return [override.key_or_group for override in sweep_overrides(words, hydra_cfg.sweeper.get("params"))]
 
 

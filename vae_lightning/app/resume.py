@@ -23,6 +23,7 @@ from vae_lightning.app import older
 from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.places import check_said, settled
+from vae_lightning.app.same import is_place
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import warn
@@ -40,7 +41,8 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     """
     check_version(run)
     saved = older.config_of(run)
-    allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
+    harmless = {*asked.allow_drift, *NOT_THE_RUN} - {"sweep"}  # whose options may say anything
+    allowed = [word for word in said if key_of(word) in harmless]
 
     def composed(words: Sequence[str]) -> DictConfig:
         cfg = settled(composed_with(saved, overrides(run, words)))
@@ -111,11 +113,6 @@ def version(text: str) -> tuple[int, ...]:
 def overrides(run: Run, said: Sequence[str]) -> list[str]:
     """The words that the run was started with and the words said now, each once, where it was said last."""
     return list(dict.fromkeys(reversed([*older.upgraded_words(run.overrides, run.config), *said])))[::-1]
-
-
-def is_place(key: str, saved: Any) -> bool:
-    """Whether a key says where the run and its data are: folders may move."""
-    return among(key, NOT_THE_RUN) or saved["run_dir"] in str(at(saved, key))
 
 
 def check_data(run: Run, data: Any) -> None:

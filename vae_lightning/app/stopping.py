@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.errors import Interrupted
 from vae_lightning.runs.files import JOBS, STOPPED
+from vae_lightning.runs.sweep import read_sweep
 from vae_lightning.signals import Answer, answering, current, heard
 
 SECONDS = 0.5  # between two looks of a job at the file and at its parent
@@ -47,8 +48,11 @@ class Sweep:
 
     def not_started(self) -> str:
         """The jobs that never began, as far as the command line tells their number."""
-        begun = {*range(self.begun), *(int(f.stem) for f in self.folder.glob(f"{JOBS}/*.json") if f.stem.isdecimal())}
-        left = [f"job {number}" for number in range(self.jobs) if number not in begun]
+        known = read_sweep(self.folder)
+        numbers = known.launched() if known else list(range(self.jobs))
+        records = (int(f.stem) for f in self.folder.glob(f"{JOBS}/*.json") if f.stem.isdecimal())
+        begun = {*numbers[: self.begun], *records}
+        left = [f"job {number}" for number in numbers if number not in begun]
         return f"the sweep ends here; not started: {', '.join(left)}" if left else "the sweep ends here"
 
 

@@ -8,6 +8,7 @@ EVALUATION, FIGURES = "evaluation.json", "evaluation"
 PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.csv", "sweep.md"
 LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
 SWEEPS, JOBS, MULTIRUN = "multirun", "jobs", "multirun.yaml"  # of a project, and of a sweep
+SWEEP_RECORD = "sweep.json"  # of a sweep
 STOPPED = "stopped"  # of a sweep: the number of the signal that ends it
 
 OF_TRAINING = {

@@ -52,6 +52,18 @@ class Lock:
             file.flush()
         self._file = file
 
+    def wait(self, seconds: float) -> bool:
+        """Takes the lock once it is free; False where another process still holds it after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.take()
+                return True
+            except CheckpointError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(0.1)
+
     def release(self) -> None:
         """Releases the lock. The file stays."""
         if self._file is not None:
