@@ -19,7 +19,7 @@ from vae_lightning.app.program import changes, program
 from vae_lightning.app.words import axes, sweep_overrides
 from vae_lightning.errors import ConfigError, shown
 from vae_lightning.output import say, warn
-from vae_lightning.runs.files import SWEEP_RECORD, SWEEPS
+from vae_lightning.runs.files import MULTIRUN, SWEEP_RECORD, SWEEPS
 from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.jobs import read_jobs
 from vae_lightning.runs.lock import Lock, is_first_process
@@ -89,7 +89,8 @@ def check_named(asked: Sweep, goes_on: bool) -> str:
     known, said = read_sweep(asked.folder), f"sweep.name={asked.name}"
     if known is None:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if any(not path.name.startswith(".") for path in asked.folder.iterdir()):
+            others = {path.name for path in asked.folder.iterdir() if not path.name.startswith(".")}
+            if others - {MULTIRUN}:  # which a command leaves that is killed at once
                 raise ConfigError(
                     f"{said}: {asked.folder} holds no {SWEEP_RECORD} and other things; choose another name"
                 )

@@ -70,6 +70,7 @@ def begins(config: DictConfig) -> None:
     in_turn = choices.get("hydra/launcher") == "basic"
     _sweep[:] = [Sweep(folder, jobs, in_turn)]
     if not in_turn:
+        (folder / STOPPED).unlink(missing_ok=True)
         current().on_first = partial(mark, folder)
         current().hold()
 
@@ -119,7 +120,8 @@ def job(number: int) -> Iterator[None]:
         with _busy, answering("stopped by {}".format), watching(folder):
             yield
     except Interrupted as error:
-        mark(folder, error.status - 128)
+        if not is_orphan():  # else the sweep may go on already, under another command
+            mark(folder, error.status - 128)
         raise
 
 
@@ -159,7 +161,7 @@ def mark(folder: Path, number: int) -> None:
 
 def stopped_by(folder: Path) -> int | None:
     """The signal that stopped the sweep: SIGTERM for a worker whose parent is gone, None if it was not stopped."""
-    if is_worker() and os.getppid() != _PARENT:
+    if is_orphan():
         return int(signal.SIGTERM)
     try:
         return int((folder / STOPPED).read_text(encoding="utf-8"))
@@ -172,6 +174,11 @@ def stopped_by(folder: Path) -> int | None:
 def is_worker() -> bool:
     """Whether this process is a worker that a launcher started."""
     return current_process().name != "MainProcess"
+
+
+def is_orphan() -> bool:
+    """Whether this process is a worker whose parent is gone."""
+    return is_worker() and os.getppid() != _PARENT
 
 
 _PARENT = os.getppid()

@@ -37,7 +37,7 @@ class Recorder:
         self.job, self.named, self.group, self.before = job, group, group, before
         self.run: Path | None = None
         self.lock: Lock | None = None
-        self._over = False
+        self.began = self._over = False
 
     def claims(self, identity: str, patience: float) -> bool:
         """Takes the job of this configuration; False where another process of the sweep works on it."""
@@ -57,6 +57,7 @@ class Recorder:
 
     def starts(self) -> None:
         """Writes that the job works from now on."""
+        self.began = True
         if self.job is not None:
             warned(self.job.write)
 
@@ -123,6 +124,8 @@ def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     except BaseException as error:
         mistake = as_user_error(error, []) if isinstance(error, Exception) else None
         stopped = isinstance(mistake, Interrupted) or not isinstance(error, Exception)
+        if stopped and not recorder.began:
+            recorder.leaves()
         said = str(mistake or f"{type(error).__name__}: {error}")
         recorder.ends(STOPPED if stopped else FAILED, said)
         raise
