@@ -25,6 +25,7 @@ from vae_lightning.optimizer import Adam
 from vae_lightning.parts import MODULES, describe, plain, rebuild, translated
 from vae_lightning.rules import REDUCTION, NonNegative, Seed, check
 from vae_lightning.shapes import Image, Picture, as_x
+from vae_lightning.share import Share
 from vae_lightning.sums import REDUCE, EpochSums, sums_of
 
 
@@ -33,7 +34,8 @@ class VAE(pl.LightningModule):
 
     A part is an object, or its description in a checkpoint. `network` is any module with `encode` and `decode`. `beta`
     is the weight of the KL; a callback may change it before any step. `reduction` of the batch is mean or sum. The
-    noise eps of a step is a function of (seed, step) alone. Raises ConfigError for a part that cannot be rebuilt.
+    noise eps of a step is a function of (seed, step) alone, also where several processes share a batch. Raises
+    ConfigError for a part that cannot be rebuilt.
     """
 
     def __init__(
@@ -126,21 +128,31 @@ class VAE(pl.LightningModule):
         x = as_x(images_of(batch)).to(next(self.parameters()).dtype)
         if batch_idx == 0:
             self.model.check(x)
-        noise = generator(self.device, stage, self.seed, self.global_rank, step)
-        objective, sums = self.objective(x, self.latent.noise(self.bound.num_samples, len(x), noise), self.beta)
+        share = self._share(stage, batch_idx, len(x))
+        noise = generator(self.device, stage, self.seed, 0 if share else self.global_rank, step)
+        eps = self.latent.noise(self.bound.num_samples, share.total if share else len(x), noise)
+        objective, sums = self.objective(x, share.of(eps, 1) if share else eps, self.beta)
+        if share:
+            objective, sums = objective * share.weight(self.reduction), sums * bool(share.counted)
         self._sums[stage].add(sums)
         return objective
+
+    def _share(self, stage: str, batch_idx: int, size: int) -> Share | None:
+        """What this process has of the batch, if the data module shares each batch among the processes of the run."""
+        share_of = getattr(getattr(self.trainer, "datamodule", None), "share", None)
+        share = share_of(stage, batch_idx) if share_of and self.trainer.world_size > 1 else None
+        return share if share and share.size == size else None
 
     def on_fit_start(self) -> None:
         begin(self.latent, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far
-            checkpoint["epoch_sums"] = self._sums["train"].state()
+            checkpoint["epoch_sums"] = self._sums["train"].state(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is not None:
-            self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
+            self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device), self._trainer)
             if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
                 checkpoint["current_model_state"] = checkpoint["state_dict"]
 

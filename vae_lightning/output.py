@@ -62,11 +62,22 @@ class Unfailing:
                 say(f"warning: the output cannot be written ({error}); going on without it", error=True)
 
 
+_first = True  # whether this process speaks for the others of its run
+
+
+def leave_to_the_first() -> None:
+    """From here on this process prints only errors: the first process of the run says the rest."""
+    global _first
+    _first = False
+
+
 def say(text: str, end: str = "\n", error: bool = False) -> None:
     """Prints a text at once on standard output, or on standard error.
 
     It may have several lines, and begin with "\\r"; any other character that is not printable is escaped.
     """
+    if not (error or _first):
+        return
     stream = Unfailing(sys.stderr if error else sys.stdout)
     start = "\r" if text.startswith("\r") else ""
     stream.write(start + printable(text.removeprefix("\r"), keep="\n") + end)
@@ -75,7 +86,7 @@ def say(text: str, end: str = "\n", error: bool = False) -> None:
 
 def warn(text: object) -> None:
     """Prints one line on standard error: warning: TEXT."""
-    say(f"warning: {printable(text)}", error=True)
+    say(f"warning: {printable(text)}", error=_first)
 
 
 def on_terminal() -> bool:

@@ -26,6 +26,7 @@ from vae_lightning.app.config import CONF, check_added
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.places import settled
+from vae_lightning.app.processes import follow_first, told_by_first
 from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.output import say, unfailing, warn
@@ -49,8 +50,10 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
             os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             sys.argv[1:] = expanded(sys.argv[1:])
-            if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
+            if is_first_process():
                 check_arguments(sys.argv[1:])
+            else:  # Lightning starts the other processes with a folder of Hydra's added
+                follow_first()
             sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
             composing.install()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, config_name))()
@@ -131,7 +134,7 @@ def tell(mistake: UserError) -> None:
 
     A character that cannot be printed becomes a space.
     """
-    if getattr(mistake, "was_told", False):
+    if getattr(mistake, "was_told", False) or told_by_first(mistake):
         return
     if os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR)) == "1":
         say(traceback.format_exc(), end="", error=True)

@@ -13,12 +13,23 @@ from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.runs.configuration import at, differences
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
+from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import COMPLETED, Run, open_run
 
 AUTO = "auto"
+RESUMED = "VAE_LIGHTNING_RESUMED"  # tells the other processes of a distributed run what the first one goes on with
 
 
 def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run | None:
+    """The run to go on with, as `look_for` finds it. The other processes of a run take that of the first process."""
+    if not is_first_process() and (told := os.environ.get(RESUMED)) is not None:
+        return Run(Path(told)) if told else None
+    run = look_for(cfg, is_named, in_sweep)
+    os.environ[RESUMED] = str(run.path.resolve()) if run else ""
+    return run
+
+
+def look_for(cfg: DictConfig, is_named: bool, in_sweep: bool) -> Run | None:
     """The run that `resume` names, or the one that `resume=auto` finds in the group or in `save_dir`. None: a new run.
 
     `auto` takes a run with the job's own configuration, and its name where the user gave one: the newest of those that

@@ -16,6 +16,7 @@ from vae_lightning.app.config import config_flags
 from vae_lightning.app.facts import facts_of
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.prepare import Job
+from vae_lightning.app.processes import together
 from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.callbacks.foreign import best_checkpoint
@@ -45,7 +46,8 @@ def fit(job: Job) -> float:
             record(job.trainer, **(resume.history(before) if before else {}))
             for receiver in job.trainer.loggers:
                 receiver.log_hyperparams(job.config)
-            score = fit_and_test(job, start)
+            with together(job.trainer):
+                score = fit_and_test(job, start)
             leave(job, report=True)
             answer.go()  # also a signal that the writer of the report took for a reason to write none
             answer.close()

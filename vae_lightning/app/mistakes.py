@@ -25,6 +25,7 @@ EXTRAS = {
 }  # the packages that bring the options of hydra/launcher and hydra/sweeper
 EXAMPLES = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}  # of keys that must be given
 EXAMPLES |= {"task": "reconstruct", "format": "onnx", "output": "NAME"}
+LOST = r"(?i)\bgloo\b|connection (closed|reset) by peer"  # what torch says of a process that is gone
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
@@ -50,6 +51,8 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
             "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
             "batch_size, and go on with resume=auto"
         )
+    if isinstance(error, RuntimeError) and (type(error).__name__.startswith("Dist") or re.search(LOST, text)):
+        return UserError(f"another process of this run ended ({shown(text)}); go on with resume=auto")
     if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
         return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
     for link in chain(error):

@@ -80,7 +80,7 @@ def prepare(
     module = build.vae(cfg, shape)
     try_out(module, shape)
     check_range(module, data, shape)
-    schedule = rehearse(cfg, data, module)
+    schedule = rehearse(cfg, data, module, in_sweep=swept is not None)
     build.check_loggers(cfg)
     if before and is_trial(cfg):
         raise ConfigError("trainer.fast_dev_run: a trial keeps nothing, so it resumes nothing; leave one of them out")
@@ -92,4 +92,6 @@ def prepare(
     elif not before:
         cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     trainer = build.make_trainer(cfg, data, with_loggers=not is_trial(cfg))
+    if before:
+        resume.compare_processes(before, trainer.world_size)
     return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, schedule, trainer, before)

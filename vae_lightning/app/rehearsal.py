@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import checkpoint
 from vae_lightning.app import build
+from vae_lightning.app.processes import check_processes
 from vae_lightning.app.together import Callbacks, check_averaging, check_files, check_states
 from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
@@ -35,7 +36,7 @@ FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and 
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
 
 
-def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
+def rehearse(cfg: DictConfig, data: Any, module: VAE, in_sweep: bool = False) -> object:
     """The schedule, once the rehearsal has succeeded. A trial (`fast_dev_run`) rehearses the whole run.
 
     Raises ConfigError for a trainer, callback or schedule that cannot work, CheckpointError for data whose settings no
@@ -48,6 +49,7 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     check_states(callbacks)
     check_averaging(callbacks)
     trainer = build.make_trainer(whole, data, with_loggers=False)
+    check_processes(trainer, data, in_sweep)
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
     schedule = build.schedule(cfg)

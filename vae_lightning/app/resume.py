@@ -128,6 +128,16 @@ def check_data(run: Run, data: Any) -> None:
         )
 
 
+def compare_processes(run: Run, world: int) -> None:
+    """Warns where the run had another number of processes: the same run within rounding, not bit for bit."""
+    devices, nodes = (at(run.record, f"device.{key}") for key in ("devices", "nodes"))
+    if type(devices) is int and type(nodes) is int and devices * nodes != world:
+        had = f"{devices} devices on each of {nodes} nodes" if nodes > 1 else f"{devices} devices"
+        warn(
+            f"resume={run.path}: it had {had}, now there are {world} processes; equal within rounding, not bit for bit"
+        )
+
+
 def finished(run: Run, cfg: DictConfig) -> bool:
     """Whether nothing is left to do, or nothing can be done any more: test and report need the checkpoint.
 

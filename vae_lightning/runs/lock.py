@@ -17,7 +17,8 @@ except ImportError:  # Windows
 
 def is_first_process() -> bool:
     """Whether this process is the one that claims folders and writes files in a distributed run."""
-    return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
 class Lock:
