@@ -19,6 +19,7 @@ NAMES = (
     "start_up",
     "scaling",
     "image_folder",
+    "accelerator",
 )
 
 
@@ -30,6 +31,8 @@ def shown(found: dict[str, Any]) -> str:
         f"{machine['cores']} cores of an {machine['processor']}, load {machine['load']:.1f}, torch {versions['torch']}",
         "",
     ]
+    if "device" in found:
+        lines[0] += f", on an {found['device']}"
     if "seconds_per_epoch" in found:
         steps = -(-found["images"] // found["batch_size"])
         lines += medians(found["seconds_per_epoch"], "ms per step", 1000 / steps, "bare")

@@ -65,7 +65,7 @@ def test_a_distributed_sampler_without_an_order_is_lightnings_own():
 
 def fitted(tmp_path, *words: str, lr: float = 1e-3, **options):
     """Weights and metrics after two epochs."""
-    cfg = config(*SMALL, *words, "data.val_size=4101")
+    cfg = config(*SMALL, *words, "data.val_size=4601")
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build.data_module(cfg.data)
     module = vae(cfg)
@@ -86,7 +86,7 @@ FEW = ["batch_size=38"]  # 399 images: the last batch of an epoch has 19, the fi
     [
         ["data.protocol=dynamic"],
         pytest.param(["reduction=sum"], marks=pytest.mark.slow),
-        pytest.param(["bound=iwae", "latent=flow"], marks=pytest.mark.slow),
+        pytest.param(["bound=iwae", "bound.num_samples=2", "latent=iaf"], marks=pytest.mark.slow),
         pytest.param(["latent=vamp"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0],
@@ -96,7 +96,7 @@ def test_two_processes_train_as_one(tmp_path, words):
     lr = 1e-5 if "reduction=sum" in words else 1e-3
     weights, metrics = fitted(tmp_path, *FEW, *words, lr=lr, devices=1)
     shared, shared_metrics = fitted(tmp_path, *FEW, *words, lr=lr, devices=2, strategy="ddp_fork")
-    assert metrics["train/elbo"] > -400  # it learns
+    assert metrics["train/elbo"] > -530  # 784 log 2 = 543: it learns
     for name, weight in weights.items():
         torch.testing.assert_close(shared[name], weight, rtol=1e-4, atol=1e-6, msg=name)
     assert set(metrics) == set(shared_metrics)
