@@ -29,7 +29,7 @@ NARROW = "network.widths=[4,4]"
 
 @pytest.hookimpl(tryfirst=True)  # before -m takes the slow ones out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`sample(n)`: n variants of a test, evenly spread, are in the default suite; the other ones are slow. `gpu`: skips."""
+    """`sample(n)`: n variants of a test, evenly spread, are in the default suite; the others are slow. `gpu` skips."""
     if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         for item in items:
             if item.get_closest_marker("gpu"):

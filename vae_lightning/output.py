@@ -66,7 +66,7 @@ _first = True  # whether this process speaks for the others of its run
 
 
 def leave_to_the_first() -> None:
-    """From here on this process prints only errors: the first process of the run says the rest."""
+    """From here on this process prints only errors that end it: the first process of its run says the rest."""
     global _first
     _first = False
 
@@ -76,17 +76,26 @@ def say(text: str, end: str = "\n", error: bool = False) -> None:
 
     It may have several lines, and begin with "\\r"; any other character that is not printable is escaped.
     """
-    if not (error or _first):
-        return
-    stream = Unfailing(sys.stderr if error else sys.stdout)
+    if _first:
+        written(text, end, sys.stderr if error else sys.stdout)
+
+
+def say_error(text: str, end: str = "\n") -> None:
+    """Prints an error that ends this process on standard error, whichever process of a run it is."""
+    written(text, end, sys.stderr)
+
+
+def written(text: str, end: str, stream: Any) -> None:
+    """Writes a text as `say` does."""
     start = "\r" if text.startswith("\r") else ""
+    stream = Unfailing(stream)
     stream.write(start + printable(text.removeprefix("\r"), keep="\n") + end)
     stream.flush()
 
 
 def warn(text: object) -> None:
     """Prints one line on standard error: warning: TEXT."""
-    say(f"warning: {printable(text)}", error=_first)
+    say(f"warning: {printable(text)}", error=True)
 
 
 def on_terminal() -> bool:

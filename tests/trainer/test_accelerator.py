@@ -117,8 +117,8 @@ def test_the_watch_would_notice():
 @gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU: NCCL needs two")
 def test_two_gpus_train_as_one(tmp_path):
-    from test_ddp import RUN, SHORT, TRAIN, assert_equal_runs
     from conftest import command
+    from test_ddp import RUN, SHORT, TRAIN, assert_equal_runs
 
     for name, words in {"one": [], "two": ["trainer=ddp", "trainer.devices=2"]}.items():
         done = command(TRAIN, *words, "trainer.accelerator=gpu", *RUN, *SHORT, f"name={name}", cwd=tmp_path)

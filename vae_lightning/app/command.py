@@ -29,7 +29,7 @@ from vae_lightning.app.places import settled
 from vae_lightning.app.processes import follow_first, told_by_first
 from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.errors import Interrupted, UserError
-from vae_lightning.output import say, unfailing, warn
+from vae_lightning.output import say, say_error, unfailing, warn
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import Run
 from vae_lightning.signals import answering, current, ignore
@@ -74,12 +74,12 @@ def answered() -> Iterator[None]:
         with unfailing():
             yield
     except KeyboardInterrupt:  # not in the main thread, where `signals` answers
-        say("error: interrupted", error=True)
+        say_error("error: interrupted")
         sys.exit(128 + signal.SIGINT)
     except (Exception, SweepStopped) as error:
         mistake = as_user_error(of_sweep(error), sys.argv[1:])
         if mistake is None:
-            say(traceback.format_exc(), end="", error=True)
+            say_error(traceback.format_exc(), end="")
         else:
             tell(mistake)
         sys.exit(mistake.status if mistake else 1)
@@ -94,7 +94,7 @@ def of_sweep(error: Exception | SweepStopped) -> Exception:
     ends = error.signal if isinstance(error, SweepStopped) else error
     if isinstance(ends, Interrupted) and left:
         tell(ends)
-        say(left, error=True)
+        say_error(left)
     return ends
 
 
@@ -137,9 +137,9 @@ def tell(mistake: UserError) -> None:
     if getattr(mistake, "was_told", False) or told_by_first(mistake):
         return
     if os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR)) == "1":
-        say(traceback.format_exc(), end="", error=True)
+        say_error(traceback.format_exc(), end="")
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
-    say(f"error: {line}", error=True)
+    say_error(f"error: {line}")
     mistake.was_told = True  # type: ignore[attr-defined]
 
 
