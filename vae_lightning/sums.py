@@ -38,7 +38,11 @@ class EpochSums:
         Every process must call it.
         """
         sums = torch.stack(self._batches)
-        return (sums if trainer.world_size == 1 else trainer.strategy.all_gather(sums)).cpu()
+        if trainer.world_size == 1:
+            return sums.cpu()
+        shares = [torch.empty_like(sums) for _ in range(trainer.world_size)]
+        torch.distributed.all_gather(shares, sums)
+        return torch.stack(shares).cpu()
 
     def load(self, state: Tensor, trainer: pl.Trainer) -> None:
         """Takes the sums of this process. Where the run had another number of processes, the first one takes all."""

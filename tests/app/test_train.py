@@ -236,16 +236,6 @@ def test_eight_starts_at_once_get_eight_folders(tmp_path):
     assert numbers == [f"{i:03d}" for i in range(1, 9)]
 
 
-@pytest.mark.slow
-def test_two_processes_share_one_run_folder(tmp_path):
-    arguments = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", *QUICK, "group=g"]
-    done = command("vae_lightning.train", *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (run,) = (tmp_path / "outputs" / "g").glob("2*")
-    assert meta(run)["device"]["devices"] == 2
-    assert (run / "curves" / "train_log.csv").read_text().count("\n") == 2
-
-
 def test_full_mnist_is_used_where_it_is(train, full_mnist):
     record = meta(train(f"data.dir={full_mnist}"))
     assert record["data"]["subset"] is False

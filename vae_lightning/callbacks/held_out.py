@@ -147,7 +147,7 @@ def same_order(loaders: Sequence[Any]) -> Iterator[None]:
 @contextmanager
 def whole(loaders: Sequence[Any]) -> Iterator[None]:
     """Reads whole batches, where each process of the run takes its share of each from a loader of this package."""
-    samplers = [getattr(loader, "batch_sampler", None) for loader in loaders]
+    samplers: list[Any] = [getattr(loader, "batch_sampler", None) for loader in loaders]
     shared = [(sampler, sampler.world) for sampler in samplers if hasattr(sampler, "world")]
     for sampler, _ in shared:
         sampler.world = 1

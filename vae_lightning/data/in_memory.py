@@ -118,8 +118,9 @@ class IndexTensors(BatchSampler):
     def __init__(
         self, sampler: Sampler[int], batch_size: int, drop_last: bool = False, order: Sampler[int] | None = None
     ) -> None:
-        shared = order is not None and isinstance(sampler, DistributedSampler)
-        self.rank, self.world = (sampler.rank, sampler.num_replicas) if shared else (0, 1)
+        self.rank, self.world = 0, 1
+        if order is not None and isinstance(sampler, DistributedSampler):
+            self.rank, self.world = sampler.rank, sampler.num_replicas
         super().__init__(order or sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
