@@ -25,7 +25,7 @@ from vae_lightning.optimizer import Adam
 from vae_lightning.parts import MODULES, describe, plain, rebuild, translated
 from vae_lightning.rules import REDUCTION, NonNegative, Seed, check
 from vae_lightning.shapes import Image, Picture, as_x
-from vae_lightning.share import Share
+from vae_lightning.share import share_of
 from vae_lightning.sums import REDUCE, EpochSums, sums_of
 
 
@@ -128,20 +128,12 @@ class VAE(pl.LightningModule):
         x = as_x(images_of(batch)).to(next(self.parameters()).dtype)
         if batch_idx == 0:
             self.model.check(x)
-        share = self._share(stage, batch_idx, len(x))
-        noise = generator(self.device, stage, self.seed, 0 if share else self.global_rank, step)
-        eps = self.latent.noise(self.bound.num_samples, share.total if share else len(x), noise)
-        objective, sums = self.objective(x, share.of(eps, 1) if share else eps, self.beta)
-        if share:
-            objective, sums = objective * share.weight(self.reduction), sums * bool(share.counted)
-        self._sums[stage].add(sums)
-        return objective
-
-    def _share(self, stage: str, batch_idx: int, size: int) -> Share | None:
-        """What this process has of the batch, if the data module shares each batch among the processes of the run."""
-        share_of = getattr(getattr(self.trainer, "datamodule", None), "share", None)
-        share = share_of(stage, batch_idx) if share_of and self.trainer.world_size > 1 else None
-        return share if share and share.size == size else None
+        share = share_of(self.trainer, stage, batch_idx, len(x))
+        noise = generator(self.device, stage, self.seed, share.key, step)
+        eps = share.of(self.latent.noise(self.bound.num_samples, share.total, noise), dim=1)
+        objective, sums = self.objective(x, eps, self.beta)
+        self._sums[stage].add(share.sums(sums))
+        return share.objective(objective, self.reduction)
 
     def on_fit_start(self) -> None:
         begin(self.latent, self.trainer)
@@ -156,17 +148,13 @@ class VAE(pl.LightningModule):
             if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
                 checkpoint["current_model_state"] = checkpoint["state_dict"]
 
-    def _log_epoch(self, stage: str, **more: float) -> None:
-        metrics = self._sums[stage].means(self.bound.name, self.trainer)
-        self.log_dict({**more, **metrics}, on_step=False, on_epoch=True, batch_size=1)
-
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         stops = self.trainer.should_stop or 0 <= self.trainer.max_steps <= self.trainer.global_step
         if self.trainer.is_last_batch or stops:  # callbacks read the metrics before this module's on_train_epoch_end
-            self._log_epoch("train", beta=float(self.beta))
+            self._sums["train"].log(self, beta=float(self.beta))
 
     def on_validation_epoch_end(self) -> None:
-        self._log_epoch("val")
+        self._sums["val"].log(self)
 
     def on_test_epoch_end(self) -> None:
-        self._log_epoch("test")
+        self._sums["test"].log(self)

@@ -66,3 +66,8 @@ class EpochSums:
         recon, kl, bound, loss, count = total.tolist()
         values = {name: bound, "loss": loss, "elbo": -(recon + kl), "recon": recon, "kl": kl}
         return {f"{self.stage}/{metric}": value / count for metric, value in values.items()}
+
+    def log(self, module: pl.LightningModule, **more: float) -> None:
+        """Logs the means of a module's stage, and `more`."""
+        metrics = self.means(module.bound.name, module.trainer)  # type: ignore[union-attr]
+        module.log_dict({**more, **metrics}, on_step=False, on_epoch=True, batch_size=1)

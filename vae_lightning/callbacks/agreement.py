@@ -1,5 +1,7 @@
 """What all processes of a distributed run agree on: the signal that any of them received."""
 
+from typing import Any
+
 import lightning.pytorch as pl
 import torch
 from torch import distributed
@@ -14,7 +16,7 @@ class Agreement:
 
     def __init__(self, trainer: pl.Trainer) -> None:
         several = trainer.world_size > 1 and distributed.is_available() and distributed.is_initialized()
-        self._group = distributed.new_group(backend="gloo") if several else None
+        self._group: Any = distributed.new_group(backend="gloo") if several else None
 
     def __call__(self, number: int | None) -> int | None:
         """The number that all processes agree on; None if no process says one."""
