@@ -13,7 +13,7 @@ gpu = pytest.mark.gpu
 SMALL = ["network.hidden=[16]", "latent.dim=3", "data.mirrors=[]", "epochs=1", "run_dir=.", "~callbacks.progress"]
 SMALL += [f"~callbacks.{name}" for name in ("best", "last", "run_record", "curve_log", "latent_usage")]
 SMALL += [f"~callbacks.{name}" for name in ("reconstruction_grid", "sample_grid", "latent_traversal", "graceful_stop")]
-SMALL += ["+trainer.enable_progress_bar=false", "+trainer.enable_checkpointing=false", "data.val_size=4000"]
+SMALL += ["+trainer.enable_progress_bar=false", "+trainer.enable_checkpointing=false", "+trainer.limit_train_batches=8"]
 TRAINERS = [[], ["data.on_device=true"], ["trainer=fast"], ["trainer=fast", "data.on_device=true"]]
 GRAPHS = ["trainer=fast", "trainer.compile_mode=reduce-overhead", "data.on_device=true"]
 
@@ -60,7 +60,7 @@ def test_the_watch_is_on_within_the_steps_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(accelerator, "watch", seen.append)
     waits = accelerator.Waits(warm_up=2)
     fitted(tmp_path, "cpu", watch=waits)
-    assert waits.steps == sum(seen) == 8 - 2 - 1  # 1,000 images in batches of 128
+    assert waits.steps == sum(seen) == 8 - 2 - 1  # of 8 batches
     assert seen[:4] == [False] * 4
     assert seen[4:6] == [True, False]
     assert seen[-2:] == [False, False]
@@ -118,9 +118,12 @@ def test_the_watch_would_notice():
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU: NCCL needs two")
 def test_two_gpus_train_as_one(tmp_path):
     from conftest import command
+    from datasets import few_digits
     from test_ddp import RUN, SHORT, TRAIN, assert_equal_runs
 
+    data = few_digits(tmp_path)
+
     for name, words in {"one": [], "two": ["trainer=ddp", "trainer.devices=2"]}.items():
-        done = command(TRAIN, *words, "trainer.accelerator=gpu", *RUN, *SHORT, f"name={name}", cwd=tmp_path)
+        done = command(TRAIN, *words, "trainer.accelerator=gpu", *RUN, *SHORT, *data, f"name={name}", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert_equal_runs(tmp_path / "o" / "g" / "one", tmp_path / "o" / "g" / "two")

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 from alike import assert_same_run
-from conftest import NO_NETWORK, ROOT, command
+from conftest import ROOT, command, config
+from datasets import few_digits
 
 from vae_lightning import checkpoint
+from vae_lightning.train import train
 
 slow = pytest.mark.slow
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 RUN = ["network.hidden=[16]", "latent.dim=3", "data.protocol=dynamic", "project_dir=o", "group=g", "date_prefix=false"]
-RUN += ["callbacks.latent_traversal.rows=2", "callbacks.sample_grid.num_images=4", *NO_NETWORK]
-SHORT = ["epochs=2", "data.val_size=4600", "batch_size=38"]  # 400 images: the last batch of an epoch has 20
+RUN += ["callbacks.latent_traversal.rows=2", "callbacks.sample_grid.num_images=4"]
+SHORT = ["epochs=2", "batch_size=38"]  # 399 images: the last batch of an epoch has 19, the first process takes 9
 TRAIN = "vae_lightning.train"
 
 
@@ -51,14 +53,15 @@ def files(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-def test_two_processes_are_one_run(tmp_path, monkeypatch, train):
+def test_two_processes_are_one_run(tmp_path, monkeypatch):
     """One folder, one page, each line once; loss, metrics with ragged batches and checkpoints are those of one."""
+    words = [*RUN, *SHORT, *few_digits(tmp_path)]
     monkeypatch.chdir(tmp_path)
-    done = command(TRAIN, *TWO, *RUN, *SHORT, "name=two", cwd=tmp_path)
+    done = command(TRAIN, *TWO, *words, "name=two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n    1/2 ") == 1
     assert "Traceback" not in done.stderr
-    train(*RUN, *SHORT, "report=true", "name=one")
+    train(config(*words, "name=one"))
     one, two = (tmp_path / "o" / "g" / name for name in ("one", "two"))
     assert meta(two)["status"] == "completed"
     assert meta(two)["device"]["devices"] == 2
@@ -122,13 +125,13 @@ def ended(process: int, within: float) -> bool:
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/task").is_dir(), reason="the children of a process are read in /proc"
 )
-LONG = ["epochs=400", "schedule=none", "report=false"]
+LONG = ["epochs=9999", "schedule=none", "report=false"]
 
 
 @pytest.fixture
 def training(tmp_path):
     """A run of two processes after its first epoch. Nothing of it outlives the test."""
-    started, run = Started(tmp_path, *TWO, *RUN, *LONG, "name=run"), tmp_path / "o" / "g" / "run"
+    started, run = Started(tmp_path, *TWO, *RUN, *LONG, *few_digits(tmp_path), "name=run"), tmp_path / "o" / "g" / "run"
     try:
         started.wait_for((run / "checkpoints" / "last.ckpt").is_file)
         yield started, run
@@ -174,7 +177,7 @@ def test_sigkill_of_one_process_ends_the_other(training, which):
 def never_stopped(tmp_path_factory) -> Path:
     """A run of two processes from its start to its end."""
     folder = tmp_path_factory.mktemp("whole")
-    done = command(TRAIN, *TWO, *RUN, *SHORT, "name=whole", cwd=folder)
+    done = command(TRAIN, *TWO, *RUN, *SHORT, *few_digits(folder), "name=whole", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "o" / "g" / "whole"
 
@@ -183,7 +186,7 @@ def never_stopped(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("step", [5, 11, 14])
 def test_a_resume_with_as_many_processes_is_bit_for_bit(tmp_path, never_stopped, step):
     """Stopped within the first epoch of 11 steps, at its end, and within the second."""
-    words = [*TWO, *RUN, *SHORT]
+    words = [*TWO, *RUN, *SHORT, *few_digits(tmp_path)]
     stopping = ["+callbacks.stop._target_=stop_at.StopAt", f"+callbacks.stop.step={step}", "allow_targets=[stop_at.]"]
     (tmp_path / "stop_at.py").write_text(STOP)
     path = f"{tmp_path}:{ROOT}"
@@ -213,7 +216,8 @@ class StopAt(pl.Callback):
 
 @slow
 def test_another_number_of_processes_is_named(tmp_path):
-    assert command(TRAIN, *TWO, *RUN, *SHORT, "name=two", cwd=tmp_path).returncode == 0
+    words = [*RUN, *SHORT, *few_digits(tmp_path)]
+    assert command(TRAIN, *TWO, *words, "name=two", cwd=tmp_path).returncode == 0
     asked = [TRAIN, "resume=o/g/two", "epochs=3", "trainer.devices=1"]
     refused = command(*asked, "allow_drift=[epochs]", cwd=tmp_path)
     assert refused.returncode == 4
@@ -221,17 +225,18 @@ def test_another_number_of_processes_is_named(tmp_path):
     allowed = command(*asked, "allow_drift=[epochs,trainer.devices]", cwd=tmp_path)
     assert allowed.returncode == 0, allowed.stderr
     assert "it had 2 devices, now there are 1 processes" in allowed.stderr
-    assert command(TRAIN, *RUN, *SHORT, "epochs=3", "name=one", cwd=tmp_path).returncode == 0
+    assert command(TRAIN, *words, "epochs=3", "name=one", cwd=tmp_path).returncode == 0
     assert_equal_runs(tmp_path / "o" / "g" / "one", tmp_path / "o" / "g" / "two")
 
 
 @slow
 def test_an_outside_launcher_starts_the_processes(tmp_path):
-    """torchrun, which also restarts nothing and ends all processes with one."""
+    """torchrun starts the processes in place of Lightning, all at the same time."""
+    words = [*RUN, *SHORT, *few_digits(tmp_path)]
     launch = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", TRAIN]
-    done = command(*launch, *TWO, *RUN, *SHORT, "name=two", cwd=tmp_path)
+    done = command(*launch, *TWO, *words, "name=two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert command(TRAIN, *RUN, *SHORT, "name=one", cwd=tmp_path).returncode == 0
+    assert command(TRAIN, *words, "name=one", cwd=tmp_path).returncode == 0
     one, two = (tmp_path / "o" / "g" / name for name in ("one", "two"))
     assert files(one) == files(two)
     assert_equal_runs(one, two)
@@ -240,11 +245,12 @@ def test_an_outside_launcher_starts_the_processes(tmp_path):
 @slow
 def test_two_nodes_on_one_machine(tmp_path):
     """Each node starts its own command, with NODE_RANK and the address of the first one."""
-    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2", *RUN, *SHORT]
+    words = [*RUN, *SHORT, *few_digits(tmp_path)]
+    shared = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2", *words]
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29631", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     nodes = [
         subprocess.Popen(
-            [sys.executable, "-m", TRAIN, *words, "name=two"],
+            [sys.executable, "-m", TRAIN, *shared, "name=two"],
             cwd=tmp_path,
             env={**os.environ, **place, "NODE_RANK": str(rank)},
             stderr=subprocess.PIPE,
@@ -254,13 +260,14 @@ def test_two_nodes_on_one_machine(tmp_path):
     ]
     said = [node.communicate(timeout=120)[1] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
-    assert command(TRAIN, *RUN, *SHORT, "name=one", cwd=tmp_path).returncode == 0
+    assert command(TRAIN, *words, "name=one", cwd=tmp_path).returncode == 0
     assert_equal_runs(tmp_path / "o" / "g" / "one", tmp_path / "o" / "g" / "two")
 
 
 @slow
 def test_a_sweep_of_such_runs_is_refused_job_by_job(tmp_path):
-    done = command(TRAIN, "-m", *TWO, *RUN, *SHORT, "seed=1,2", cwd=tmp_path)
+    words = [*RUN, *SHORT, *few_digits(tmp_path)]
+    done = command(TRAIN, "-m", *TWO, *words, "seed=1,2", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("no run of several processes in a sweep") == 2
     assert not list((tmp_path / "o" / "g").glob("seed*"))
@@ -268,6 +275,7 @@ def test_a_sweep_of_such_runs_is_refused_job_by_job(tmp_path):
 
 @slow
 def test_diverging_ends_both(tmp_path):
-    done = command(TRAIN, *TWO, *RUN, *SHORT, "lr=1e9", "loss=mse", "name=two", "report=false", cwd=tmp_path)
+    words = [*RUN, *SHORT, *few_digits(tmp_path)]
+    done = command(TRAIN, *TWO, *words, "lr=1e9", "loss=mse", "name=two", "report=false", cwd=tmp_path)
     assert done.returncode == 5, done.stderr
     assert done.stderr.count("diverged at step") == 1

@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from conftest import config, vae
+from datasets import few_digits
 from torch.utils.data import DistributedSampler
 
 from vae_lightning.app import build
@@ -15,7 +16,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.share import Share
 
 SIZES = [(world, total) for world in (1, 2, 3, 4, 7) for total in (1, 2, 3, 5, 12, 128)]
-SMALL = ["network.hidden=[16]", "latent.dim=3", "data.mirrors=[]", "run_dir=."]
+SMALL = ["network.hidden=[16]", "latent.dim=3", "run_dir=."]
 
 
 @pytest.mark.parametrize(("world", "total"), SIZES)
@@ -65,7 +66,7 @@ def test_a_distributed_sampler_without_an_order_is_lightnings_own():
 
 def fitted(tmp_path, *words: str, lr: float = 1e-3, **options):
     """Weights and metrics after two epochs."""
-    cfg = config(*SMALL, *words, "data.val_size=4601")
+    cfg = config(*SMALL, *few_digits(tmp_path), *words)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build.data_module(cfg.data)
     module = vae(cfg)
@@ -96,7 +97,7 @@ def test_two_processes_train_as_one(tmp_path, words):
     lr = 1e-5 if "reduction=sum" in words else 1e-3
     weights, metrics = fitted(tmp_path, *FEW, *words, lr=lr, devices=1)
     shared, shared_metrics = fitted(tmp_path, *FEW, *words, lr=lr, devices=2, strategy="ddp_fork")
-    assert metrics["train/elbo"] > -530  # 784 log 2 = 543: it learns
+    assert metrics["train/elbo"] > -542  # 784 log 2 = 543.4: it learns
     for name, weight in weights.items():
         torch.testing.assert_close(shared[name], weight, rtol=1e-4, atol=1e-6, msg=name)
     assert set(metrics) == set(shared_metrics)
@@ -108,7 +109,7 @@ def test_two_processes_train_as_one(tmp_path, words):
 
 
 def checked(*words: str, in_sweep: bool = False):
-    cfg = config(*SMALL, *words)
+    cfg = config(*SMALL, "data.mirrors=[]", *words)
     data = build.data_module(cfg.data)
     check_processes(build.make_trainer(cfg, data, with_loggers=False), data, in_sweep)
 
@@ -127,7 +128,7 @@ def test_no_sweep_of_runs_of_several_processes(words):
 
 
 def test_data_of_ones_own_that_are_not_shared_are_named(capsys):
-    cfg = config(*SMALL, "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
+    cfg = config(*SMALL, "data.mirrors=[]", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
     trainer = build.make_trainer(cfg, build.data_module(cfg.data), with_loggers=False)
     check_processes(trainer, pl.LightningDataModule(), in_sweep=False)
     assert "LightningDataModule has no method `share`" in capsys.readouterr().err
