@@ -5,7 +5,7 @@ from functools import partial
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import config, vae
+from conftest import config
 from datasets import few_digits
 from torch.utils.data import DistributedSampler
 
@@ -69,7 +69,7 @@ def fitted(tmp_path, *words: str, lr: float = 1e-3, **options):
     cfg = config(*SMALL, *few_digits(tmp_path), *words)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build.data_module(cfg.data)
-    module = vae(cfg)
+    module = build.vae(cfg, data.image_shape)
     module.optimizer = partial(torch.optim.SGD, lr=lr)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     quiet |= {"enable_checkpointing": False, "num_sanity_val_steps": 0, "default_root_dir": tmp_path}
