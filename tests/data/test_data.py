@@ -376,7 +376,7 @@ def test_static_training_images_are_binary_and_dynamic_ones_still_grey(module):
 class AtStep:
     """The part of a trainer that the transfer hook reads."""
 
-    training, global_rank, overfit_batches = True, 0, 0
+    training, global_rank, world_size, overfit_batches = True, 0, 1, 0
 
     def __init__(self, step: int) -> None:
         self.fit_loop = type("Loop", (), {"total_batch_idx": step})

@@ -183,6 +183,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
+    warnings.filterwarnings("ignore", ".*Using `DistributedSampler` with the dataloaders.*")  # `check_processes` tells
     warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module itself sums over processes
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run stopped
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15

@@ -6,6 +6,7 @@ Lightning starts the other processes with the command line of the first one. Imp
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,7 @@ def together(trainer: Any) -> Iterator[None]:
             process.send_signal(signal.SIGTERM)
         raise
     finally:
+        leave_group()
         end(processes or started(trainer))
         if starts:
             os.environ.pop(FIRST, None)
@@ -75,6 +77,16 @@ def started(trainer: Any) -> list[subprocess.Popen]:
         if thread.name == OBSERVER:
             thread._child_processes = []  # type: ignore[attr-defined]  # it ends at its next look
     return list(getattr(trainer.strategy.launcher, "procs", ()))
+
+
+def leave_group() -> None:
+    """Closes the connections to the other processes. gloo's threads would else abort the process at its end.
+
+    Lightning itself does this for NCCL.
+    """
+    distributed = sys.modules["torch"].distributed
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()
 
 
 def end(processes: Sequence[subprocess.Popen]) -> None:

@@ -113,7 +113,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
             loop = self.trainer.fit_loop
             step = loop.batch_idx if self._overfits else loop.total_batch_idx
-            share = self.share("train", loop.batch_idx + 1)  # the loop counts this batch once it is transferred
+            several = self.trainer.world_size > 1
+            share = self.share("train", loop.batch_idx + 1) if several else None  # the loop counts it a little later
             noise = generator(x.device, "x", self.seed, 0 if share else self.trainer.global_rank, step)
             x = drawn(x, noise, share)
         return x, labels
