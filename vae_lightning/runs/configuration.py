@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 PLACE = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name", "date_prefix", "save_dir")
+PLACE += ("sweep",)
 DATA_PLACE = (
     "data.dir",
     "data.cache_dir",
