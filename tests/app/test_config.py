@@ -207,7 +207,7 @@ MISTAKES = {
     "hydra.sweep.subdir=same": (2, "Hydra makes no folders here"),
     "hydra.output_subdir=.hydra": (2, "Hydra makes no folders here"),
     "hydra/launcher=ray": (2, "not installed; pip install hydra-ray-launcher"),
-    "hydra/sweeper=optuna": (2, "not installed; pip install hydra-optuna-sweeper"),
+    "hydra/sweeper=optuna": (2, "not installed; pip install 'vae-lightning[optuna]', and say sweep=optuna"),
     "project_dir=null": (2, "project_dir=None: must be a folder"),
     "allow_targets=3": (2, "must be a list"),
     "resume=nowhere": (4, "no such folder"),

@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app import composing, stopping
+from vae_lightning.app import composing, search, stopping
 from vae_lightning.app.arguments import check_arguments, expanded, in_order, quoted, task_overrides
 from vae_lightning.app.config import CONF, check_added
 from vae_lightning.app.launch import numbered
@@ -53,6 +53,7 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
                 check_arguments(sys.argv[1:])
             sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
             composing.install()
+            search.install()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, config_name))()
             stopping.ended()
             current().check()

@@ -18,9 +18,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.app import stopping
+from vae_lightning.app import stopping, trials
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.output import Unfailing
+from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.jobs import sweep_words
 from vae_lightning.runs.place import at_home
 
@@ -96,6 +97,8 @@ def swept_keys() -> list[str] | None:
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode != RunMode.MULTIRUN:
         return None
+    if (keys := trials.swept_keys()) is not None:
+        return keys
     words, _ = sweep_words(Path(hydra_cfg.runtime.output_dir))
     return [override.key_or_group for override in sweep_overrides(words, hydra_cfg.sweeper.get("params"))]
 
@@ -108,4 +111,12 @@ def scratch() -> str:
 
 
 OmegaConf.register_new_resolver("scratch", scratch, use_cache=True, replace=True)
+
+
+def named_or(name: Any, otherwise: str) -> str:
+    """The folder of a sweep: its name, or the time where it has none."""
+    return otherwise if name is None else check_name("sweep.name", str(name))
+
+
+OmegaConf.register_new_resolver("named_or", named_or, replace=True)
 OmegaConf.register_new_resolver("at_home", lambda path: at_home(str(path)), replace=True)

@@ -14,7 +14,7 @@ from vae_lightning.signals import reason_of
 
 EXTRAS = {
     "joblib": "'vae-lightning[sweep]'",
-    "optuna": "hydra-optuna-sweeper",
+    "optuna": "'vae-lightning[optuna]', and say sweep=optuna",
     "ax": "hydra-ax-sweeper",
     "nevergrad": "hydra-nevergrad-sweeper",
     "ray": "hydra-ray-launcher",

@@ -21,11 +21,11 @@ from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.config import is_trial
 from vae_lightning.app.environment import closed
 from vae_lightning.app.mistakes import as_user_error
-from vae_lightning.errors import ConfigError, Interrupted
+from vae_lightning.errors import ConfigError, Interrupted, Pruned
 from vae_lightning.output import say, warn
 from vae_lightning.runs.files import JOBS, SWEEP_PAGE, SWEEPS
 from vae_lightning.runs.folder import check_name
-from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job, read_jobs
+from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, STOPPED, Job, read_jobs
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.named import runs_below
 
@@ -91,6 +91,7 @@ def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     """Records a job of a sweep from its start to its end, and then writes the pages that show it.
 
     A record or page that cannot be written is one warning; the job ends as it would have. A trial leaves no record.
+    A pruned job ends here: it is no mistake.
     """
     hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
     if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process() and not is_trial(cfg):
@@ -101,6 +102,10 @@ def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     recorder = Recorder(job, group)
     try:
         yield recorder
+    except Pruned as error:  # a trial of a study, which goes on with the next one
+        say(str(error))
+        recorder.ends(PRUNED, str(error))
+        return
     except BaseException as error:
         mistake = as_user_error(error, []) if isinstance(error, Exception) else None
         stopped = isinstance(mistake, Interrupted) or not isinstance(error, Exception)

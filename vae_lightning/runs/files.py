@@ -8,6 +8,7 @@ EVALUATION, FIGURES = "evaluation.json", "evaluation"
 PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.csv", "sweep.md"
 LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
 SWEEPS, JOBS, MULTIRUN = "multirun", "jobs", "multirun.yaml"  # of a project, and of a sweep
+JOURNAL, STUDY = "optuna.journal", "study.json"  # of a sweep that is a study: for Optuna, and for the page
 STOPPED = "stopped"  # of a sweep: the number of the signal that ends it
 
 OF_TRAINING = {

@@ -19,7 +19,7 @@ from vae_lightning.runs.readings import mapping, sequence, text, whole
 from vae_lightning.runs.regular import content_of, json_of
 
 MOST_YAML = 2**18  # bytes; YAML is read slowly
-STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
+STARTING, COMPLETED, FAILED, STOPPED, PRUNED = "starting", "completed", "failed", "interrupted", "pruned"
 
 
 @dataclass(frozen=True)
