@@ -36,6 +36,29 @@ def storage_of(folder: Path) -> Any:
     return storages.JournalStorage(storages.journal.JournalFileBackend(path, lock_obj=lock))
 
 
+def sampler_of(seed: int) -> Any:
+    """Optuna's sampler TPE, whose real numbers have four digits: a name, a command and a table show them whole."""
+    optuna = library()
+
+    class Rounding(optuna.samplers.TPESampler):
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            values = super().sample_relative(study, trial, search_space)
+            return {name: rounded(value, search_space[name]) for name, value in values.items()}
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            value = super().sample_independent(study, trial, param_name, param_distribution)
+            return rounded(value, param_distribution)
+
+    return Rounding(seed=seed)
+
+
+def rounded(value: Any, distribution: Any) -> Any:
+    """A real number with four digits, inside its range; any other value, and one on a grid, as it is."""
+    if not isinstance(value, float) or getattr(distribution, "step", None) is not None:
+        return value
+    return min(max(float(f"{value:.4g}"), distribution.low), distribution.high)
+
+
 def mend(journal: Path) -> None:
     """Cuts off a last line that a full disk or a power failure left torn, and removes a lock of a killed process."""
     if journal.is_symlink():

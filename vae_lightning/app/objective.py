@@ -18,6 +18,7 @@ def check_objective(cfg: DictConfig, metric: str, direction: str) -> None:
     refused, because a setting that is chosen by the test set has no test set left.
     """
     check_targets(OmegaConf.to_container(cfg), [*ALLOWED, *cfg.allow_targets])
+    cfg.run_dir = "."  # nothing is written
     data = build.data_module(cfg.data)
     module = build.vae(cfg, build.image_shape(data, cfg.data._target_))
     callbacks = build.named_callbacks(cfg).values()

@@ -1,8 +1,8 @@
 """How the trials of a study ended, read from the records of their jobs and runs, told to the study and to people."""
 
+import os
 import time
 from collections import Counter
-from pathlib import Path
 
 from vae_lightning.app.study import Study
 from vae_lightning.runs.files import JOBS
@@ -84,5 +84,5 @@ def summary(study: Study) -> str:
     if best is None:
         return f"{line}; none has a value"
     job, values = job_of(study, best.number), " ".join(f"{key}={value}" for key, value in best.params.items())
-    where = f"; {Path(job.run_folder)}" if job and job.run_folder else ""
+    where = f"; {os.path.normpath(job.file.parent / job.run)}" if job and job.run else ""
     return f"{line}; best: trial {best.number}, {study.settings.metric}={best.value:.6g} with {values}{where}"

@@ -6,6 +6,7 @@ to is read from the record of its job and of its run, whichever process ran it. 
 
 import os
 import time
+import traceback
 from collections.abc import Sequence
 from itertools import count, groupby
 from pathlib import Path
@@ -53,12 +54,12 @@ class StudySweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         library()
-        self.config, self.loader = config, hydra_context.config_loader
+        self.master, self.loader = config, hydra_context.config_loader
         node: Any = OmegaConf.to_container(config.sweep, resolve=True)
         self.settings, self.space = settings_of(node), space_of(node["space"])
         self.folder = Path(str(config.hydra.sweep.dir))
         task = Trials(task_function, tuple(self.space), self.settings.metric, self.settings.pruning)
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.engine = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task, config=config
         )
 
@@ -75,9 +76,9 @@ class StudySweeper(Sweeper):
 
         check_objective(self.composed([]), self.settings.metric, self.settings.direction)
         with opened(self.folder, self.settings, self.space) as study:
-            study.begin(self.plain(), list(self.config.allow_drift), self.first())
+            study.begin(self.plain(), list(self.master.allow_drift), self.first())
             (self.folder / STOPPED).unlink(missing_ok=True)  # of an attempt that was killed
-            write_text(self.folder / MULTIRUN, OmegaConf.to_yaml(self.config))
+            write_text(self.folder / MULTIRUN, OmegaConf.to_yaml(self.master))
             try:
                 failed = self.run(study)
             except (SweepStopped, Interrupted):
@@ -105,12 +106,14 @@ class StudySweeper(Sweeper):
     def launched(self, study: Study, numbers: Sequence[int], goes_on: bool) -> list[str]:
         """Runs some trials with consecutive numbers as jobs of these numbers."""
         jobs = [self.words(study, number, goes_on) for number in numbers]
-        returns = self.launcher.launch(jobs, initial_job_idx=numbers[0])
+        returns = self.engine.launch(jobs, initial_job_idx=numbers[0])
         failed = []
         for number, returned in zip(numbers, returns, strict=True):
             error = returned._return_value
             if isinstance(error, BaseException) and isinstance(as_user_error(error, []), Interrupted):
                 raise error
+            if isinstance(error, Exception) and not getattr(error, "was_told", False):
+                say("".join(traceback.format_exception(error)), end="", error=True)
             outcomes.settle(study, number, or_fail=True)
             failed += outcomes.failure(study, number)
         return failed
@@ -125,9 +128,9 @@ class StudySweeper(Sweeper):
     @property
     def at_once(self) -> int:
         """How many trials run at once: one by one, or as many as the launcher has jobs."""
-        if self.config.hydra.runtime.choices.get("hydra/launcher") == "basic":
+        if self.master.hydra.runtime.choices.get("hydra/launcher") == "basic":
             return 1
-        jobs = self.config.hydra.launcher.get("n_jobs")
+        jobs = self.master.hydra.launcher.get("n_jobs")
         return jobs if isinstance(jobs, int) and jobs > 0 else os.cpu_count() or 1
 
     def check_words(self) -> None:
@@ -142,9 +145,9 @@ class StudySweeper(Sweeper):
                 raise ConfigError(f"{word}: the study chooses it; leave it out, or take it out with ~sweep.space.{key}")
             if key == "resume":
                 raise ConfigError(f"{word}: leave it out; a study goes on by itself, under the same sweep.name")
-        if self.config.hydra.sweeper.get("params"):
+        if self.master.hydra.sweeper.get("params"):
             raise ConfigError("sweep=optuna: the configuration also has hydra.sweeper.params; leave out its experiment")
-        if is_trial(self.config):
+        if is_trial(self.master):
             raise ConfigError("trainer.fast_dev_run: it keeps nothing, so a study learns nothing from it; leave it out")
 
     def check_space(self) -> None:
@@ -161,7 +164,7 @@ class StudySweeper(Sweeper):
 
     def composed(self, words: Sequence[str]) -> DictConfig:
         """The configuration of a job with some words of its own."""
-        cfg = self.loader.load_sweep_config(self.config, [*self.fixed, *words])
+        cfg = self.loader.load_sweep_config(self.master, [*self.fixed, *words])
         OmegaConf.set_struct(cfg, False)
         cfg.pop("hydra")
         OmegaConf.set_struct(cfg, True)
@@ -174,9 +177,9 @@ class StudySweeper(Sweeper):
 
     def first(self) -> dict[str, Any]:
         """The configuration's own values of the space, for the first trial; empty where one lies outside."""
-        options, values = self.config.hydra.runtime.choices, {}
+        options, values = self.master.hydra.runtime.choices, {}
         for key, part in self.space.items():
-            values[key] = part.value_of(options[key] if key in options else OmegaConf.select(self.config, key))
+            values[key] = part.value_of(options[key] if key in options else OmegaConf.select(self.master, key))
         return {} if None in values.values() else values
 
 

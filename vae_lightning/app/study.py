@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from vae_lightning.app.journal import NAME, library, mend, storage_of
+from vae_lightning.app.journal import NAME, library, mend, sampler_of, storage_of
 from vae_lightning.app.space import Space, stored
 from vae_lightning.errors import CheckpointError
 from vae_lightning.rules import FLAG, Count, Positive, Rule, Seed, check, one_of
@@ -106,7 +106,7 @@ class Study:
         Each trial has its own random numbers, so a study that was killed proposes what it would have proposed.
         """
         own = random.Random(f"{self.settings.seed}/{number}").getrandbits(32)
-        self._study.sampler = library().samplers.TPESampler(seed=own)
+        self._study.sampler = sampler_of(own)
         trial = self._trial(number)
         return [f"{key}={part.suggested(trial, key)}" for key, part in self.space.items()]
 
