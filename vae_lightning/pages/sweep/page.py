@@ -12,6 +12,7 @@ from vae_lightning.pages.base import numbers
 from vae_lightning.pages.base.render import render
 from vae_lightning.pages.sweep import folds, tables, view
 from vae_lightning.pages.sweep.folds import Sweep
+from vae_lightning.pages.sweep.study import study_view
 from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.atomic import leftovers, write_text
 from vae_lightning.runs.files import SWEEP_CSV, SWEEP_PAGE, SWEEP_TABLE
@@ -83,6 +84,7 @@ def as_html(sweep: Sweep) -> str:
         nats=nats,
         time_taken=time_taken,
         files=(SWEEP_CSV, SWEEP_TABLE),
+        study=study_view(sweep.folder),
     )
 
 
