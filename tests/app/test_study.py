@@ -6,18 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import NO_NETWORK, ROOT
+from conftest import NO_NETWORK, ROOT, config
+from documents import blocks, code, page, rows
+from omegaconf import OmegaConf
 
 from vae_lightning import train
 from vae_lightning.app import study as studies
-from vae_lightning.app.journal import NAME, Reports, mend, rounded, storage_of
+from vae_lightning.app.journal import NAME, Reports, mend, rounded
 from vae_lightning.app.space import Choices, Range, space_of, worded
-from vae_lightning.app.study import Settings, opened
+from vae_lightning.app.study import Settings, opened, settings_of
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.runs.jobs import read_jobs
 from vae_lightning.runs.lock import Lock
@@ -358,14 +362,33 @@ def test_a_killed_study_comes_to_what_it_would_have_come_to(tmp_path, launcher):
         assert kept["killed"].trials == kept["whole"].trials
 
 
-@needs_optuna
-def test_optuna_itself_reads_the_study(tmp_path):
-    import optuna
+# --- the document -----------------------------------------------------------------------------------------------------
 
-    with opened(tmp_path, SETTINGS, space_of({"lr": LR})) as study:
+
+@needs_optuna
+def test_optuna_itself_reads_the_study_as_the_document_says(tmp_path, monkeypatch, capsys):
+    with opened(tmp_path / "outputs" / "multirun" / "optuna", SETTINGS, space_of({"lr": LR})) as study:
         study.begin({}, [], {"lr": 0.001})
         study.words(study.ask())
         study.tell(0, "COMPLETE", -1.0, status="completed")
-    known = optuna.load_study(study_name=NAME, storage=storage_of(tmp_path))
-    assert known.best_trial.params == {"lr": 0.001}
-    assert known.user_attrs[NAME]["space"]["lr"]["high"] == 0.01
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(blocks(page("optuna"), "python")[0], names)
+    assert capsys.readouterr().out == "{'lr': 0.001}\n"
+    assert names["study"].user_attrs[NAME]["space"]["lr"]["high"] == 0.01
+
+
+def test_the_documented_study_of_ones_own_composes(tmp_path):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "wide.yaml").write_text(blocks(page("optuna"), "yaml")[0])
+    cfg = config(f"hydra.searchpath=[file://{tmp_path}]", "sweep=wide")
+    space = space_of(OmegaConf.to_container(cfg.sweep.space))
+    assert space["lr"] == Range(0.0001, 0.1, log=True)
+    assert space["latent.dim"] == Range(2, 64, log=True)
+    assert space["network"] == Choices(("mlp", "mlp_paper", "conv"))
+    assert settings_of(cfg.sweep) == Settings("wide", "val/elbo", "maximize", 60, None, 0, True)
+
+
+def test_every_key_is_documented():
+    keys = {code(row[0]).removeprefix("sweep.") for row in rows(page("optuna"), "Keys")}
+    assert keys == {field.name for field in fields(Settings)} | {"space"}

@@ -36,6 +36,7 @@ from documents import (
 )
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
@@ -194,6 +195,13 @@ def test_every_sweep_composes(line):
         assert len(jobs) > 1
 
 
+@pytest.mark.parametrize("line", commands("ready"))
+def test_every_ready_sweep_composes(line):
+    cfg = config(*(word for word in shlex.split(line)[3:] if not word.startswith("hydra")))
+    assert HydraConfig.get().mode == RunMode.MULTIRUN
+    assert cfg.sweep.name is None or cfg.sweep.space
+
+
 def split(words: list[str]) -> list[tuple[str, str, str]]:
     return [word.partition("=") for word in words]
 
@@ -330,6 +338,8 @@ def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.split("import ")[1].split()[0])
 def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch, snippet):
     assert len([line for line in snippet.splitlines() if line]) <= 5
+    if "import optuna" in snippet:
+        pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
     monkeypatch.chdir(tmp_path)
 
     def trainer(**options) -> pl.Trainer:

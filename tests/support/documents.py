@@ -77,7 +77,8 @@ COMMANDS = list(
 KINDS = {
     "sweep": r"python -m vae_lightning\.train -m ",
     "resume": r"python -m vae_lightning\.train resume=",
-    "train": r"python -m vae_lightning\.train(?! -m| resume=)",
+    "ready": r"python -m vae_lightning\.train sweep=",
+    "train": r"python -m vae_lightning\.train(?! -m| resume=| sweep=)",
     "evaluate": r"python -m vae_lightning\.(evaluate|compare) ",
     "montage": r"python -m vae_lightning\.montage ",
     "predict": r"python -m vae_lightning\.predict ",

@@ -100,4 +100,4 @@ class Reports:
 
     def should_prune(self) -> bool:
         """Whether the trial is worse than the median of the others after as many reports."""
-        return self._trial.should_prune()
+        return bool(self._trial.should_prune())
