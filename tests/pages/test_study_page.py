@@ -16,6 +16,7 @@ FACTS = {
     "direction": "maximize",
     "asked": 6,
     "best": 3,
+    "own": 0,
     "importance": {"lr": 0.75, "latent.dim": 0.25},
     "trials": [
         {"number": 0, "state": "complete", "status": "completed", "value": -120.0, "params": {"lr": 0.001}},
@@ -42,7 +43,7 @@ def test_the_section_shows_the_best_the_history_and_the_importances(folder):
     page = write_sweep_page(folder).read_text()
     section = page[page.index('id="study"') :].partition("</section>")[0]
     assert "−100.50" in section
-    assert "−120.00" in section  # the first trial, beside the best
+    assert "−120.00" in section  # of the configuration itself, beside the best
     assert re.findall(r"width: ([\d.]+)%", section) == ["75.0", "25.0"]
     chart = section.partition('<p class="legend')[0]
     assert [chart.count(f'class="trial {state}') for state in ("complete", "pruned", "fail", "running")] == [2, 1, 1, 1]

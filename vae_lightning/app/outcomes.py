@@ -70,7 +70,7 @@ def write(study: Study) -> None:
         for trial in study.trials
     ]
     facts = {"metric": study.settings.metric, "direction": study.settings.direction, "asked": study.settings.trials}
-    facts |= {"trials": trials, "best": best and best.number, "importance": study.importance()}
+    facts |= {"trials": trials, "best": best and best.number, "own": study.own, "importance": study.importance()}
     write_study(study.folder, facts)
 
 

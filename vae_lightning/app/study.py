@@ -90,6 +90,11 @@ class Study:
         return [trial.number for trial in self.trials if not trial.state.is_finished()]
 
     @property
+    def own(self) -> int | None:
+        """The number of the trial that has the configuration's own values, or None."""
+        return next((trial.number for trial in self.trials[:1] if trial.system_attrs.get("fixed_params")), None)
+
+    @property
     def best(self) -> Any:
         """The completed trial with the best value, or None."""
         done = [trial for trial in self.trials if trial.state.name == "COMPLETE"]

@@ -25,13 +25,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as its page shows it. `importance` is {key: share}; `best` is the number of a trial."""
+    """A study as its page shows it. `importance` is {key: share}.
+
+    `best` and `own` are the numbers of the best trial and of the one with the configuration's own values.
+    """
 
     metric: str
     direction: str
     asked: int
     trials: tuple[Trial, ...]
     best: int | None
+    own: int | None
     importance: Mapping[str, float]
 
 
@@ -54,6 +58,7 @@ def read_study(folder: Path) -> Study | None:
         whole(facts.get("asked")) or len(trials),
         trials,
         whole(facts.get("best")),
+        whole(facts.get("own")),
         {key: share for key, share in shares.items() if share is not None and share >= 0},
     )
 

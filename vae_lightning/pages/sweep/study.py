@@ -48,17 +48,16 @@ def study_view(folder: Path) -> dict[str, Any] | None:
         "maximises": study.direction == "maximize",
         "counts": {end: sum(trial.state == end for trial in study.trials) for end in ENDS},
         "best": best and {"number": best.number, "value": shown(best.value), "params": best.params},
-        "first": first_of(study, best),
+        "own": own_value(study),
         "chart": chart(study),
         "importance": [{"key": key, "share": round(100 * share, 1)} for key, share in shares],
     }
 
 
-def first_of(study: Study, best: Trial | None) -> str | None:
-    """The value of the first trial, where it completed and another one is the best."""
-    first = study.trials[0]
-    known = first.number == 0 and first.state == "complete" and best is not None and best.number != 0
-    return shown(first.value) if known else None
+def own_value(study: Study) -> str | None:
+    """The value of the trial with the configuration's own values, unless that is the best one."""
+    own = next((trial for trial in study.trials if trial.number == study.own), None)
+    return shown(own.value) if own and own.state == "complete" and own.number != study.best else None
 
 
 def chart(study: Study) -> dict[str, Any] | None:
@@ -91,7 +90,7 @@ def chart(study: Study) -> dict[str, Any] | None:
         "floor": HEIGHT - BOTTOM,
         "dots": dots,
         "line": line(study, trials, x, scale),
-        "ticks": [{"y": scale(value), "text": f"{value:.6g}"} for value in scale.ticks],
+        "ticks": [{"y": scale(value), "text": f"{value:.6g}".replace("-", "\u2212")} for value in scale.ticks],
         "numbers": [{"x": x(number), "text": number} for number in range(start, last + 1, step)],
     }
 

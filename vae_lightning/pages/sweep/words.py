@@ -132,7 +132,7 @@ SWEEP: dict[str, tuple[str, str]] = {
         "完了 {complete} 件、枝刈り {pruned} 件、失敗・発散 {fail} 件。",
     ),
     "study_best": ("best {metric}", "最良の {metric}"),
-    "study_first": ("first trial: the configuration's own values", "最初の試行（元の設定値）"),
+    "study_own": ("the configuration's own values", "元の設定値"),
     "trial": ("trial {n}", "試行 {n}"),
     "study_history": ("History", "経過"),
     "study_history_lead": (
