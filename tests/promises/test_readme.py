@@ -43,6 +43,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from vae_lightning import export, predict
 from vae_lightning.app.config import CONF
+from vae_lightning.app.space import space_of
 from vae_lightning.train import train
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
@@ -195,11 +196,11 @@ def test_every_sweep_composes(line):
         assert len(jobs) > 1
 
 
-@pytest.mark.parametrize("line", commands("ready"))
-def test_every_ready_sweep_composes(line):
+@pytest.mark.parametrize("line", commands("study"))
+def test_every_study_composes(line):
     cfg = config(*(word for word in shlex.split(line)[3:] if not word.startswith("hydra")))
     assert HydraConfig.get().mode == RunMode.MULTIRUN
-    assert cfg.sweep.name is None or cfg.sweep.space
+    assert space_of(OmegaConf.to_container(cfg.sweep.space))
 
 
 def split(words: list[str]) -> list[tuple[str, str, str]]:

@@ -77,7 +77,7 @@ COMMANDS = list(
 KINDS = {
     "sweep": r"python -m vae_lightning\.train -m ",
     "resume": r"python -m vae_lightning\.train resume=",
-    "ready": r"python -m vae_lightning\.train sweep=",
+    "study": r"python -m vae_lightning\.train sweep=optuna",
     "train": r"python -m vae_lightning\.train(?! -m| resume=| sweep=)",
     "evaluate": r"python -m vae_lightning\.(evaluate|compare) ",
     "montage": r"python -m vae_lightning\.montage ",
