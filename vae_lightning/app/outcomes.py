@@ -3,6 +3,7 @@
 import os
 import time
 from collections import Counter
+from pathlib import Path
 
 from vae_lightning.app.study import Study
 from vae_lightning.runs.files import JOBS
@@ -49,11 +50,13 @@ def failure(study: Study, number: int) -> list[str]:
     return [f"trial {number} ({facts['error']})"] if facts["status"] == FAILED else []
 
 
-def wait_for(study: Study, number: int) -> None:
-    """Waits until a worker of a killed sweep has let go of the run of a trial that goes on."""
+def left_run(study: Study, number: int) -> Path | None:
+    """The run that a trial in flight can go on with: one that has a checkpoint. A process that still has it may end."""
     job, end = job_of(study, number), time.monotonic() + PATIENCE
-    while job and job.run_folder and Lock(job.run_folder).held and time.monotonic() < end:
+    folder = job.run_folder if job else None
+    while folder and Lock(folder).held and time.monotonic() < end:
         time.sleep(0.2)
+    return folder if folder and Run(folder).last.is_file() else None
 
 
 def write(study: Study) -> None:

@@ -120,9 +120,8 @@ class StudySweeper(Sweeper):
 
     def words(self, study: Study, number: int, goes_on: bool) -> list[str]:
         """The words of a trial's job. A trial that was in flight goes on with its run, or begins it anew."""
-        if goes_on:
-            outcomes.wait_for(study, number)
-        own = [*study.words(number), *(["resume=auto"] if goes_on else [])]
+        run = outcomes.left_run(study, number) if goes_on else None
+        own = [*study.words(number), *([f"resume={worded(str(run))}"] if run else [])]
         return [*self.fixed, *own, f"sweep.name={worded(self.settings.name)}", "hydra.mode=MULTIRUN"]
 
     @property
