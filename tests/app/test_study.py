@@ -233,7 +233,7 @@ REFUSED = {
     "sweep.space.lr.low=0": (2, "sweep.space.lr.low=0: must be > 0 with log=true"),
     "~sweep.space.lr": (2, "sweep.space: has no range"),
     "+sweep.space.lrr={low:1,high:2}": (2, "sweep.space.lrr: lrr=1: no such key; did you mean lr?"),
-    "+sweep.space.latent.dim={low:0,high:2}": (2, "sweep.space.latent.dim: latent.dim=0: must be a whole number >= 1"),
+    "+sweep.space.beta={low:-1,high:2}": (2, "sweep.space.beta: beta=-1: must be a finite number >= 0"),
     "+sweep.space.loss={choices:[bce,bcee]}": (2, "sweep.space.loss: loss=bcee: no such option; did you mean bce?"),
     "sweep.metric=val/elbow": (2, "sweep.metric=val/elbow: no trial logs it before its test; did you mean val/elbo?"),
     "sweep.metric=test/elbo": (2, "sweep.metric=test/elbo: no trial logs it before its test"),
@@ -353,12 +353,14 @@ def test_a_killed_study_comes_to_what_it_would_have_come_to(tmp_path, launcher):
         assert not any(Lock(job.run_folder).held for job in jobs)
         ends = [trial.status for trial in kept[name].trials]
         assert len(ends) == 12
-        assert "diverged" in ends
         assert ends[5] == "failed"
+        others = [trial for trial in kept[name].trials if trial.number != 5]
+        assert [trial.status == "diverged" for trial in others] == [trial.params["lr"] == "1e+30" for trial in others]
         assert json.loads((jobs[5].file).read_text())["error"] == "RuntimeError: the cable was pulled"
         best = max(trial.value for trial in kept[name].trials if trial.state == "complete")
         assert best > kept[name].trials[0].value  # of the configuration without the study
     if launcher == "basic":
+        assert "diverged" in [trial.status for trial in kept["whole"].trials]
         assert kept["killed"].trials == kept["whole"].trials
 
 
