@@ -279,11 +279,11 @@ def test_the_nll_of_a_fold_is_on_the_page_with_its_k_and_its_images(tmp_path):
         evaluate(run, value, num_images=500)
     text = page(tmp_path / "g")
     folded = [row for row in text.split("<tr") if 'class="fold-row"' in row]
-    assert ["101.00 ± 1.41" in row and "n = 2" in row for row in folded].count(True) == 1
+    assert ["101.00 ± 1.00" in row and "n = 2" in row for row in folded].count(True) == 1
     head = text.partition("<thead>")[2].partition("</thead>")[0]
     assert "K = 500, N = 500 of 10,000" in head
     markdown = (tmp_path / "g" / "sweep.md").read_text()
-    assert "101.00 ± 1.41 (K = 500, N = 500 of 10,000, n = 2)" in markdown
+    assert "101.00 ± 1.00 (K = 500, N = 500 of 10,000, n = 2)" in markdown
     assert {row["num_images"] for row in table(tmp_path / "g")} == {"10000"}
 
 

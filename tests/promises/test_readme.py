@@ -38,9 +38,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from PIL import Image
+from sweeps import evaluate, make_sweep
 from torch.utils.data import DataLoader, TensorDataset
 
-from vae_lightning import export, predict
+from vae_lightning import compare, export, predict
 from vae_lightning.app.config import CONF
 from vae_lightning.train import train
 
@@ -310,7 +311,7 @@ def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
 @pytest.mark.parametrize("line", EVALUATE)
 def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
     """On the folder of a quick run in place of the named one, with few samples of few images."""
-    from vae_lightning import compare, evaluate
+    from vae_lightning.evaluate import main
 
     experiment = "experiment=ppca" if "ppca" in line else "experiment=iwae" if "dynamic" in line else "latent.dim=3"
     run = run_quickly([experiment])
@@ -319,11 +320,22 @@ def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
         few += [f"{estimator}.num_images=5"] if f"{estimator}.num_images" in line else []
     own = [each for each in shlex.split(line)[3:] if not each.startswith(("run", "num_", "ais.", "appendix_d."))]
     monkeypatch.setattr("sys.argv", ["evaluate", f"run={run}", *own, *few])
-    evaluate.main()
+    main()
     if "compare" in line:
         monkeypatch.setattr("sys.argv", ["compare", f"runs=[{run}]"])
         compare.main()
     assert (run / "evaluation.json").is_file()
+
+
+@pytest.mark.parametrize("line", commands("ranking"))
+def test_every_ranking_command_runs(tmp_path, answer, line):
+    """On runs of a few folders in place of the named sweep, with an evaluation each."""
+    for run in make_sweep(tmp_path / "beta-latent", betas=(1.0, 4.0), seeds=(1, 2)):
+        evaluate(run, 100.0)
+    words = [word for word in shlex.split(line)[3:] if not word.startswith("sweep=")]
+    status, out, err = answer(compare.main, f"sweep={tmp_path / 'beta-latent'}", *words)
+    assert (status, err) == (0, ""), err
+    assert "picture: " in out
 
 
 @pytest.mark.sample(5)
@@ -350,7 +362,9 @@ def test_the_snippet_for_after_training_runs(run_quickly):
     exec(snippet, names)
     assert names["again"].shape == (16, 1, 28, 28)
     assert names["posterior"].kl().shape == (16, 20)
-    (snippet,) = blocks(page("evaluate"), "python")
+    ranking, snippet = blocks(page("evaluate"), "python")
+    exec(ranking, names)
+    assert f"{names['difference'].mean:.2f}, {names['difference'].half_width:.2f}" == "1.30, 0.25"
     exec(snippet, names)
     assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
@@ -454,6 +468,7 @@ def test_the_page_of_options_describes_every_option(heading, group):
         ("choose", "Files and names", "train"),
         ("data", "Keys", "train"),
         ("evaluate", "The numbers of an evaluation", "evaluate"),
+        ("evaluate", "Which setting is better?", "compare"),
         ("pages", "A sheet of pictures", "montage"),
         ("predict", "Keys", "predict"),
     ],

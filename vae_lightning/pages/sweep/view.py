@@ -125,12 +125,12 @@ def fold_view(fold: Fold, number: int, runs: list[dict[str, Any]]) -> dict[str, 
 
 
 def spread_view(spread: Spread | None) -> dict[str, Any] | None:
-    """{mean, sd, runs}."""
-    return {"mean": spread.mean, "sd": spread.deviation, "runs": spread.count} if spread else None
+    """{mean, se, runs}."""
+    return {"mean": spread.mean, "se": spread.error, "runs": spread.count} if spread else None
 
 
 def bound_view(bound: Bound) -> dict[str, Any]:
-    """{k, n, mean, sd, runs}: K samples on N images, over runs."""
+    """{k, n, mean, se, runs}: K samples on N images, over runs."""
     return {"k": bound.num_samples, "n": bound.num_images, **(spread_view(bound.spread) or {})}
 
 

@@ -56,9 +56,9 @@ SWEEP: dict[str, tuple[str, str]] = {
     ),
     "table": ("All runs", "すべての実行"),
     "table_lead": (
-        "Runs that differ only in their seed are one row: mean ± standard deviation over completed runs. NLL: the "
+        "Runs that differ only in their seed are one row: mean ± standard error over completed runs. NLL: the "
         "bound of K samples on the first N test images.",
-        "シードだけが異なる実行は1行にまとめ、完了した実行の平均 ± 標準偏差を示します。NLL は先頭 N 枚のテスト画像に"
+        "シードだけが異なる実行は1行にまとめ、完了した実行の平均 ± 標準誤差を示します。NLL は先頭 N 枚のテスト画像に"
         "対する K サンプルの上界です。",
     ),
     "repeated": ("not counted: its seed was run again", "集計対象外（同じシードの新しい実行あり）"),
