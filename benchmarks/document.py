@@ -1,4 +1,4 @@
-"""Writes the results of the benchmarks into docs/performance.md and docs/scaling.md: `python -m benchmarks.document`."""
+"""Writes the results of the benchmarks into docs/performance.md and scaling.md: `python -m benchmarks.document`."""
 
 import json
 import re

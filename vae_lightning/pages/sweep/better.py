@@ -87,7 +87,7 @@ def left_out(sweep: Sweep, part: Section, chosen: Metric) -> list[tuple[str, str
         if run.seed is None:
             out.append((run.name, "its seed is not known"))
         elif id(run) not in chosen.values:
-            out.append((run.name, f"it has no {chosen.name}"))
+            out.append((run.name, f"it has no {chosen.title}"))
     return out
 
 

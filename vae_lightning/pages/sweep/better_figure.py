@@ -61,7 +61,7 @@ def draw_numbers(found: Comparison, settings: list[Values], axes: Any) -> None:
         width = None if error is None else t_quantile(found.level, place.spread.count) * error
         axes.errorbar(place.spread.mean, rows[place.setting], xerr=width, fmt="o", color="C0", capsize=3)
     unit = f" [{found.metric.unit}]" if found.metric.unit else ""
-    axes.set_xlabel(plain(f"{found.metric.name}{' of ' * bool(found.metric.of)}{found.metric.of}{unit}"))
+    axes.set_xlabel(plain(f"{found.metric.title}{unit}"))
     axes.set_title("runs, mean and its interval", fontsize=9)
     axes.grid(alpha=0.3)
 

@@ -8,8 +8,9 @@ from vae_lightning.errors import printable
 from vae_lightning.pages.sweep.better import Comparison, Values
 from vae_lightning.runs.ranking import Place
 
-WIDTH, LABEL = 80, 26  # characters of a line, and of the longest name that has numbers beside it
-MOST_NAMED = 10  # runs that are left out for one reason
+WIDTH = 80  # characters of a line
+MOST_NAMED, MOST_SENTENCES = 10, 3
+SMALLEST = 1e-5  # an error below it is shown as zero
 
 
 def lines(found: Comparison) -> Iterator[str]:
@@ -31,8 +32,7 @@ def head(found: Comparison) -> str:
     metric = found.metric
     better = {True: "higher is better", False: "lower is better", None: "ranked from high to low"}
     unit = "nats per image" if metric.unit == "nats" else metric.unit
-    words = f"{metric.name}{' of ' if metric.of else ''}{metric.of}"
-    about = ", ".join(filter(None, (words, unit, better[metric.higher_is_better])))
+    about = ", ".join(filter(None, (metric.title, unit, better[metric.higher_is_better])))
     return f"{about}; mean ± standard error over n runs"
 
 
@@ -47,28 +47,36 @@ def pairing(found: Comparison) -> str:
 
 
 def table(found: Comparison) -> Iterator[str]:
-    """A line for each setting, best first. A long name has a line of its own."""
-    names = [printable(found.name(place.setting)) for place in found.places]
-    label = max((len(name) for name in names if len(name) <= LABEL), default=0)
+    """A line for each setting, best first. A name that does not fit has a line of its own."""
     show = Numbers(found.places)
-    place_width = len(str(len(names)))
-    yield f"{'':{place_width}}  {'':{label}}  {'n':>4} {'mean':>20} {'pairs':>6}  difference"
-    for i, (name, place) in enumerate(zip(names, found.places, strict=True), 1):
-        start = f"{i:>{place_width}}  "
-        if len(name) > label:
+    rows = [("n", "mean", "pairs", "difference"), *(cells(found, place, show) for place in found.places)]
+    n, mean, pairs, last = (max(map(len, column)) for column in zip(*rows, strict=True))
+    names = ["", *(printable(found.name(place.setting)) for place in found.places)]
+    first = len(str(len(found.places)))
+    room = WIDTH - sum((first, 2, 2, n, 2, mean, 2, pairs, 2, last))
+    label = max(len(name) for name in names if len(name) <= room)
+    for i, (name, row) in enumerate(zip(names, rows, strict=True)):
+        start = f"{i or '':>{first}}  "
+        if len(name) > room:
             yield from textwrap.wrap(name, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
             name, start = "", " " * len(start)
-        numbers = f"{place.spread.count:>4} {show.mean(place):>20} {pairs(place):>6}  {difference(found, place, show)}"
-        yield f"{start}{name:<{label}}  {numbers}".rstrip()
+        yield f"{start}{name:<{label}}  {row[0]:>{n}}  {row[1]:>{mean}}  {row[2]:>{pairs}}  {row[3]}".rstrip()
+
+
+def cells(found: Comparison, place: Place[Values], show: "Numbers") -> tuple[str, str, str, str]:
+    """The number of runs, their mean, the number of pairs with the best setting, and the difference to it."""
+    pairs = str(place.to_best.count) if place.to_best else ""
+    return str(place.spread.count), show.mean(place), pairs, difference(found, place, show)
 
 
 class Numbers:
     """Numbers of a ranking, with so many digits that the smallest error shows one."""
 
     def __init__(self, places: Sequence[Place[Values]]) -> None:
-        widths = [place.to_best.half_width for place in places if place.to_best and place.to_best.half_width]
-        errors = [place.spread.error for place in places if place.spread.error] + widths
-        self.digits = max(2, min(6, -math.floor(math.log10(min(errors))))) if errors else 2
+        widths = [place.to_best.half_width for place in places if place.to_best]
+        errors = [error for error in (*widths, *(place.spread.error for place in places)) if error]
+        seen = [error for error in errors if error >= SMALLEST]
+        self.digits = max(2, -math.floor(math.log10(min(seen)))) if seen else 2
 
     def __call__(self, value: float) -> str:
         text = f"{value:.{self.digits}f}"
@@ -78,10 +86,6 @@ class Numbers:
         """-98.21 ± 0.07; one run has no error."""
         error = place.spread.error
         return self(place.spread.mean) + ("" if error is None else f" ± {self(error)}")
-
-
-def pairs(place: Place[Values]) -> str:
-    return str(place.to_best.count) if place.to_best else ""
 
 
 def difference(found: Comparison, place: Place[Values], show: Numbers) -> str:
@@ -106,9 +110,10 @@ def sentences(found: Comparison) -> Iterator[str]:
     rest = [place for place in others[1:] if found.seeds(place.setting) > 1]
     clear = [place for place in rest if found.is_clear(place)]
     as_ranked = [place for place in clear if found.is_ahead(place)]
-    if as_ranked:
-        yield than(found, best.setting, listed([found.name(place.setting) for place in as_ranked]), "also ") + "."
-    yield from (sentence(found, place) for place in clear if place not in as_ranked)
+    many = as_ranked if len(as_ranked) > MOST_SENTENCES else []
+    yield from (sentence(found, place) for place in clear if place not in many)
+    if many:
+        yield than(found, best.setting, listed([found.name(place.setting) for place in many])) + "."
     if unclear := [found.name(place.setting) for place in rest if place not in clear]:
         yield f"{found.name(best.setting)} cannot be told apart from {listed(unclear)}."
     if few := [found.name(place.setting) for place in others[1:] if place not in rest]:
@@ -132,11 +137,11 @@ def sentence(found: Comparison, place: Place[Values]) -> str:
     return f"{than(found, first, found.name(second))} by {show(abs(place.to_best.mean))} ± {width}{unit} over {over}."
 
 
-def than(found: Comparison, first: Values, second: str, also: str = "") -> str:
+def than(found: Comparison, first: Values, second: str) -> str:
     """A is better than B; of a number that is neither good nor bad: The kl of A is higher than that of B."""
     if found.metric.higher_is_better is None:
-        return f"The {found.metric.name} of {found.name(first)} is {also}higher than that of {second}"
-    return f"{found.name(first)} is {also}better than {second}"
+        return f"The {found.metric.name} of {found.name(first)} is higher than that of {second}"
+    return f"{found.name(first)} is better than {second}"
 
 
 def lead(found: Comparison) -> str:

@@ -23,6 +23,11 @@ class Metric:
     values: Mapping[int, float]
 
     @property
+    def title(self) -> str:
+        """elbo of the test set."""
+        return f"{self.name} of {self.of}" if self.of else self.name
+
+    @property
     def word(self) -> str:
         return self.name.rpartition("/")[2].partition("_")[0]
 
@@ -39,15 +44,15 @@ class Metric:
 def metric(name: str, runs: Sequence[SweptRun], differing: Sequence[str]) -> Metric:
     """The metric of a name. `differing` are the keys that differ between the runs.
 
-    A name without a split is that of the split that most runs have: test, then val, then train. Raises ConfigError if
-    no run has the metric, and if its values cannot be compared.
+    A name without a split is that of the test set, if a run has it; else of the validation set, else of training.
+    Raises ConfigError if no run has the metric, and if its values cannot be compared.
     """
     if name == "nll":
         return bound(runs)
     splits = [name.partition("/")[0]] if name.partition("/")[0] in SPLITS else SPLITS
     word = name.rpartition("/")[2]
     by_split = {split: of_split(runs, split, word) for split in splits}
-    split = max(by_split, key=lambda one: len(by_split[one]))
+    split = next((split for split, found in by_split.items() if found), splits[0])
     values = by_split[split] or {id(run): n for run in runs if (n := number(run, name)) is not None}
     if not values:
         raise ConfigError(f"metric={name}: no run logged it; {did_you_mean(name, logged(runs))}")
