@@ -27,7 +27,7 @@ LONGEST, LARGEST, PAGE_MB = 60.0, 1.0, 20.0  # seconds, GiB and MB that the comm
 def template(folder: Path, dim: int) -> Path:
     """A real run of a latent size."""
     cost("-m", "vae_lightning.train", *WORDS, f"latent=z{dim}", f"name=z{dim}", f"project_dir={folder}")
-    return folder / "template" / f"z{dim}"
+    return next((folder / "template").glob(f"*-z{dim}"))
 
 
 def make_run(source: Path, folder: Path, beta: float, seed: int, epochs: int) -> None:
