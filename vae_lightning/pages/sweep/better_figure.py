@@ -44,7 +44,8 @@ def write(found: Comparison, path: Path) -> None:
     names = [plain(found.name(setting)) for setting in settings]
     left.set_yticks(range(len(settings)), [name if len(name) < 40 else f"{name[:37]}..." for name in names])
     left.set_ylim(len(settings) - 0.5, -0.5)
-    figure.suptitle(plain(found.label), fontsize=10)
+    about = f"{found.label}; {100 * found.level:.4g} % intervals; hollow: not told apart"
+    figure.suptitle(plain(about), fontsize=10)
     with atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": MADE_BY})
 
@@ -62,7 +63,7 @@ def draw_numbers(found: Comparison, settings: list[Values], axes: Any) -> None:
         axes.errorbar(place.spread.mean, rows[place.setting], xerr=width, fmt="o", color="C0", capsize=3)
     unit = f" [{found.metric.unit}]" if found.metric.unit else ""
     axes.set_xlabel(plain(f"{found.metric.title}{unit}"))
-    axes.set_title("runs, mean and its interval", fontsize=9)
+    axes.set_title("runs and means", fontsize=9)
     axes.grid(alpha=0.3)
 
 
@@ -83,7 +84,7 @@ def draw_differences(found: Comparison, settings: list[Values], axes: Any) -> No
         axes.errorbar(-place.to_best.mean, row, xerr=width, fmt="o", color="C1", markerfacecolor=face, capsize=3)
     unit = f" [{found.metric.unit}]" if found.metric.unit else ""
     axes.set_xlabel(f"minus the best, over pairs{unit}")
-    axes.set_title(f"paired differences, {100 * found.level:.4g} % intervals; hollow: not told apart", fontsize=9)
+    axes.set_title("paired differences to the best", fontsize=9)
     axes.grid(alpha=0.3)
 
 

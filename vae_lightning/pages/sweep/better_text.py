@@ -1,6 +1,7 @@
 """A comparison of settings in words: a table in 80 columns, plain sentences, and what was left out."""
 
 import math
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,8 @@ SMALLEST = 1e-5  # an error below it is shown as zero
 
 def lines(found: Comparison) -> Iterator[str]:
     """What is compared, the ranking, a sentence on it, then notes."""
-    yield from wrapped(f"{found.folder}: {found.label}")
+    folder = min(str(found.folder), os.path.relpath(found.folder), key=len)
+    yield from wrapped(f"{folder}: {found.label}")
     yield from wrapped(head(found))
     yield from wrapped(pairing(found))
     yield ""
@@ -168,10 +170,11 @@ def notes(found: Comparison) -> Iterator[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """A, B and C; at most MOST_NAMED names."""
+    """A, B and C; at most MOST_NAMED names, with a semicolon between those that hold a comma."""
     more = len(names) - MOST_NAMED
     shown = [*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])]
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    between = "; " if any(", " in name for name in names) else ", "
+    return " and ".join(filter(None, (between.join(shown[:-1]), shown[-1])))
 
 
 def wrapped(text: str) -> list[str]:
