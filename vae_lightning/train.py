@@ -3,7 +3,7 @@
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae_lightning.app import command, config, launch, sweep
+from vae_lightning.app import command, config, launch, launchers, sweep
 from vae_lightning.app.arguments import task_overrides
 from vae_lightning.output import say
 
@@ -22,6 +22,7 @@ def train(cfg: DictConfig) -> float:
         from vae_lightning.app.prepare import Job, prepare
 
         command.quiet()
+        launchers.share_cores()
         job = prepare(cfg, overrides, hydra_cfg.runtime.choices, launch.swept_keys())
         if not isinstance(job, Job):
             recorder.becomes(job.path, str(job.config["group"]))

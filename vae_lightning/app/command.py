@@ -88,7 +88,7 @@ def of_sweep(error: Exception | SweepStopped) -> Exception:
         left = stopping.ended()
     except Interrupted as stop:
         return stop
-    ends = error.signal if isinstance(error, SweepStopped) else error
+    ends = error.reason if isinstance(error, SweepStopped) else error
     if isinstance(ends, Interrupted) and left:
         tell(ends)
         say(left, error=True)

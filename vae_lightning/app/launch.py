@@ -4,6 +4,7 @@ Imports neither torch nor Lightning.
 """
 
 import atexit
+import os
 import shutil
 import sys
 import tempfile
@@ -26,7 +27,18 @@ from vae_lightning.runs.place import at_home
 
 
 class Quiet(Callback):
-    """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line."""
+    """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line.
+
+    A launcher sends it to the process of a job, which then works in the folder where the command was started. A worker
+    of Ray begins in another folder, and Hydra makes the path of the sweep absolute before our code runs.
+    """
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"folder": os.getcwd()}
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        if os.path.isdir(state["folder"]):
+            os.chdir(state["folder"])
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         stopping.begins(config)

@@ -17,14 +17,17 @@ EXTRAS = {
     "optuna": "hydra-optuna-sweeper",
     "ax": "hydra-ax-sweeper",
     "nevergrad": "hydra-nevergrad-sweeper",
-    "ray": "hydra-ray-launcher",
-    "ray_aws": "hydra-ray-launcher",
+    "ray": "'vae-lightning[ray]'",
+    "ray_aws": "'vae-lightning[ray]'",
     "rq": "hydra-rq-launcher",
-    "submitit_local": "hydra-submitit-launcher",
-    "submitit_slurm": "hydra-submitit-launcher",
+    "slurm": "'vae-lightning[slurm]'",
+    "submitit_local": "'vae-lightning[slurm]'",
+    "submitit_slurm": "'vae-lightning[slurm]'",
 }  # the packages that bring the options of hydra/launcher and hydra/sweeper
 EXAMPLES = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}  # of keys that must be given
 EXAMPLES |= {"task": "reconstruct", "format": "onnx", "output": "NAME"}
+KILLED_WORKERS = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError")
+KILLED_WORKERS += ("LocalRayletDiedError", "NodeDiedError", "OutOfMemoryError")  # of joblib, submitit and Ray
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
@@ -50,6 +53,11 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
             "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
             "batch_size, and go on with resume=auto"
         )
+    if any(type(link).__name__ in KILLED_WORKERS for link in chain(error)):
+        return UserError(
+            "a worker of the launcher was killed, often by the system because memory ran out; run fewer jobs at once, "
+            "and go on with sweep.skip_finished=true"
+        )
     if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
         return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
     for link in chain(error):
@@ -74,7 +82,8 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     if options and "/" in missing:
         group, _, option = missing.rpartition("/")
         if group.startswith("hydra/") and option in EXTRAS:
-            return f"{group}={option}: not installed; pip install {EXTRAS[option]} (installed: {', '.join(options)})"
+            said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
+            return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]} (others: {', '.join(options)})"
         return f"{group}={shown(option)}: no such option; {did_you_mean(option, options)}"
     if override := getattr(error, "override", None):  # it could not be parsed
         key, _, value = str(override).partition("=")

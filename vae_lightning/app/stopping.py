@@ -10,18 +10,21 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import current_process
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from vae_lightning.app import clusters
+from vae_lightning.app.launchers import ELSEWHERE, JOBLIB, kind
 from vae_lightning.app.words import sweep_overrides
-from vae_lightning.errors import Interrupted
+from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.runs.files import JOBS, STOPPED
 from vae_lightning.signals import Answer, answering, current, heard
 
@@ -31,9 +34,9 @@ SECONDS = 0.5  # between two looks of a job at the file and at its parent
 class SweepStopped(BaseException):
     """Ends a sweep whose jobs run one by one in this process. It is no Exception, after which Hydra would go on."""
 
-    def __init__(self, signal: Interrupted) -> None:
-        super().__init__(signal)
-        self.signal = signal
+    def __init__(self, reason: UserError) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Sweep:
     folder: Path
     jobs: int  # 0: the sweeper decides
     in_turn: bool  # the jobs run one by one in this process
+    launcher: str = ""
     begun: int = 0  # of these jobs
 
     def not_started(self) -> str:
@@ -64,10 +68,21 @@ def begins(config: DictConfig) -> None:
         for override in sweep_overrides(sys.argv[1:], config.hydra.sweeper.get("params")):
             jobs *= len(list(override.sweep_string_iterator()))
     in_turn = choices.get("hydra/launcher") == "basic"
-    _sweep[:] = [Sweep(folder, jobs, in_turn)]
+    _sweep[:] = [Sweep(folder, jobs, in_turn, kind(config.hydra.launcher))]
     if not in_turn:
-        current().on_first = partial(mark, folder)
+        unmark(folder)
+        current().on_first = partial(stop, folder, config)
         current().hold()
+        try:
+            clusters.before_launch(config, folder)
+        except UserError as error:  # Hydra makes a warning of it
+            raise SweepStopped(error) from None
+
+
+def stop(folder: Path, config: DictConfig, number: int) -> None:
+    """Stops the jobs of the sweep that this process started."""
+    mark(folder, number)
+    clusters.stop_queue(config)
 
 
 def ended() -> str | None:
@@ -78,9 +93,11 @@ def ended() -> str | None:
     if not _sweep:
         return None
     sweep = _sweep.pop()
-    if not sweep.in_turn and (number := stopped_by(sweep.folder)) is not None:
-        with suppress(OSError):
-            (sweep.folder / STOPPED).unlink()
+    number = None if sweep.in_turn else stopped_by(sweep.folder)
+    clusters.after_launch(sweep.launcher, sweep.folder, partial(mark, sweep.folder, signal.SIGTERM))
+    if number is not None:
+        if sweep.launcher == JOBLIB:  # elsewhere a job may not have seen it yet
+            unmark(sweep.folder)
         current().settle()  # else the signal comes again at the end of the command, and ends it without its workers
         raise Interrupted(number, f"stopped by {signal.Signals(number).name}; {sweep.not_started()}")
     return sweep.not_started()
@@ -99,7 +116,8 @@ def job(number: int) -> Iterator[None]:
         except Interrupted as error:
             raise SweepStopped(error) from None
         return
-    folder = Path(hydra_cfg.runtime.output_dir)
+    folder, launcher = Path(hydra_cfg.runtime.output_dir), hydra_cfg.launcher
+    elsewhere = kind(launcher) in ELSEWHERE
     if is_worker() and not _idle:
         _idle.append(Answer(str, waits=True))
         _idle[0].begin()
@@ -107,26 +125,32 @@ def job(number: int) -> Iterator[None]:
     for idle in _idle:
         if idle.received is not None:
             mark(folder, idle.received)
-    if (received := stopped_by(folder)) is not None:
+    if (received := stopped_by(folder, launcher)) is not None:
         silent = Interrupted(received, f"job {number}: not started")
         silent.was_told = True  # type: ignore[attr-defined]
         raise silent
     try:
-        with _busy, answering("stopped by {}".format), watching(folder):
+        with (
+            _busy,
+            clusters.inside(launcher, folder) if elsewhere else nullcontext(),
+            answering("stopped by {}".format),
+            watching(folder, launcher),
+        ):
             yield
     except Interrupted as error:
-        mark(folder, error.status - 128)
+        if not elsewhere:  # there a scheduler may have ended this job alone
+            mark(folder, error.status - 128)
         raise
 
 
 @contextmanager
-def watching(folder: Path) -> Iterator[None]:
+def watching(folder: Path, launcher: Any = None) -> Iterator[None]:
     """Passes on to this process a signal that stopped the sweep."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(SECONDS):
-            if (number := stopped_by(folder)) is not None:
+            if (number := stopped_by(folder, launcher)) is not None:
                 if not heard():  # a signal to the whole group is here already, and a second one would end the process
                     os.kill(os.getpid(), number)
                 return
@@ -153,9 +177,15 @@ def mark(folder: Path, number: int) -> None:
         (folder / STOPPED).write_text(str(number), encoding="utf-8")
 
 
-def stopped_by(folder: Path) -> int | None:
+def unmark(folder: Path) -> None:
+    """Takes back what `mark` told the jobs."""
+    with suppress(OSError):
+        (folder / STOPPED).unlink()
+
+
+def stopped_by(folder: Path, launcher: Any = None) -> int | None:
     """The signal that stopped the sweep: SIGTERM for a worker whose parent is gone, None if it was not stopped."""
-    if is_worker() and os.getppid() != _PARENT:
+    if (is_worker() and os.getppid() != _PARENT) or clusters.command_is_gone(launcher, folder):
         return int(signal.SIGTERM)
     try:
         return int((folder / STOPPED).read_text(encoding="utf-8"))

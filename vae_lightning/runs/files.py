@@ -9,6 +9,7 @@ PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.c
 LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
 SWEEPS, JOBS, MULTIRUN = "multirun", "jobs", "multirun.yaml"  # of a project, and of a sweep
 STOPPED = "stopped"  # of a sweep: the number of the signal that ends it
+LAUNCHER_LOCK = ".launcher.lock"  # of a sweep: held by the command while its jobs depend on it
 
 OF_TRAINING = {
     "": r"run_meta\.json|.*_epoch_\d{4,}\.pt",
