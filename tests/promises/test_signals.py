@@ -363,7 +363,7 @@ def test_a_signal_ends_a_sweep_of_joblib(tmp_path, number, to):
         os.killpg(parent.pid, number)
     elif to == "one worker":
         lock = next(iter(group.glob("2*/.lock")))
-        os.kill(int(lock.read_text()), number)
+        os.kill(int(lock.read_text().split()[0]), number)
     else:
         parent.send_signal(KILL if to == "killed parent" else number)
     said = parent.communicate(timeout=60)[1]

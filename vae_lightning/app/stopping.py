@@ -70,7 +70,7 @@ def begins(config: DictConfig) -> None:
     in_turn = choices.get("hydra/launcher") == "basic"
     _sweep[:] = [Sweep(folder, jobs, in_turn, kind(config.hydra.launcher))]
     if not in_turn:
-        unmark(folder)
+        (folder / STOPPED).unlink(missing_ok=True)
         current().on_first = partial(stop, folder, config)
         current().hold()
         try:
@@ -96,8 +96,9 @@ def ended() -> str | None:
     number = None if sweep.in_turn else stopped_by(sweep.folder)
     clusters.after_launch(sweep.launcher, sweep.folder, partial(mark, sweep.folder, signal.SIGTERM))
     if number is not None:
-        if sweep.launcher == JOBLIB:  # elsewhere a job may not have seen it yet
-            unmark(sweep.folder)
+        with suppress(OSError):
+            if sweep.launcher == JOBLIB:  # elsewhere a job may not have seen it yet
+                (sweep.folder / STOPPED).unlink()
         current().settle()  # else the signal comes again at the end of the command, and ends it without its workers
         raise Interrupted(number, f"stopped by {signal.Signals(number).name}; {sweep.not_started()}")
     return sweep.not_started()
@@ -117,7 +118,7 @@ def job(number: int) -> Iterator[None]:
             raise SweepStopped(error) from None
         return
     folder, launcher = Path(hydra_cfg.runtime.output_dir), hydra_cfg.launcher
-    elsewhere = kind(launcher) in ELSEWHERE
+    place = clusters.inside(launcher, folder) if kind(launcher) in ELSEWHERE else None
     if is_worker() and not _idle:
         _idle.append(Answer(str, waits=True))
         _idle[0].begin()
@@ -130,15 +131,10 @@ def job(number: int) -> Iterator[None]:
         silent.was_told = True  # type: ignore[attr-defined]
         raise silent
     try:
-        with (
-            _busy,
-            clusters.inside(launcher, folder) if elsewhere else nullcontext(),
-            answering("stopped by {}".format),
-            watching(folder, launcher),
-        ):
+        with _busy, place or nullcontext(), answering("stopped by {}".format), watching(folder, launcher):
             yield
     except Interrupted as error:
-        if not elsewhere:  # there a scheduler may have ended this job alone
+        if place is None:  # there a scheduler may have ended this job alone
             mark(folder, error.status - 128)
         raise
 
@@ -175,12 +171,6 @@ def mark(folder: Path, number: int) -> None:
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STOPPED).write_text(str(number), encoding="utf-8")
-
-
-def unmark(folder: Path) -> None:
-    """Takes back what `mark` told the jobs."""
-    with suppress(OSError):
-        (folder / STOPPED).unlink()
 
 
 def stopped_by(folder: Path, launcher: Any = None) -> int | None:
