@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,9 +72,9 @@ def stand_alone() -> None:
     The controller of a job answers Ctrl-C with SIGINT to the job and SIGKILL a second later, so it must not hear it.
     The command hears it, and its jobs hear of it from the folder of the sweep.
     """
-    from submitit.local import local
+    local: Any = import_module("submitit.local.local")
 
-    local.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
+    local.subprocess = SimpleNamespace(
         **{**vars(subprocess), "Popen": partial(subprocess.Popen, start_new_session=True)}
     )
 
@@ -89,7 +90,7 @@ def start_ray(init: DictConfig) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # lines of two jobs are not one line
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning in each job
-    import ray
+    ray: Any = import_module("ray")
 
     if address != "local":
         options = {key: value for key, value in options.items() if key not in ("object_store_memory", "num_cpus")}

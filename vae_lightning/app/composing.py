@@ -12,6 +12,7 @@ from typing import Any
 
 import hydra._internal.hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
@@ -42,6 +43,8 @@ def install() -> None:
     hydra._internal.hydra.ConfigLoaderImpl = CheckedLoader  # type: ignore[misc]
     with without_working_folder():
         Plugins.instance()
+    for path in CONF.glob("hydra/*/*.yaml"):  # takes the place of a plugin's option, which Hydra would merge with it
+        ConfigStore.instance().repo["hydra"].get(path.parent.name, {}).pop(path.name, None)
 
 
 @contextmanager
