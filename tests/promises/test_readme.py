@@ -45,7 +45,11 @@ from vae_lightning.app.config import CONF
 from vae_lightning.train import train
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
-OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()}
+OPTIONS = {
+    group.name: {path.stem for path in group.glob("*.yaml")}
+    for group in CONF.iterdir()
+    if group.is_dir() and group.name != "hydra"  # which holds groups of Hydra's
+}
 
 
 def quick(overrides: list[str]) -> list[str]:

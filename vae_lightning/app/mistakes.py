@@ -28,6 +28,7 @@ EXAMPLES = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}  # 
 EXAMPLES |= {"task": "reconstruct", "format": "onnx", "output": "NAME"}
 KILLED_WORKERS = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError")
 KILLED_WORKERS += ("LocalRayletDiedError", "NodeDiedError", "OutOfMemoryError")  # of joblib, submitit and Ray
+LAUNCHERS = ("submitit", "ray", "hydra_plugins")
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
@@ -58,6 +59,8 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
             "a worker of the launcher was killed, often by the system because memory ran out; run fewer jobs at once, "
             "and go on with sweep.skip_finished=true"
         )
+    if raised_in(error) in LAUNCHERS:
+        return UserError(f"the launcher cannot start the jobs ({' '.join(text.split())[:200]}); see docs/clusters.md")
     if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
         return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
     for link in chain(error):
