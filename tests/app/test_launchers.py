@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import NO_NETWORK
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -38,17 +39,23 @@ def ask(answer, monkeypatch, tmp_path):
     return partial(answer, train.main)
 
 
+def plugins_options() -> dict[str, ConfigNode]:
+    """The options of hydra/launcher that the installed plugins have registered."""
+    Plugins.instance()
+    return ConfigStore.instance().repo["hydra"].setdefault("launcher", {})
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("option", ["joblib", "ray"])
 def test_an_option_of_ours_takes_the_place_of_the_plugin_s(ask, monkeypatch, option):
     """Hydra merged the two, and said on stderr that it is deprecated."""
-    store = ConfigStore.instance().repo["hydra"]["launcher"]
-    monkeypatch.setitem(store, f"{option}.yaml", SimpleNamespace(node=OmegaConf.create({"theirs": 1}), package=None))
+    node = ConfigNode(f"{option}.yaml", OmegaConf.create({"theirs": 1}), "hydra.launcher", "a_plugin", "hydra/launcher")
+    monkeypatch.setitem(plugins_options(), f"{option}.yaml", node)
     monkeypatch.setattr(launchers, "located", lambda *_: object)
     monkeypatch.setattr("vae_lightning.app.composing.check_targets", lambda *_: None)
-    status, out, err = ask(f"hydra/launcher={option}", "--cfg", "hydra", "--package", "hydra.launcher")
+    status, out, err = ask(f"hydra/launcher={option}", "--cfg=hydra", "--package=hydra.launcher")
     assert (status, err) == (0, "")
     assert OmegaConf.create(out) == OmegaConf.load(CONF / "hydra" / "launcher" / f"{option}.yaml")
 
@@ -59,7 +66,7 @@ def test_an_option_of_ours_takes_the_place_of_the_plugin_s(ask, monkeypatch, opt
 def test_a_launcher_that_is_not_installed_is_answered_with_our_extra(ask, monkeypatch, tmp_path, option, extra):
     monkeypatch.setattr(launchers, "located", lambda *_: None)
     for name in ("submitit_local", "submitit_slurm"):
-        monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["launcher"], f"{name}.yaml", raising=False)
+        monkeypatch.delitem(plugins_options(), f"{name}.yaml", raising=False)
     status, _, err = ask("-m", f"hydra/launcher={option}", "seed=1,2", *NO_NETWORK)
     assert (status, err.count("\n")) == (2, 1), err
     assert err.startswith(f"error: hydra/launcher={option}: not installed; pip install 'vae-lightning[{extra}]'")

@@ -82,11 +82,12 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     """The messages of Hydra and OmegaConf in one line, with the nearest option where an option was not found."""
     options = list(getattr(error, "options", None) or [])
     missing = str(getattr(error, "missing_cfg_file", None) or "")
-    if options and "/" in missing:
-        group, _, option = missing.rpartition("/")
-        if group.startswith("hydra/") and option in EXTRAS:
-            said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
-            return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]} (others: {', '.join(options)})"
+    group, _, option = missing.rpartition("/")
+    others = f" (others: {', '.join(options)})" if options else ""
+    if group.startswith("hydra/") and option in EXTRAS:
+        said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
+        return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]}{others}"
+    if options and group:
         return f"{group}={shown(option)}: no such option; {did_you_mean(option, options)}"
     if override := getattr(error, "override", None):  # it could not be parsed
         key, _, value = str(override).partition("=")
