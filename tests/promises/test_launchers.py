@@ -156,11 +156,16 @@ def test_a_signal_ends_a_sweep_in_order(tmp_path, launcher, number, to):
         assert "not started: job 2, job 3" in said
 
 
+def run_of_job(folder: Path, number: int) -> Path:
+    (path,) = folder.glob(f"o/multirun/*/jobs/{number:04d}.json")
+    return path.parent / json.loads(path.read_text())["run"]
+
+
 def test_a_worker_of_ray_that_is_killed_ends_the_sweep_in_order(tmp_path):
     needs("ray")
     process = start(tmp_path, *LONG, "hydra/launcher=ray")
     begun(tmp_path, 2)
-    first, second = sorted((tmp_path / "o" / "g").glob("2*"))
+    first, second = (run_of_job(tmp_path, number) for number in (0, 1))
     os.kill(int((first / ".lock").read_text().split()[0]), signal.SIGKILL)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 1, said
@@ -182,8 +187,8 @@ def test_a_sweep_on_a_cluster_of_two_nodes(tmp_path):
     """The documented commands of docs/clusters.md, with both nodes on this machine, started in another folder."""
     needs("ray")
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
-    address = f"127.0.0.1:{free_port()}"
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    address, token = f"127.0.0.1:{free_port()}", {"RAY_AUTH_TOKEN": "f" * 64}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "token", **token}
     (tmp_path / "nodes").mkdir()
     nodes = []
     try:
@@ -199,7 +204,8 @@ def test_a_sweep_on_a_cluster_of_two_nodes(tmp_path):
             time.sleep(10)
         folder = tmp_path / "sweep"
         folder.mkdir()
-        sweep(folder, "epochs=1", "seed=1,2,3,4", "hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}")
+        words = ["epochs=1", "seed=1,2,3,4", "hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
+        sweep(folder, *words, **token)
         assert len(metrics(folder)) == len(table(folder)) == 4
         assert {threads for _, threads in metrics(folder).values()} == {1}
         assert [path.name for path in (tmp_path / "nodes").iterdir()] == []

@@ -88,7 +88,7 @@ KINDS = {
     "benchmark": r"python -m benchmarks\.\w+$",
     "pytest": r"\.venv/bin/python -m pytest ",
     "install": r"pip install ",
-    "ray": r"ray start ",  # test_launchers.py starts two nodes
+    "ray": r"ray (start|get-auth-token) ",  # test_launchers.py starts two nodes
 }
 
 

@@ -90,13 +90,14 @@ def start_ray(init: DictConfig) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # lines of two jobs are not one line
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning in each job
-    ray: Any = import_module("ray")
-
     if address != "local":
+        if has_token():  # Ray looks for it only where it finds the cluster itself
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         options = {key: value for key, value in options.items() if key not in ("object_store_memory", "num_cpus")}
         known = {name: os.environ[name] for name in KEPT if name in os.environ}
         options.setdefault("runtime_env", {"env_vars": known} if known else None)
         check_address(str(address))
+    ray: Any = import_module("ray")
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         ray.init(**options)
@@ -106,6 +107,12 @@ def start_ray(init: DictConfig) -> None:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def has_token() -> bool:
+    """Whether this user has a token of Ray, which its clusters ask for (`ray get-auth-token --generate`)."""
+    said = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return said or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def check_address(address: str) -> None:
