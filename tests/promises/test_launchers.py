@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +24,15 @@ TINY = ["network.hidden=[8]", "project_dir=o", "group=g", "report=false", *LEFT_
 TINY += [f"+trainer.limit_{part}_batches=2" for part in ("train", "val", "test")]
 GRID = ["epochs=1", "seed=1,2,3", "beta=0.5,1,2,4", "latent=z2,z8"]
 LONG = ["epochs=2000", "seed=1,2,3,4"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(tmp_path) -> Iterator[None]:
+    """A test that fails leaves no process behind."""
+    yield
+    for path in (tmp_path, *tmp_path.iterdir()):
+        for number in processes(path):
+            os.kill(number, signal.SIGKILL)
 
 
 def needs(launcher: str) -> None:
@@ -117,11 +127,12 @@ def begun(folder: Path, count: int) -> None:
         time.sleep(0.2)
 
 
-def gone(folder: Path) -> list[int]:
+def left(folder: Path) -> list[str]:
+    """The processes that still work in a folder after a minute."""
     deadline = time.monotonic() + 60
-    while (left := processes(folder)) and time.monotonic() < deadline:
+    while (numbers := processes(folder)) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return left
+    return [Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ") for number in numbers]
 
 
 @pytest.mark.parametrize("launcher", ["ray", "submitit_local"])
@@ -143,7 +154,7 @@ def test_a_signal_ends_a_sweep_in_order(tmp_path, launcher, number, to):
     said = process.communicate(timeout=120)[1]
     killed = number == signal.SIGKILL
     assert process.returncode == (-number if killed else 128 + number), said
-    assert gone(tmp_path) == []
+    assert left(tmp_path) == []
     statuses = [record(run)["status"] for run in (tmp_path / "o" / "g").glob("2*")]
     assert len(statuses) >= 2
     assert set(statuses) == {"interrupted"} or (killed and launcher == "ray"), said
@@ -170,7 +181,7 @@ def test_a_worker_of_ray_that_is_killed_ends_the_sweep_in_order(tmp_path):
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 1, said
     assert "a worker of the launcher was killed" in said
-    assert gone(tmp_path) == []
+    assert left(tmp_path) == []
     assert (record(first)["status"], record(second)["status"]) == ("running", "interrupted")
 
 
@@ -254,6 +265,6 @@ def test_a_sweep_of_slurm_against_a_stand_in_of_sbatch(tmp_path):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, out[-1000:] + err[-2000:]
     assert len(metrics(folder)) == len(table(folder)) == 3
-    (script,) = folder.glob("o/multirun/*/.submitit/submission_file_*.sh")
+    (script,) = folder.glob("o/multirun/*/.submitit/**/*submission*.sh")
     assert "#SBATCH --partition=gpu" in script.read_text()
     assert shutil.which("sbatch", path=path)

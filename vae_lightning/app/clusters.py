@@ -24,7 +24,7 @@ from vae_lightning.output import say
 from vae_lightning.runs.files import LAUNCHER_LOCK, MULTIRUN
 from vae_lightning.runs.jobs import STARTING, read_jobs
 from vae_lightning.runs.lock import Lock
-from vae_lightning.signals import SIGNALS
+from vae_lightning.signals import HANGUP, SIGNALS
 
 TIME_LIMIT = getattr(signal, "SIGUSR2", None)  # what submitit has Slurm send before the time limit; none on Windows
 ANSWERS = 5.0  # seconds for an address to answer
@@ -82,8 +82,8 @@ def stand_alone() -> None:
 def start_ray(init: DictConfig) -> None:
     """Connects to Ray, before its launcher does.
 
-    Ray takes SIGTERM for itself, so the handlers from before are put back. A cluster's workers have the environment of
-    their node, so they are told the variables in KEPT.
+    Ray takes SIGTERM for itself, so the handlers from before are put back. Its processes ignore SIGHUP, which a closed
+    terminal would send to them as well. A cluster's workers are told the variables in KEPT.
     """
     options: Any = OmegaConf.to_container(init, resolve=True)
     address = options.get("address")
@@ -100,6 +100,8 @@ def start_ray(init: DictConfig) -> None:
     ray: Any = import_module("ray")
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
+        if HANGUP:
+            signal.signal(HANGUP, signal.SIG_IGN)
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, TypeError) as error:
         line = " ".join(str(error).split())

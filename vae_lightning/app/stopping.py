@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from vae_lightning.app import clusters
-from vae_lightning.app.launchers import ELSEWHERE, JOBLIB, kind
+from vae_lightning.app.launchers import ELSEWHERE, JOBLIB, RAY, kind
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.errors import Interrupted, UserError
 from vae_lightning.runs.files import JOBS, STOPPED
@@ -57,7 +57,8 @@ class Sweep:
 
 
 _sweep: list[Sweep] = []  # at most one
-_idle: list[Answer] = []  # of a worker, between two jobs
+_idle: list[Answer] = []  # of a worker of joblib, between two jobs
+_guard: list[threading.Thread] = []  # of a worker
 
 
 def begins(config: DictConfig) -> None:
@@ -122,7 +123,9 @@ def job(number: int) -> Iterator[None]:
     if is_worker() and not _idle:
         _idle.append(Answer(str, waits=True))
         _idle[0].begin()
-        threading.Thread(target=end_with_parent, daemon=True).start()
+    if is_worker(launcher) and not _guard:
+        _guard.append(threading.Thread(target=end_with_parent, daemon=True))
+        _guard[0].start()
     for idle in _idle:
         if idle.received is not None:
             mark(folder, idle.received)
@@ -148,7 +151,8 @@ def watching(folder: Path, launcher: Any = None) -> Iterator[None]:
         while not over.wait(SECONDS):
             if (number := stopped_by(folder, launcher)) is not None:
                 if not heard():  # a signal to the whole group is here already, and a second one would end the process
-                    os.kill(os.getpid(), number)
+                    ignored = signal.getsignal(number) == signal.SIG_IGN
+                    os.kill(os.getpid(), signal.SIGTERM if ignored else number)
                 return
 
     threading.Thread(target=watch, daemon=True).start()
@@ -175,7 +179,7 @@ def mark(folder: Path, number: int) -> None:
 
 def stopped_by(folder: Path, launcher: Any = None) -> int | None:
     """The signal that stopped the sweep: SIGTERM for a worker whose parent is gone, None if it was not stopped."""
-    if (is_worker() and os.getppid() != _PARENT) or clusters.command_is_gone(launcher, folder):
+    if (is_worker(launcher) and os.getppid() != _PARENT) or clusters.command_is_gone(launcher, folder):
         return int(signal.SIGTERM)
     try:
         return int((folder / STOPPED).read_text(encoding="utf-8"))
@@ -185,9 +189,9 @@ def stopped_by(folder: Path, launcher: Any = None) -> int | None:
         return int(signal.SIGTERM)
 
 
-def is_worker() -> bool:
-    """Whether this process is a worker that a launcher started."""
-    return current_process().name != "MainProcess"
+def is_worker(launcher: Any = None) -> bool:
+    """Whether this process is a worker that a launcher started: joblib, or a node of Ray."""
+    return current_process().name != "MainProcess" or (kind(launcher) == RAY and not _sweep)
 
 
 _PARENT = os.getppid()
