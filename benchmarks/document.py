@@ -1,4 +1,4 @@
-"""Writes the results of the benchmarks into docs/performance.md: `python -m benchmarks.document`."""
+"""Writes the results of the benchmarks into docs/performance.md and scaling.md: `python -m benchmarks.document`."""
 
 import json
 import re
@@ -19,6 +19,8 @@ NAMES = (
     "start_up",
     "scaling",
     "image_folder",
+    "many_runs",
+    "accelerator",
 )
 
 
@@ -30,6 +32,8 @@ def shown(found: dict[str, Any]) -> str:
         f"{machine['cores']} cores of an {machine['processor']}, load {machine['load']:.1f}, torch {versions['torch']}",
         "",
     ]
+    if "device" in found:
+        lines[0] += f", on an {found['device']}"
     if "seconds_per_epoch" in found:
         steps = -(-found["images"] // found["batch_size"])
         lines += medians(found["seconds_per_epoch"], "ms per step", 1000 / steps, "bare")
@@ -77,15 +81,21 @@ def medians(found: dict[str, list[float]], unit: str, scale: float, against: str
 
 
 def main() -> None:
-    page = PAGE.read_text(encoding="utf-8")
+    for path in filter(Path.is_file, (PAGE, PAGE.with_name("scaling.md"))):
+        write(path)
+
+
+def write(document: Path) -> None:
+    """Puts the text of each benchmark between its two marks in a document."""
+    page = document.read_text(encoding="utf-8")
     for name in NAMES:
         path: Path = RESULTS / f"{name}.json"
         if path.is_file():
             text = shown(json.loads(path.read_text(encoding="utf-8")))
             between = rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)"
             page = re.sub(between, lambda _, text=text: text + "\n", page, flags=re.DOTALL)
-    PAGE.write_text(page, encoding="utf-8")
-    print(PAGE.relative_to(ROOT))
+    document.write_text(page, encoding="utf-8")
+    print(document.relative_to(ROOT))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The peers: a bare loop over tensors in memory, a loop in the style of the PyTorch example, and pythae.
 
-784-400-20, batches of 128, Adam at 1e-3, grey MNIST. `epoch` of a peer trains one epoch of the first N images.
+784-400-20, batches of 128, Adam at 1e-3, grey MNIST. `epoch` of a peer trains one epoch of the first N images. The
+bare loop and the example run on any device.
 """
 
 import gzip
@@ -59,28 +60,33 @@ class BareLoop:
     """Our model without Lightning. A framework around this loop can only add to its time.
 
     With `bf16` it computes in bfloat16 (autocast), else in float32; with `compiled` it uses torch.compile. `network`
-    makes its network for 20 latent dimensions.
+    makes its network for 20 latent dimensions. The images lie in the memory of the `device`.
     """
 
     def __init__(
-        self, images: Tensor, bf16: bool = False, compiled: bool = False, network: Callable[..., nn.Module] = MLP
+        self,
+        images: Tensor,
+        bf16: bool = False,
+        compiled: bool = False,
+        network: Callable[..., nn.Module] = MLP,
+        device: str = "cpu",
     ) -> None:
         torch.manual_seed(0)
-        self.images = images
-        self.network: Any = network([1, 28, 28], 20)
+        self.images, self.device = images.to(device), device
+        self.network: Any = network([1, 28, 28], 20).to(device)
         self.model, self.bound, self.bf16 = Model(self.network, DiagonalGaussian(20), Bernoulli()), Elbo(), bf16
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3, fused=True)
         self.loss: Callable[[Tensor], Tensor] = torch.compile(self._loss) if compiled else self._loss
 
     def _loss(self, x: Tensor) -> Tensor:
-        return self.bound(self.model.draw(x, torch.randn(1, len(x), 20)), 1.0).objective.mean()
+        return self.bound(self.model.draw(x, torch.randn(1, len(x), 20, device=self.device)), 1.0).objective.mean()
 
     def epoch(self) -> None:
-        for chosen in torch.randperm(len(self.images)).split(BATCH):
+        for chosen in torch.randperm(len(self.images)).to(self.device).split(BATCH):
             self.step(chosen)
 
     def step(self, chosen: Tensor) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
             loss = self.loss(self.images.index_select(0, chosen))
         self.optimizer.zero_grad()
         loss.backward()
@@ -90,13 +96,15 @@ class BareLoop:
 class ExampleStyle(nn.Module):
     """A script in the usual style: a dataset of PIL images, ToTensor, a DataLoader, and the loss read at every step."""
 
-    def __init__(self, images: int = 60_000) -> None:
+    def __init__(self, images: int = 60_000, device: str = "cpu") -> None:
         super().__init__()
         torch.manual_seed(0)
         self.hidden, self.mean, self.log_var = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
         self.expand, self.pixels = nn.Linear(20, 400), nn.Linear(400, 784)
         data = datasets.MNIST(str(torchvision_folder()), train=True, transform=transforms.ToTensor())
         self.loader = DataLoader(Subset(data, range(images)), batch_size=BATCH, shuffle=True)
+        self.device = device
+        self.to(device)
         self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -114,6 +122,7 @@ class ExampleStyle(nn.Module):
     def epoch(self) -> float:
         total = 0.0
         for x, _ in self.loader:
+            x = x.to(self.device)
             self.optimizer.zero_grad()
             loss = self.loss(x, *self(x))
             loss.backward()

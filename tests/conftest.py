@@ -20,6 +20,7 @@ from vae_lightning.app.config import CONF
 torch.set_num_threads(1)  # the models are tiny, and other processes want the cores too
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "VAE_LIGHTNING_RESUMED")
 NO_NETWORK = ["data.mirrors=[]"]
 QUICK = ["epochs=1", "network.hidden=[16]", "report=false", *NO_NETWORK]
 CONVOLUTIONAL = {"network=conv", "network=resnet"}
@@ -28,7 +29,11 @@ NARROW = "network.widths=[4,4]"
 
 @pytest.hookimpl(tryfirst=True)  # before -m takes the slow ones out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`sample(n)`: n variants of a test, evenly spread, are in the default suite; the other ones are slow."""
+    """`sample(n)`: n variants of a test, evenly spread, are in the default suite; the others are slow. `gpu` skips."""
+    if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no accelerator here: neither CUDA nor MPS"))
     variants: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("sample") and not item.get_closest_marker("slow"):
@@ -44,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch, tmp_path_factory):
     """No test sees this machine's data, W&B account or claimed run folder."""
-    for name in ("VAE_LIGHTNING_DATA", "VAE_LIGHTNING_RUN_DIR", "WANDB_API_KEY", "WANDB_MODE", "LOCAL_RANK"):
+    for name in ("VAE_LIGHTNING_DATA", "VAE_LIGHTNING_RUN_DIR", "WANDB_API_KEY", "WANDB_MODE", *RANKS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VAE_LIGHTNING_DATA", str(tmp_path_factory.mktemp("no-data")))
     monkeypatch.setenv("NETRC", os.devnull)

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "predict", "export")
 # A file may import from its own level and from those below it (DESIGN.md). The first prefix that fits counts.
 LEVELS: list[tuple[str, ...]] = [
-    ("errors", "rules", "version", "shapes", "batch", "output", "signals"),
+    ("errors", "rules", "version", "shapes", "batch", "output", "signals", "share"),
     ("runs",),
     ("equations", "noise"),
     ("loss", "latent", "network", "schedule", "optimizer", "lr_schedule", "length"),
@@ -26,7 +26,7 @@ LEVELS: list[tuple[str, ...]] = [
     ("__init__",),  # what a user sees of the package: it exports, and nothing of the package imports it
 ]
 MATHEMATICS = ("equations", "noise", "shapes", "batch", "loss", "latent", "network", "schedule", "length", "optimizer")
-MATHEMATICS += ("lr_schedule", "model", "bound")
+MATHEMATICS += ("lr_schedule", "model", "bound", "share")
 BARRED = {  # wing -> what it must not import
     "callbacks": ("vae_lightning.module", "vae_lightning.data", "vae_lightning.evaluation", "vae_lightning.trainer"),
     "runs": ("torch", "lightning"),

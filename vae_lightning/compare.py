@@ -1,4 +1,10 @@
-"""The numbers of several evaluated runs, setting by setting: `python -m vae_lightning.compare 'runs=[DIR,DIR]'`."""
+"""The numbers of several evaluated runs, setting by setting: `python -m vae_lightning.compare 'runs=[DIR,DIR]'`.
+
+`sweep=DIR by=KEY` ranks the settings of a sweep: which is better, and can they be told apart?
+"""
+
+import re
+import sys
 
 from omegaconf import DictConfig
 
@@ -10,10 +16,23 @@ from vae_lightning.rules import Rule, optional, whole
 from vae_lightning.runs.named import named
 
 SEVERAL = "must be a list of runs, a group or a glob, such as runs=[A,B], runs=outputs/GROUP or 'runs=outputs/GROUP/*'"
-RULES = {"runs": Rule(FOLDERS_OF_RUNS.holds, SEVERAL), "num_samples": optional(whole(1))}
+OR_SWEEP = f"{SEVERAL}; or say sweep=DIR by=KEY"
+RULES = {"runs": Rule(FOLDERS_OF_RUNS.holds, OR_SWEEP), "num_samples": optional(whole(1))}
 
 
 def compare(cfg: DictConfig) -> None:
+    """Ranks the settings of a sweep, or prints the newest evaluations of runs."""
+    if cfg.sweep_dir is None and cfg.by is None:
+        evaluations(cfg)
+        return
+    if cfg.runs is not None:
+        raise ConfigError(f"runs={cfg.runs}: its settings are not ranked; say sweep=DIR by=KEY, or runs= alone")
+    from vae_lightning.app.better import rank
+
+    rank(cfg)
+
+
+def evaluations(cfg: DictConfig) -> None:
     """Prints a column for each setting, mean ± standard deviation over its seeds, of each run's newest evaluation.
 
     A run of a group or glob that has no evaluation, or a damaged one, is left out, with a warning.
@@ -41,6 +60,8 @@ def compare(cfg: DictConfig) -> None:
 
 
 def main() -> None:
+    """`sweep=DIR` is the key sweep_dir: for Hydra, `sweep` is the option group of `train`."""
+    sys.argv[1:] = [re.sub(r"^(\+{0,2})sweep=", r"\1sweep_dir=", word) for word in sys.argv[1:]]
     command.run("compare", compare)
 
 

@@ -42,6 +42,10 @@ class Diverged(UserError):
     status = 5
 
 
+class Pruned(UserError):
+    """A trial that the pruner of its study gives up: other trials were better after as many validations."""
+
+
 class FolderError(UserError):
     """A folder or disk that cannot take the results."""
 

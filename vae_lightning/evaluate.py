@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.app import command, sweep
+from vae_lightning.app import command, renewing
 from vae_lightning.app.config import FOLDERS_OF_RUNS, TEXT, WORDS, check_keys
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
@@ -37,7 +37,7 @@ def evaluate(cfg: DictConfig) -> None:
     try:
         command.for_each(folders, partial(evaluate_run, cfg=cfg))
     finally:
-        sweep.renew(folders)
+        renewing.renew(folders)
 
 
 def evaluate_run(folder: Path, cfg: DictConfig) -> None:

@@ -25,6 +25,7 @@ from vae_lightning.optimizer import Adam
 from vae_lightning.parts import MODULES, describe, plain, rebuild, translated
 from vae_lightning.rules import REDUCTION, NonNegative, Seed, check
 from vae_lightning.shapes import Image, Picture, as_x
+from vae_lightning.share import share_of
 from vae_lightning.sums import REDUCE, EpochSums, sums_of
 
 
@@ -33,7 +34,8 @@ class VAE(pl.LightningModule):
 
     A part is an object, or its description in a checkpoint. `network` is any module with `encode` and `decode`. `beta`
     is the weight of the KL; a callback may change it before any step. `reduction` of the batch is mean or sum. The
-    noise eps of a step is a function of (seed, step) alone. Raises ConfigError for a part that cannot be rebuilt.
+    noise eps of a step is a function of (seed, step) alone, also where several processes share a batch. Raises
+    ConfigError for a part that cannot be rebuilt.
     """
 
     def __init__(
@@ -126,35 +128,33 @@ class VAE(pl.LightningModule):
         x = as_x(images_of(batch)).to(next(self.parameters()).dtype)
         if batch_idx == 0:
             self.model.check(x)
-        noise = generator(self.device, stage, self.seed, self.global_rank, step)
-        objective, sums = self.objective(x, self.latent.noise(self.bound.num_samples, len(x), noise), self.beta)
-        self._sums[stage].add(sums)
-        return objective
+        share = share_of(self.trainer, stage, batch_idx, len(x))
+        noise = generator(self.device, stage, self.seed, share.key, step)
+        eps = share.of(self.latent.noise(self.bound.num_samples, share.total, noise), dim=1)
+        objective, sums = self.objective(x, eps, self.beta)
+        self._sums[stage].add(share.sums(sums))
+        return share.objective(objective, self.reduction)
 
     def on_fit_start(self) -> None:
         begin(self.latent, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far
-            checkpoint["epoch_sums"] = self._sums["train"].state()
+            checkpoint["epoch_sums"] = self._sums["train"].state(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is not None:
-            self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device))
+            self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device), self._trainer)
             if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
                 checkpoint["current_model_state"] = checkpoint["state_dict"]
-
-    def _log_epoch(self, stage: str, **more: float) -> None:
-        metrics = self._sums[stage].means(self.bound.name, self.trainer)
-        self.log_dict({**more, **metrics}, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         stops = self.trainer.should_stop or 0 <= self.trainer.max_steps <= self.trainer.global_step
         if self.trainer.is_last_batch or stops:  # callbacks read the metrics before this module's on_train_epoch_end
-            self._log_epoch("train", beta=float(self.beta))
+            self._sums["train"].log(self, beta=float(self.beta))
 
     def on_validation_epoch_end(self) -> None:
-        self._log_epoch("val")
+        self._sums["val"].log(self)
 
     def on_test_epoch_end(self) -> None:
-        self._log_epoch("test")
+        self._sums["test"].log(self)

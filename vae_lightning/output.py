@@ -62,13 +62,33 @@ class Unfailing:
                 say(f"warning: the output cannot be written ({error}); going on without it", error=True)
 
 
+_first = True  # whether this process speaks for the others of its run
+
+
+def leave_to_the_first() -> None:
+    """From here on this process prints only errors that end it: the first process of its run says the rest."""
+    global _first
+    _first = False
+
+
 def say(text: str, end: str = "\n", error: bool = False) -> None:
     """Prints a text at once on standard output, or on standard error.
 
     It may have several lines, and begin with "\\r"; any other character that is not printable is escaped.
     """
-    stream = Unfailing(sys.stderr if error else sys.stdout)
+    if _first:
+        written(text, end, sys.stderr if error else sys.stdout)
+
+
+def say_error(text: str, end: str = "\n") -> None:
+    """Prints an error that ends this process on standard error, whichever process of a run it is."""
+    written(text, end, sys.stderr)
+
+
+def written(text: str, end: str, stream: Any) -> None:
+    """Writes a text as `say` does."""
     start = "\r" if text.startswith("\r") else ""
+    stream = Unfailing(stream)
     stream.write(start + printable(text.removeprefix("\r"), keep="\n") + end)
     stream.flush()
 

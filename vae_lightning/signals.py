@@ -47,6 +47,11 @@ class Answer:
             sys.unraisablehook = self._drop
             sys.excepthook, threading.excepthook = map(self._of_threads, self._hooks[1:])
 
+    def begin_again(self) -> None:
+        """Takes the place of the handlers that other code installed since `begin`."""
+        for number in self._before:
+            signal.signal(number, self._receive)
+
     def end(self) -> None:
         """Restores the handlers from before. They receive a signal that was noted here and never raised.
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from vae_lightning.app import command
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
+from vae_lightning.runs import progress
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
-from vae_lightning.runs.named import is_run, runs_below
 from vae_lightning.runs.run import Run
 from vae_lightning.runs.setting import Setting, setting
 
 WIDTH = 80
 HEAD = ("status", "epochs", "best ELBO", "data, protocol")
-USAGE = "usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, or everything (default: outputs)"
+USAGE = "usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, a sweep, or everything (default: outputs)"
 
 
 def lines(runs: Sequence[Run], folder: Path) -> Iterator[str]:
@@ -69,8 +69,8 @@ def main() -> None:
         folder = Path(given) if given.strip() and os.path.isdir(given) else resolved(given)
         if not os.path.isdir(folder):
             raise ConfigError(f"{folder}: no such folder; name a run, a group, or a project_dir")
-        runs = sorted([Run(folder)] if is_run(folder) else runs_below(folder), key=age, reverse=True)
-        say("\n".join(lines(runs, folder)))
+        runs = sorted(progress.runs_in(folder), key=age, reverse=True)
+        say("\n".join([*progress.lines(folder), *lines(runs, folder)]))
         for run in runs:
             command.tell_broken(run)
 

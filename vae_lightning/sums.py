@@ -32,12 +32,25 @@ class EpochSums:
     def add(self, sums: Float[Tensor, "5"]) -> None:
         self._batches.append(sums)
 
-    def state(self) -> Tensor:
-        """The sums so far, for a checkpoint within an epoch: [batches, 5]."""
-        return torch.stack(self._batches).cpu()
+    def state(self, trainer: pl.Trainer) -> Tensor:
+        """The sums so far, for a checkpoint within an epoch: [batches, 5]; of several processes [W, batches, 5].
 
-    def load(self, state: Tensor) -> None:
-        self._batches = list(state)
+        Every process must call it.
+        """
+        sums = torch.stack(self._batches)
+        if trainer.world_size == 1:
+            return sums.cpu()
+        shares = [torch.empty_like(sums) for _ in range(trainer.world_size)]
+        torch.distributed.all_gather(shares, sums)
+        return torch.stack(shares).cpu()
+
+    def load(self, state: Tensor, trainer: pl.Trainer) -> None:
+        """Takes the sums of this process. Where the run had another number of processes, the first one takes all."""
+        shares = state if state.ndim == 3 else state[None]
+        if len(shares) == trainer.world_size:
+            self._batches = list(shares[trainer.global_rank])
+        else:
+            self._batches = list(shares.flatten(0, 1) * (trainer.global_rank == 0))
 
     def means(self, name: str, trainer: pl.Trainer) -> dict[str, float]:
         """{STAGE/metric: nats per datapoint} over all processes; {} without a batch. `name` is that of the bound.
@@ -53,3 +66,8 @@ class EpochSums:
         recon, kl, bound, loss, count = total.tolist()
         values = {name: bound, "loss": loss, "elbo": -(recon + kl), "recon": recon, "kl": kl}
         return {f"{self.stage}/{metric}": value / count for metric, value in values.items()}
+
+    def log(self, module: pl.LightningModule, **more: float) -> None:
+        """Logs the means of a module's stage, and `more`."""
+        metrics = self.means(module.bound.name, module.trainer)  # type: ignore[union-attr]
+        module.log_dict({**more, **metrics}, on_step=False, on_epoch=True, batch_size=1)

@@ -3,9 +3,10 @@
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae_lightning.app import command, config, launch, sweep
+from vae_lightning.app import command, config, launch, launchers, sweep
 from vae_lightning.app.arguments import task_overrides
-from vae_lightning.output import say
+from vae_lightning.app.finished import answered, settled
+from vae_lightning.app.finishing import finishing
 
 
 def train(cfg: DictConfig) -> float:
@@ -18,25 +19,24 @@ def train(cfg: DictConfig) -> float:
         config.check(cfg)
         overrides = task_overrides(hydra_cfg)
         config.check_added(overrides)
+        if (score := settled(cfg, recorder)) is not None:
+            return score
         from vae_lightning.app.fit import fit
         from vae_lightning.app.prepare import Job, prepare
 
         command.quiet()
+        launchers.share_cores()
         job = prepare(cfg, overrides, hydra_cfg.runtime.choices, launch.swept_keys())
         if not isinstance(job, Job):
-            recorder.becomes(job.path, str(job.config["group"]))
-            say(f"{job.path}: completed, nothing to do")
-            return job.score
+            return answered(job, recorder)
         if not job.is_trial:
             recorder.becomes(job.folder, str(job.config["group"]))
         return fit(job)
 
 
 def main() -> None:
-    try:
+    with finishing():
         command.run("train", train)
-    finally:
-        sweep.finish()
 
 
 if __name__ == "__main__":  # through the import, so that a sweep's workers can find `train` by its name

@@ -210,7 +210,7 @@ def test_the_runs_of_a_group_are_evaluated_and_its_page_is_renewed(answer, group
     assert (status, told(err)) == (0, [])
     values = [rows_of(run)["nll"]["value"] for run in sorted(group.glob("2*"))]
     assert (
-        f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f} (K = 20, N = 30 of 1,000)"
+        f"{np.mean(values):.2f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.2f} (K = 20, N = 30 of 1,000)"
         in (group / "sweep.md").read_text()
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
@@ -326,7 +326,7 @@ def test_mistakes_of_the_comparison(answer, run, tmp_path):
         status, _, err = answer(comparison.main, f"runs={runs}")
         assert status == 2
         assert says in err
-    assert "runs: it must be given, such as runs=[" in answer(comparison.main)[2]
+    assert "runs=None: must be a list of runs, a group or a glob, such as runs=[" in answer(comparison.main)[2]
     assert "run: it must be given, such as run=outputs" in answer(evaluation.main)[2]
     answer(evaluation.main, f"run={run}", *FEW)
     with (run / "checkpoints" / "best.ckpt").open("ab") as file:

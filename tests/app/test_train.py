@@ -196,7 +196,7 @@ def test_an_unreachable_wandb_server_ends_the_command_before_a_folder_is_made(tm
 def test_a_sweep_gives_each_job_a_folder_and_goes_on_after_a_failure(tmp_path):
     done = command("vae_lightning.train", "-m", "loss=bce,mse", "latent.dim=2,0.5", *QUICK, "group=sweep",
                    "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path, OMP_NUM_THREADS=None)  # fmt: skip
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert done.stderr.count("error: latent.dim=0.5: must be") == 2
     assert "Traceback" not in done.stderr
     runs = sorted((tmp_path / "outputs" / "sweep").glob("2*"))
@@ -234,16 +234,6 @@ def test_eight_starts_at_once_get_eight_folders(tmp_path):
     assert [start.wait() for start in starts] == [0] * 8
     numbers = sorted(path.name.split("-")[1] for path in (tmp_path / "outputs" / "g").glob("2*"))
     assert numbers == [f"{i:03d}" for i in range(1, 9)]
-
-
-@pytest.mark.slow
-def test_two_processes_share_one_run_folder(tmp_path):
-    arguments = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", *QUICK, "group=g"]
-    done = command("vae_lightning.train", *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (run,) = (tmp_path / "outputs" / "g").glob("2*")
-    assert meta(run)["device"]["devices"] == 2
-    assert (run / "curves" / "train_log.csv").read_text().count("\n") == 2
 
 
 def test_full_mnist_is_used_where_it_is(train, full_mnist):

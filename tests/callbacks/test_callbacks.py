@@ -71,6 +71,7 @@ def test_every_callback_is_tested_here():
         "LatentTraversal",
         "LatentUsage",
         "OutputBias",
+        "Pruning",  # test_pruning.py
         "ReconstructionGrid",
         "SampleGrid",
     }

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,9 +21,11 @@ ARGUMENTS = {
     "reconstruct": "autoencode",
     "sample": "dream",
     "schedule": Linear(length=4, unit="steps"),
+    "trial": SimpleNamespace(report=lambda value, step: None, should_prune=lambda: False),
 }
 COLUMNS = {"columns": {"loss": "foreign_loss"}}
 METRICS = {"CurveLog": COLUMNS, "Progress": COLUMNS, "EarlyStopping": {"monitor": "foreign_loss", "mode": "min"}}
+METRICS["Pruning"] = {"monitor": "foreign_loss"}
 CHANGES_WEIGHTS = {"OutputBias"}
 WRITES = {  # what lies in the folder of every project afterwards
     "CurveLog": ["curves/train_log.csv", "curves/losses.png"],

@@ -376,10 +376,10 @@ def test_static_training_images_are_binary_and_dynamic_ones_still_grey(module):
 class AtStep:
     """The part of a trainer that the transfer hook reads."""
 
-    training, global_rank, overfit_batches = True, 0, 0
+    training, global_rank, world_size, overfit_batches = True, 0, 1, 0
 
     def __init__(self, step: int) -> None:
-        self.fit_loop = type("Loop", (), {"total_batch_idx": step})
+        self.fit_loop = type("Loop", (), {"total_batch_idx": step, "batch_idx": step})
 
 
 def test_dynamic_draws_anew_at_every_step_and_the_same_at_the_same_step(module):

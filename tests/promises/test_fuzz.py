@@ -63,7 +63,7 @@ def commands(answer, monkeypatch, evaluated_run):
     monkeypatch.setattr(build, "data_module", data_module)
     monkeypatch.setattr(MNISTDataModule, "known_mirrors", ())
     monkeypatch.setattr(fit, "fit", sound_start)
-    monkeypatch.setattr(prepare, "rehearse", lambda *_: None)
+    monkeypatch.setattr(prepare, "rehearse", lambda *_, **__: None)
     monkeypatch.setattr(measure, "measure", measured)
     run = evaluated_run
     return {

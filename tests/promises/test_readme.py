@@ -36,16 +36,23 @@ from documents import (
 )
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from PIL import Image
+from sweeps import evaluate, make_sweep
 from torch.utils.data import DataLoader, TensorDataset
 
-from vae_lightning import export, predict
+from vae_lightning import compare, export, predict
 from vae_lightning.app.config import CONF
+from vae_lightning.app.space import space_of
 from vae_lightning.train import train
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
-OPTIONS = {group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()}
+OPTIONS = {
+    group.name: {path.stem for path in group.glob("*.yaml")}
+    for group in CONF.iterdir()
+    if group.is_dir() and group.name != "hydra"  # which holds groups of Hydra's
+}
 
 
 def quick(overrides: list[str]) -> list[str]:
@@ -184,14 +191,23 @@ def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
 
 @pytest.mark.parametrize("line", commands("sweep"))
 def test_every_sweep_composes(line):
-    words = [word for word in shlex.split(line)[4:] if not word.startswith("hydra")]
+    words = [word for word in shlex.split(line)[3:] if word != "-m" and not word.startswith("hydra")]
     jobs = [*itertools.product(*([f"{key}={value}" for value in values.split(",")] for key, _, values in split(words)))]
     groups = {config(*job).group for job in (jobs[0], jobs[-1])}
     if "experiment=mnist_grid" in words:
         assert groups == {"mnist-grid"}
+    elif words[0].startswith("sweep="):  # which says what varies
+        assert None not in groups
     else:
         assert len(jobs) == {"schedule": 12, "group": 24}.get(words[1].partition("=")[0], len(jobs))
         assert len(jobs) > 1
+
+
+@pytest.mark.parametrize("line", commands("study"))
+def test_every_study_composes(line):
+    cfg = config(*(word for word in shlex.split(line)[3:] if not word.startswith("hydra")))
+    assert HydraConfig.get().mode == RunMode.MULTIRUN
+    assert space_of(OmegaConf.to_container(cfg.sweep.space))
 
 
 def split(words: list[str]) -> list[tuple[str, str, str]]:
@@ -310,7 +326,7 @@ def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
 @pytest.mark.parametrize("line", EVALUATE)
 def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
     """On the folder of a quick run in place of the named one, with few samples of few images."""
-    from vae_lightning import compare, evaluate
+    from vae_lightning.evaluate import main
 
     experiment = "experiment=ppca" if "ppca" in line else "experiment=iwae" if "dynamic" in line else "latent.dim=3"
     run = run_quickly([experiment])
@@ -319,17 +335,30 @@ def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
         few += [f"{estimator}.num_images=5"] if f"{estimator}.num_images" in line else []
     own = [each for each in shlex.split(line)[3:] if not each.startswith(("run", "num_", "ais.", "appendix_d."))]
     monkeypatch.setattr("sys.argv", ["evaluate", f"run={run}", *own, *few])
-    evaluate.main()
+    main()
     if "compare" in line:
         monkeypatch.setattr("sys.argv", ["compare", f"runs=[{run}]"])
         compare.main()
     assert (run / "evaluation.json").is_file()
 
 
+@pytest.mark.parametrize("line", commands("ranking"))
+def test_every_ranking_command_runs(tmp_path, answer, line):
+    """On runs of a few folders in place of the named sweep, with an evaluation each."""
+    for run in make_sweep(tmp_path / "beta-latent", betas=(1.0, 4.0), seeds=(1, 2)):
+        evaluate(run, 100.0)
+    words = [word for word in shlex.split(line)[3:] if not word.startswith("sweep=")]
+    status, out, err = answer(compare.main, f"sweep={tmp_path / 'beta-latent'}", *words)
+    assert (status, err) == (0, ""), err
+    assert "picture: " in out
+
+
 @pytest.mark.sample(5)
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.split("import ")[1].split()[0])
 def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch, snippet):
     assert len([line for line in snippet.splitlines() if line]) <= 5
+    if "import optuna" in snippet:
+        pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
     monkeypatch.chdir(tmp_path)
 
     def trainer(**options) -> pl.Trainer:
@@ -350,7 +379,9 @@ def test_the_snippet_for_after_training_runs(run_quickly):
     exec(snippet, names)
     assert names["again"].shape == (16, 1, 28, 28)
     assert names["posterior"].kl().shape == (16, 20)
-    (snippet,) = blocks(page("evaluate"), "python")
+    ranking, snippet = blocks(page("evaluate"), "python")
+    exec(ranking, names)
+    assert f"{names['difference'].mean:.2f}, {names['difference'].half_width:.2f}" == "1.30, 0.25"
     exec(snippet, names)
     assert names["estimate"].bounds[1000].shape == names["estimate"].effective_samples.shape == (16,)
 
@@ -454,7 +485,9 @@ def test_the_page_of_options_describes_every_option(heading, group):
         ("choose", "Files and names", "train"),
         ("data", "Keys", "train"),
         ("evaluate", "The numbers of an evaluation", "evaluate"),
+        ("evaluate", "Which setting is better?", "compare"),
         ("pages", "A sheet of pictures", "montage"),
+        ("sweeps", "Which sweep", "train"),
         ("predict", "Keys", "predict"),
     ],
 )

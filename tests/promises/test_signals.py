@@ -295,13 +295,13 @@ def test_a_job_that_has_the_signal_is_not_sent_it_again(tmp_path):
     code = f"""
 import os, signal, time
 from pathlib import Path
-from vae_lightning.app import stopping
+from vae_lightning.app import stopped
 from vae_lightning.signals import answering
 folder = Path({str(tmp_path)!r})
-with answering("stopped by {{}}".format, waits=True), stopping.watching(folder):
+with answering("stopped by {{}}".format, waits=True), stopped.watching(folder):
     os.kill(os.getpid(), signal.SIGTERM)
-    stopping.mark(folder, signal.SIGTERM)
-    time.sleep(3 * stopping.SECONDS)
+    stopped.mark(folder, signal.SIGTERM)
+    time.sleep(3 * stopped.SECONDS)
     os._exit(7)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -388,7 +388,7 @@ def test_a_signal_ends_a_sweep_of_joblib(tmp_path, number, to):
         os.killpg(parent.pid, number)
     elif to == "one worker":
         lock = next(iter(group.glob("2*/.lock")))
-        os.kill(int(lock.read_text()), number)
+        os.kill(int(lock.read_text().split()[0]), number)
     else:
         parent.send_signal(KILL if to == "killed parent" else number)
     said = parent.communicate(timeout=60)[1]

@@ -75,10 +75,12 @@ COMMANDS = list(
     )
 )
 KINDS = {
-    "sweep": r"python -m vae_lightning\.train -m ",
+    "sweep": r"python -m vae_lightning\.train (-m |sweep=(?!optuna)(?!.* hydra\.mode=RUN))",
     "resume": r"python -m vae_lightning\.train resume=",
-    "train": r"python -m vae_lightning\.train(?! -m| resume=)",
-    "evaluate": r"python -m vae_lightning\.(evaluate|compare) ",
+    "study": r"python -m vae_lightning\.train sweep=optuna",
+    "train": r"python -m vae_lightning\.train(?! -m| resume=|(?! .*hydra\.mode=RUN) sweep=)",
+    "evaluate": r"python -m vae_lightning\.(evaluate|compare(?! sweep=)) ",
+    "ranking": r"python -m vae_lightning\.compare sweep=",
     "montage": r"python -m vae_lightning\.montage ",
     "predict": r"python -m vae_lightning\.predict ",
     "export": r"python -m vae_lightning\.export ",
@@ -88,6 +90,7 @@ KINDS = {
     "benchmark": r"python -m benchmarks\.\w+$",
     "pytest": r"\.venv/bin/python -m pytest ",
     "install": r"pip install ",
+    "ray": r"ray (start|get-auth-token) ",  # test_launchers.py starts two nodes
 }
 
 

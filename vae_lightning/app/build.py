@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 
+from vae_lightning.app import trials
 from vae_lightning.app.refusals import arguments_of, check_kind, refused
 from vae_lightning.checkpoint import WholeCheckpointIO
 from vae_lightning.errors import ConfigError, UserError, shown
@@ -130,7 +131,7 @@ def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bo
 
     A ModelCheckpoint that monitors validation is left out where there is no validation.
     """
-    callbacks = list(named_callbacks(cfg).values())
+    callbacks = [*named_callbacks(cfg).values(), *trials.callbacks()]
     if getattr(data, "val_size", None) == 0 or cfg.trainer.get("limit_val_batches") == 0:
         callbacks = [part for part in callbacks if not selects_by_validation(part)]
     loggers = [check_kind("logger", build(node)) for node in logger_nodes(cfg)] if with_loggers else []

@@ -20,15 +20,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app import composing, stopping
+from vae_lightning.app import composing, continuing, search, stopping
 from vae_lightning.app.arguments import check_arguments, expanded, in_order, quoted, task_overrides
 from vae_lightning.app.config import CONF, check_added
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.places import settled
+from vae_lightning.app.processes import follow_first, told_by_first
 from vae_lightning.app.stopping import SweepStopped
+from vae_lightning.app.sweep import number_of
 from vae_lightning.errors import Interrupted, UserError
-from vae_lightning.output import say, unfailing, warn
+from vae_lightning.output import say, say_error, unfailing, warn
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import Run
 from vae_lightning.signals import answering, current, ignore
@@ -49,10 +51,14 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
             os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             sys.argv[1:] = expanded(sys.argv[1:])
-            if is_first_process():  # Lightning starts the other processes with a folder of Hydra's added
+            if is_first_process():
                 check_arguments(sys.argv[1:])
+            else:  # Lightning starts the other processes with a folder of Hydra's added
+                follow_first()
             sys.argv[1:] = [quoted(argument) for argument in in_order(sys.argv[1:])]
             composing.install()
+            continuing.install()
+            search.install()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(telling(task, config_name))()
             stopping.ended()
             current().check()
@@ -71,12 +77,12 @@ def answered() -> Iterator[None]:
         with unfailing():
             yield
     except KeyboardInterrupt:  # not in the main thread, where `signals` answers
-        say("error: interrupted", error=True)
+        say_error("error: interrupted")
         sys.exit(128 + signal.SIGINT)
     except (Exception, SweepStopped) as error:
         mistake = as_user_error(of_sweep(error), sys.argv[1:])
         if mistake is None:
-            say(traceback.format_exc(), end="", error=True)
+            say_error(traceback.format_exc(), end="")
         else:
             tell(mistake)
         sys.exit(mistake.status if mistake else 1)
@@ -88,10 +94,10 @@ def of_sweep(error: Exception | SweepStopped) -> Exception:
         left = stopping.ended()
     except Interrupted as stop:
         return stop
-    ends = error.signal if isinstance(error, SweepStopped) else error
+    ends = error.reason if isinstance(error, SweepStopped) else error
     if isinstance(ends, Interrupted) and left:
         tell(ends)
-        say(left, error=True)
+        say_error(left)
     return ends
 
 
@@ -102,8 +108,8 @@ def telling(task: Callable[[DictConfig], Any], name: str) -> Callable[[DictConfi
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.RUN:
             return attempted(task, cfg, name)
-        with numbered(hydra_cfg.job.num), stopping.job(hydra_cfg.job.num):
-            say(f"job {hydra_cfg.job.num}: {' '.join(task_overrides(hydra_cfg))}")
+        with numbered(number_of(hydra_cfg)), stopping.job(hydra_cfg.job.num):
+            say(f"job {number_of(hydra_cfg)}: {' '.join(task_overrides(hydra_cfg))}")
             return attempted(task, cfg, name)
 
     return told
@@ -131,12 +137,12 @@ def tell(mistake: UserError) -> None:
 
     A character that cannot be printed becomes a space.
     """
-    if getattr(mistake, "was_told", False):
+    if getattr(mistake, "was_told", False) or told_by_first(mistake):
         return
     if os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR)) == "1":
-        say(traceback.format_exc(), end="", error=True)
+        say_error(traceback.format_exc(), end="")
     line = "".join(letter if letter.isprintable() else " " for letter in str(mistake))
-    say(f"error: {line}", error=True)
+    say_error(f"error: {line}")
     mistake.was_told = True  # type: ignore[attr-defined]
 
 
@@ -180,6 +186,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
+    warnings.filterwarnings("ignore", ".*Using `DistributedSampler` with the dataloaders.*")  # `check_processes` tells
     warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module itself sums over processes
     warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run stopped
     warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15

@@ -12,9 +12,11 @@ from typing import Any
 
 import hydra._internal.hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.app import launchers
 from vae_lightning.app.groups import CONF
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError, shown
@@ -41,6 +43,8 @@ def install() -> None:
     hydra._internal.hydra.ConfigLoaderImpl = CheckedLoader  # type: ignore[misc]
     with without_working_folder():
         Plugins.instance()
+    for path in CONF.glob("hydra/*/*.yaml"):  # takes the place of a plugin's option, which Hydra would merge with it
+        ConfigStore.instance().repo["hydra"].get(path.parent.name, {}).pop(path.name, None)
 
 
 @contextmanager
@@ -59,7 +63,7 @@ def check_composed(cfg: DictConfig, words: Sequence[str]) -> None:
     """Raises ConfigError for what only the user may say, where a file says it; `words` are those of the command line.
 
     That is `allow_targets`, and of Hydra's own keys: folders, environment variables, logs that are more than lines on
-    a stream, and classes of packages that are not allowed.
+    a stream, classes of packages that are not allowed, and programs, files and addresses of a launcher.
     """
     said = {key_of(word) for word in words}
     values: Any = OmegaConf.to_container(cfg, resolve=False)
@@ -80,6 +84,7 @@ def check_composed(cfg: DictConfig, words: Sequence[str]) -> None:
             raise ConfigError(f"hydra.{key}={shown(at(own, key))}: a file says it; only the command line may")
     for log in LOGS:
         check_log(f"hydra.{log}", own.get(log) or {})
+    launchers.check(own, words)
     check_targets({"hydra": own}, [*ALLOWED, *OF_HYDRA, *(trusted if isinstance(trusted, list) else [])])
 
 

@@ -52,6 +52,9 @@ RULES: dict[str, Rule] = {
     "resume": optional(FOLDER),
     "allow_drift": WORDS,
     "allow_targets": WORDS,
+    "sweep.name": NAME_OR_NULL,
+    "sweep.skip_finished": FLAG,
+    "sweep.retry_diverged": FLAG,
     "trainer.max_epochs": whole(1),
     "trainer.accumulate_grad_batches": whole(1),
     "trainer.check_val_every_n_epoch": optional(whole(1)),
@@ -119,7 +122,7 @@ def check_keys(cfg: DictConfig, rules: Mapping[str, Rule]) -> None:
     """Raises ConfigError for the first key that breaks its rule. An option without the dotted key is passed over."""
     for key, rule in rules.items():
         group, _, name = key.rpartition(".")
-        if not group or name in OmegaConf.select(cfg, group):
+        if not group or name in (OmegaConf.select(cfg, group) or ()):
             rule.check(key, OmegaConf.select(cfg, key, throw_on_missing=True))
 
 

@@ -4,21 +4,29 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from vae_lightning.app import older
-from vae_lightning.app.config import plain
-from vae_lightning.app.resume import is_place
+from vae_lightning.app.same import is_same
 from vae_lightning.errors import CheckpointError, ConfigError
-from vae_lightning.runs.configuration import at, differences
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
+from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import COMPLETED, Run, open_run
 
 AUTO = "auto"
+RESUMED = "VAE_LIGHTNING_RESUMED"  # tells the other processes of a distributed run what the first one goes on with
 
 
 def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run | None:
+    """The run to go on with, as `look_for` finds it. The other processes of a run take that of the first process."""
+    if not is_first_process() and (told := os.environ.get(RESUMED)) is not None:
+        return Run(Path(told)) if told else None
+    run = look_for(cfg, is_named, in_sweep)
+    os.environ[RESUMED] = str(run.path.resolve()) if run else ""
+    return run
+
+
+def look_for(cfg: DictConfig, is_named: bool, in_sweep: bool) -> Run | None:
     """The run that `resume` names, or the one that `resume=auto` finds in the group or in `save_dir`. None: a new run.
 
     `auto` takes a run with the job's own configuration, and its name where the user gave one: the newest of those that
@@ -45,15 +53,3 @@ def newest_first(folders: Iterable[Path]) -> list[Run]:
     """The runs in some folders, as far as they have a whole configuration, newest first. Links are left out."""
     runs = [Run(folder) for folder in folders if os.path.isdir(folder) and not folder.is_symlink()]
     return sorted((run for run in runs if not run.lacks), key=age, reverse=True)
-
-
-def is_same(run: Run, cfg: DictConfig) -> bool:
-    """Whether a run has the configuration `cfg`, apart from its place and the keys that `allow_drift` names."""
-    saved, asked = older.config_of(run), cfg.copy()
-    if saved["seed"] != cfg.seed:
-        return False
-    asked.run_dir = saved["run_dir"]  # other values contain it
-    for key in cfg.allow_drift:
-        if OmegaConf.select(asked, key) is not None:
-            OmegaConf.update(asked, key, at(saved, key))  # the values that follow from it are its own, too
-    return all(is_place(key, saved) for key in differences(saved, plain(asked)))

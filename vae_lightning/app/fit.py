@@ -16,12 +16,13 @@ from vae_lightning.app.config import config_flags
 from vae_lightning.app.facts import facts_of
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.prepare import Job
+from vae_lightning.app.processes import together
 from vae_lightning.app.report import write_page
 from vae_lightning.callbacks import RunRecord
 from vae_lightning.callbacks.foreign import best_checkpoint
 from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError
 from vae_lightning.output import say, warn
-from vae_lightning.runs.again import flags_of
+from vae_lightning.runs.again import alone, flags_of
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import COMPLETED, RUNNING, Run, open_run
@@ -45,7 +46,8 @@ def fit(job: Job) -> float:
             record(job.trainer, **(resume.history(before) if before else {}))
             for receiver in job.trainer.loggers:
                 receiver.log_hyperparams(job.config)
-            score = fit_and_test(job, start)
+            with together(job.trainer):
+                score = fit_and_test(job, start)
             leave(job, report=True)
             answer.go()  # also a signal that the writer of the report took for a reason to write none
             answer.close()
@@ -110,7 +112,7 @@ def command_of(job: Job) -> dict[str, list[str]]:
     """The job as a command of its own, also in a sweep: all its words, and those that say where its YAML is."""
     hydra_cfg, before = HydraConfig.get(), job.resumes
     flags = config_flags(hydra_cfg) or (flags_of(before) if before else [])
-    return {"flags": flags, "command": ["python", "-m", "vae_lightning.train", *flags, *job.overrides]}
+    return {"flags": flags, "command": ["python", "-m", "vae_lightning.train", *flags, *alone(job.overrides)]}
 
 
 def recorders(trainer: pl.Trainer) -> list[RunRecord]:

@@ -4,11 +4,12 @@ Imports neither torch nor Lightning.
 """
 
 import atexit
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,33 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from vae_lightning.app import stopping
+from vae_lightning.app import stopping, trials
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
 from vae_lightning.runs.place import at_home
+from vae_lightning.runs.sweep import read_sweep
 
 
 class Quiet(Callback):
-    """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line."""
+    """Hydra's callback: `Error executing job` does not follow a job whose mistake was told in one line.
+
+    A launcher sends it to the process of a job, which then works in the folder where the command was started. A worker
+    of Ray begins in another folder, and Hydra makes the path of the sweep absolute before our code runs.
+    """
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"folder": os.getcwd()}
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        if os.path.isdir(state["folder"]):
+            os.chdir(state["folder"])
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        stopping.begins(config)
+        with suppress(OmegaConfBaseException):  # of the sweep's folder: the sweeper says it
+            stopping.begins(config)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if getattr(job_return._return_value, "was_told", False):
@@ -96,7 +111,12 @@ def swept_keys() -> list[str] | None:
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode != RunMode.MULTIRUN:
         return None
-    words, _ = sweep_words(Path(hydra_cfg.runtime.output_dir))
+    if (keys := trials.swept_keys()) is not None:
+        return keys
+    folder = Path(hydra_cfg.runtime.output_dir)
+    if sweep := read_sweep(folder):
+        return sweep.swept
+    words, _ = sweep_words(folder)
     return [override.key_or_group for override in sweep_overrides(words, hydra_cfg.sweeper.get("params"))]
 
 

@@ -14,17 +14,22 @@ from vae_lightning.signals import reason_of
 
 EXTRAS = {
     "joblib": "'vae-lightning[sweep]'",
-    "optuna": "hydra-optuna-sweeper",
+    "optuna": "'vae-lightning[optuna]', and say sweep=optuna",
     "ax": "hydra-ax-sweeper",
     "nevergrad": "hydra-nevergrad-sweeper",
-    "ray": "hydra-ray-launcher",
-    "ray_aws": "hydra-ray-launcher",
+    "ray": "'vae-lightning[ray]'",
+    "ray_aws": "'vae-lightning[ray]'",
     "rq": "hydra-rq-launcher",
-    "submitit_local": "hydra-submitit-launcher",
-    "submitit_slurm": "hydra-submitit-launcher",
+    "slurm": "'vae-lightning[slurm]'",
+    "submitit_local": "'vae-lightning[slurm]'",
+    "submitit_slurm": "'vae-lightning[slurm]'",
 }  # the packages that bring the options of hydra/launcher and hydra/sweeper
 EXAMPLES = {"run": "outputs/GROUP/latest", "runs": "[outputs/GROUP/latest]"}  # of keys that must be given
 EXAMPLES |= {"task": "reconstruct", "format": "onnx", "output": "NAME"}
+KILLED_WORKERS = ("TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError")
+KILLED_WORKERS += ("LocalRayletDiedError", "NodeDiedError", "OutOfMemoryError")  # of joblib, submitit and Ray
+LAUNCHERS = ("submitit", "ray", "hydra_plugins")
+LOST = r"(?i)\bgloo\b|connection (closed|reset) by peer"  # what torch says of a process that is gone
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
@@ -50,6 +55,15 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
             "a data worker was killed, often by the system because memory ran out; lower data.num_workers or "
             "batch_size, and go on with resume=auto"
         )
+    if any(type(link).__name__ in KILLED_WORKERS for link in chain(error)):
+        return UserError(
+            "a worker of the launcher was killed, often by the system because memory ran out; run fewer jobs at once, "
+            "and go on with sweep.skip_finished=true"
+        )
+    if raised_in(error) in LAUNCHERS:
+        return UserError(f"the launcher cannot start the jobs ({' '.join(text.split())[:200]}); see docs/clusters.md")
+    if isinstance(error, RuntimeError) and (type(error).__name__.startswith("Dist") or re.search(LOST, text)):
+        return UserError(f"another process of this run ended ({shown(text)}); go on with resume=auto")
     if isinstance(error, MemoryError | RuntimeError) and re.search(r"(?i)out of memory|allocate memory", text):
         return UserError(f"not enough memory ({shown(text)}); lower batch_size, or make the model smaller")
     for link in chain(error):
@@ -71,10 +85,12 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     """The messages of Hydra and OmegaConf in one line, with the nearest option where an option was not found."""
     options = list(getattr(error, "options", None) or [])
     missing = str(getattr(error, "missing_cfg_file", None) or "")
-    if options and "/" in missing:
-        group, _, option = missing.rpartition("/")
-        if group.startswith("hydra/") and option in EXTRAS:
-            return f"{group}={option}: not installed; pip install {EXTRAS[option]} (installed: {', '.join(options)})"
+    group, _, option = missing.rpartition("/")
+    others = f" (others: {', '.join(options)})" if options else ""
+    if group.startswith("hydra/") and option in EXTRAS:
+        said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
+        return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]}{others}"
+    if options and group:
         return f"{group}={shown(option)}: no such option; {did_you_mean(option, options)}"
     if override := getattr(error, "override", None):  # it could not be parsed
         key, _, value = str(override).partition("=")

@@ -13,7 +13,9 @@ from vae_lightning import signals
 from vae_lightning.app import build, find, resume
 from vae_lightning.app.command import tell_broken
 from vae_lightning.app.config import is_trial, name_run, plain
+from vae_lightning.app.finished import stays
 from vae_lightning.app.rehearsal import check_range, rehearse, try_out
+from vae_lightning.app.sweep import goes_on
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError
 from vae_lightning.module import VAE
@@ -35,6 +37,7 @@ class Job:
     schedule: object
     trainer: pl.Trainer
     resumes: Run | None = None  # the run that goes on in its own folder
+    falls_back: bool = False  # whether a damaged last checkpoint may be replaced by the one before it
 
     @property
     def parts(self) -> dict[str, object]:
@@ -46,11 +49,6 @@ class Job:
     def is_trial(self) -> bool:
         """Whether the run only tries its configuration: its folder is temporary, and nothing of it stays."""
         return is_trial(self.config)
-
-    @property
-    def falls_back(self) -> bool:
-        """Whether a damaged last checkpoint may be replaced by the one before it."""
-        return self.config["resume"] == find.AUTO
 
 
 def prepare(
@@ -67,6 +65,9 @@ def prepare(
     is_named = cfg.name is not None
     cfg.group, cfg.name = name_run(cfg, choices, swept or ())
     before = find.find(cfg, is_named, in_sweep=swept is not None)
+    if before and stays(before, cfg):
+        return before
+    falls_back = cfg.resume == find.AUTO or goes_on(cfg)
     if before:
         tell_broken(before)
         cfg = resume.configuration(before, overrides, cfg)
@@ -80,7 +81,7 @@ def prepare(
     module = build.vae(cfg, shape)
     try_out(module, shape)
     check_range(module, data, shape)
-    schedule = rehearse(cfg, data, module)
+    schedule = rehearse(cfg, data, module, in_sweep=swept is not None)
     build.check_loggers(cfg)
     if before and is_trial(cfg):
         raise ConfigError("trainer.fast_dev_run: a trial keeps nothing, so it resumes nothing; leave one of them out")
@@ -92,4 +93,7 @@ def prepare(
     elif not before:
         cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
     trainer = build.make_trainer(cfg, data, with_loggers=not is_trial(cfg))
-    return Job(Path(cfg.run_dir), plain(cfg), tuple(overrides), choices, shape, data, module, schedule, trainer, before)
+    if before:
+        resume.compare_processes(before, trainer.world_size)
+    values = Path(cfg.run_dir), plain(cfg), tuple(overrides), choices
+    return Job(*values, shape, data, module, schedule, trainer, before, falls_back)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import checkpoint
 from vae_lightning.app import build
+from vae_lightning.app.processes import check_processes
 from vae_lightning.app.together import Callbacks, check_averaging, check_files, check_states
 from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
@@ -35,7 +36,7 @@ FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and 
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
 
 
-def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
+def rehearse(cfg: DictConfig, data: Any, module: VAE, in_sweep: bool = False) -> object:
     """The schedule, once the rehearsal has succeeded. A trial (`fast_dev_run`) rehearses the whole run.
 
     Raises ConfigError for a trainer, callback or schedule that cannot work, CheckpointError for data whose settings no
@@ -50,6 +51,7 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE) -> object:
     trainer = build.make_trainer(whole, data, with_loggers=False)
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
+    check_processes(trainer, data, in_sweep)
     schedule = build.schedule(cfg)
     length = length_of(trainer, batches["train"])
     stretched = span(schedule, length)
@@ -119,11 +121,8 @@ def num_batches(trainer: pl.Trainer, data: Any) -> dict[str, float]:
 
 
 def check_trainer(trainer: pl.Trainer, batches: Mapping[str, float]) -> None:
-    """Raises ConfigError for a trainer that would train nothing, wait for more processors than there are, or never
-    reach its validation."""
-    cores, train, every = os.cpu_count() or 1, batches["train"], trainer.val_check_interval
-    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > cores:
-        raise ConfigError(f"trainer.devices={trainer.num_devices}: this machine has {cores} cores")
+    """Raises ConfigError for a trainer that trains nothing, waits for other nodes, or never reaches its validation."""
+    train, every = batches["train"], trainer.val_check_interval
     if trainer.num_nodes > 1 and not is_started_on_all_nodes(trainer):
         raise ConfigError(
             f"trainer.num_nodes={trainer.num_nodes}: this process would wait for the others; start one on each node "

@@ -23,6 +23,7 @@ from vae_lightning.app import older
 from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.places import check_said, settled
+from vae_lightning.app.same import is_place
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import warn
@@ -40,7 +41,8 @@ def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfi
     """
     check_version(run)
     saved = older.config_of(run)
-    allowed = [word for word in said if key_of(word) in (*asked.allow_drift, *NOT_THE_RUN)]
+    harmless = {*asked.allow_drift, *NOT_THE_RUN} - {"sweep"}  # whose options may say anything
+    allowed = [word for word in said if key_of(word) in harmless]
 
     def composed(words: Sequence[str]) -> DictConfig:
         cfg = settled(composed_with(saved, overrides(run, words)))
@@ -113,11 +115,6 @@ def overrides(run: Run, said: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(reversed([*older.upgraded_words(run.overrides, run.config), *said])))[::-1]
 
 
-def is_place(key: str, saved: Any) -> bool:
-    """Whether a key says where the run and its data are: folders may move."""
-    return among(key, NOT_THE_RUN) or saved["run_dir"] in str(at(saved, key))
-
-
 def check_data(run: Run, data: Any) -> None:
     """Raises CheckpointError where the data are not those of the run, such as the bundled subset in place of MNIST."""
     before, now = run.data, described(data)
@@ -125,6 +122,16 @@ def check_data(run: Run, data: Any) -> None:
         raise CheckpointError(
             f"resume={run.path}: its data were {before.get('source')}, those found now are {now.get('source')}, with "
             "other checksums; put the run's data where data.dir points"
+        )
+
+
+def compare_processes(run: Run, world: int) -> None:
+    """Warns where the run had another number of processes: the same run within rounding, not bit for bit."""
+    devices, nodes = (at(run.record, f"device.{key}") for key in ("devices", "nodes"))
+    if type(devices) is int and type(nodes) is int and devices * nodes != world:
+        had = f"{devices} devices on each of {nodes} nodes" if nodes > 1 else f"{devices} devices"
+        warn(
+            f"resume={run.path}: it had {had}, now there are {world} processes; equal within rounding, not bit for bit"
         )
 
 

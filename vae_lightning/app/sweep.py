@@ -1,10 +1,6 @@
-"""The record of each job of a sweep, and the pages that are written anew when a job ends.
+"""The record of each job of a sweep, from its start to its end. Imports neither torch nor Lightning."""
 
-Imports neither torch nor Lightning.
-"""
-
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,30 +8,74 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.config import is_trial
 from vae_lightning.app.environment import closed
+from vae_lightning.app.find import AUTO
 from vae_lightning.app.mistakes import as_user_error
-from vae_lightning.errors import ConfigError, Interrupted
-from vae_lightning.output import say, warn
-from vae_lightning.runs.files import JOBS, SWEEP_PAGE, SWEEPS
+from vae_lightning.app.renewing import pages_of, rebuild, relative, warned
+from vae_lightning.errors import ConfigError, Interrupted, Pruned
+from vae_lightning.output import say
+from vae_lightning.runs.files import JOBS, SWEEP_PAGE
 from vae_lightning.runs.folder import check_name
-from vae_lightning.runs.jobs import COMPLETED, FAILED, STOPPED, Job, read_jobs
-from vae_lightning.runs.lock import is_first_process
+from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, STOPPED, Job, read_job
+from vae_lightning.runs.lock import Lock, is_first_process
 from vae_lightning.runs.named import runs_below
+from vae_lightning.runs.sweep import read_sweep
 
 
 class Recorder:
-    """Records one job. `group` is the folder of its group, where the group was named or the run is in it."""
+    """Records one job. `group` is the folder of its group, where the group was named or the run is in it.
 
-    def __init__(self, job: Job | None, group: Path | None) -> None:
-        self.job, self.named, self.group = job, group, group
+    `before` is what the sweep, which goes on, knows of the job; the record says that until `starts` writes it anew.
+    """
+
+    def __init__(self, job: Job | None, group: Path | None, before: Job | None = None) -> None:
+        self.job, self.named, self.group, self.before = job, group, group, before
         self.run: Path | None = None
+        self.lock: Lock | None = None
+        self.began = self._over = False
+
+    def claims(self, identity: str, patience: float) -> bool:
+        """Takes the job of this configuration; False where another process of the sweep works on it."""
+        if self.job is None:
+            return True
+        self.job = replace(self.job, identity=identity)
+        lock = self.job.lock
+        if lock is not None and warned(partial(self.job.file.parent.mkdir, parents=True, exist_ok=True)):
+            self.lock = lock if lock.wait(patience) else None
+        return self.lock is not None
+
+    def reads_again(self) -> None:
+        """What the job was before, also if another process has ended it since the last look."""
+        if self.job is not None:
+            self.before = read_job(self.job.file)
+            self.job = replace(self.job, run=self.before.run if self.before else None)
+
+    def starts(self) -> None:
+        """Writes that the job works from now on."""
+        self.began = True
+        if self.job is not None:
+            warned(self.job.write)
+
+    def leaves(self) -> None:
+        """The job ends here without a word: another process records it, or the record says it all."""
+        self._over = True
+
+    def keeps(self, run: Path, group: str, status: str, error: str | None = None) -> None:
+        """The job is what a run of before is, however that ended."""
+        if self.job is None:
+            self.becomes(run, group)
+            return
+        known = self.before and (self.before.status, self.before.run_folder)
+        if known != (status, run.resolve()):
+            self.becomes(run, group)
+            self.ends(status, error)
+        self.leaves()
 
     def becomes(self, run: Path, group: str) -> None:
         """Notes the run folder of the job, which lies in its group's folder unless `save_dir` names another place."""
@@ -47,6 +87,8 @@ class Recorder:
 
     def ends(self, status: str, error: str | None) -> None:
         """Writes the last record, then the pages of the sweep and of the run's group."""
+        if self._over:
+            return
         if self.job is not None:
             warned(replace(self.job, status=status, error=error).write)
         warned(self.write_pages)
@@ -67,47 +109,65 @@ class Recorder:
         return len(runs_below(group)) >= (1 if self.named else 2) if group.is_dir() else False
 
 
-def pages_of(run: Path) -> list[Path]:
-    """The folders whose page shows a run: its group, its project, and the sweeps that it was a job of."""
-    run = run.resolve()
-    group, project = run.parent, run.parent.parent
-    above = [folder for folder in (group, project, project / SWEEPS) if (folder / SWEEP_PAGE).is_file()]
-    sweeps = [page.parent for page in sorted((project / SWEEPS).glob(f"*/{SWEEP_PAGE}"))]
-    return [*above, *(sweep for sweep in sweeps if any(job.run_folder == run for job in read_jobs(sweep)))]
-
-
-def renew(runs: Sequence[Path]) -> None:
-    """Writes the pages that show one of the runs anew. A page that cannot be written is one warning."""
-
-    def write() -> None:
-        for folder in dict.fromkeys(folder for run in runs for folder in pages_of(run)):
-            warned(partial(rebuild, folder))
-
-    warned(write)
-
-
 @contextmanager
 def recorded(cfg: DictConfig) -> Iterator[Recorder]:
     """Records a job of a sweep from its start to its end, and then writes the pages that show it.
 
     A record or page that cannot be written is one warning; the job ends as it would have. A trial leaves no record.
+    A pruned job ends here: it is no mistake.
     """
-    hydra_cfg, job, group = HydraConfig.get(), None, named_group(cfg)
-    if hydra_cfg.mode == RunMode.MULTIRUN and is_first_process() and not is_trial(cfg):
-        number, overrides = int(hydra_cfg.job.num), tuple(task_overrides(hydra_cfg))
-        file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
-        job = Job(file, number, overrides, group.name if group else None)
-        warned(job.write)
-    recorder = Recorder(job, group)
+    group = named_group(cfg)
+    job, before = job_of(cfg, group)
+    recorder = Recorder(job, group, before)
+    if not skips(cfg):
+        recorder.starts()
     try:
         yield recorder
+    except Pruned as error:  # a trial of a study, which goes on with the next one
+        say(str(error))
+        recorder.ends(PRUNED, str(error))
+        return
     except BaseException as error:
         mistake = as_user_error(error, []) if isinstance(error, Exception) else None
         stopped = isinstance(mistake, Interrupted) or not isinstance(error, Exception)
+        if stopped and not recorder.began:
+            recorder.leaves()
         said = str(mistake or f"{type(error).__name__}: {error}")
         recorder.ends(STOPPED if stopped else FAILED, said)
         raise
-    recorder.ends(COMPLETED, None)
+    else:
+        recorder.ends(COMPLETED, None)
+    finally:
+        if recorder.lock is not None:
+            recorder.lock.release()
+
+
+def job_of(cfg: DictConfig, group: Path | None) -> tuple[Job | None, Job | None]:
+    """The job of a sweep, and what the sweep knows of it from before; None in a single run and in a trial."""
+    hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode != RunMode.MULTIRUN or not is_first_process() or is_trial(cfg):
+        return None, None
+    number, overrides = number_of(hydra_cfg), tuple(task_overrides(hydra_cfg))
+    file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
+    before = read_job(file) if skips(cfg) else None
+    run, identity = (before.run, before.identity) if before else (None, None)
+    return Job(file, number, overrides, group.name if group else None, run=run, identity=identity), before
+
+
+def goes_on(cfg: DictConfig) -> bool:
+    """Whether the sweep goes on with what there is of it."""
+    return OmegaConf.select(cfg, "sweep.skip_finished") is True
+
+
+def skips(cfg: DictConfig) -> bool:
+    """Whether the job of a sweep first looks at what it was before."""
+    return goes_on(cfg) and cfg.get("resume") in (None, AUTO)
+
+
+def number_of(hydra_cfg: Any) -> int:
+    """The number of a job in its sweep: Hydra counts the jobs of each launch from 0."""
+    sweep = read_sweep(Path(hydra_cfg.runtime.output_dir))
+    return sweep.number(task_overrides(hydra_cfg), hydra_cfg.job.num) if sweep else int(hydra_cfg.job.num)
 
 
 def named_group(cfg: DictConfig) -> Path | None:
@@ -121,54 +181,3 @@ def named_group(cfg: DictConfig) -> Path | None:
         return Path(cfg.project_dir) / check_name("group", str(group))
     except (ConfigError, OmegaConfBaseException, TypeError):
         return None  # the checks that follow refuse it
-
-
-def warned(write: Callable[[], Any]) -> None:
-    """Calls `write`. An error is one warning on stderr."""
-    try:
-        write()
-    except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        warn(f"no sweep page ({line}); the run is not touched by this")
-
-
-def rebuild(folder: Path) -> None:
-    """Writes the page of a folder from what is on disk now."""
-    from vae_lightning.pages.sweep.page import write_sweep_page
-
-    if is_first_process():
-        write_sweep_page(folder)
-
-
-def relative(run: Path, folder: Path) -> str:
-    """The path of a run relative to a folder; its whole path where the two are on different drives."""
-    try:
-        return os.path.relpath(run.resolve(), folder.resolve())
-    except ValueError:
-        return str(run.resolve())
-
-
-class SweepPage(Callback):
-    """Hydra's callback in `conf/train.yaml`: writes the page of the sweep a last time when no job runs any more.
-
-    Hydra does not call `on_multirun_end` after a failed job, so the command calls `finish` as well.
-    """
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        UNFINISHED.append(Path(str(config.hydra.sweep.dir)))
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        finish()
-
-
-UNFINISHED: list[Path] = []  # the sweeps that this process started and did not finish
-
-
-def finish() -> None:
-    """Writes the last page of this process's sweep and prints its path. A sweep without a job has no page."""
-    while UNFINISHED:
-        folder = UNFINISHED.pop()
-        if (folder / JOBS).is_dir():
-            warned(partial(rebuild, folder))
-            if (folder / SWEEP_PAGE).is_file():
-                say(f"sweep page: {folder / SWEEP_PAGE}")

@@ -15,6 +15,7 @@ from vae_lightning.callbacks.latent_traversal import LatentTraversal
 from vae_lightning.callbacks.latent_usage import LatentUsage
 from vae_lightning.callbacks.output_bias import OutputBias
 from vae_lightning.callbacks.progress import Progress
+from vae_lightning.callbacks.pruning import Pruning
 from vae_lightning.callbacks.reconstruction_grid import ReconstructionGrid
 from vae_lightning.callbacks.run_record import RunRecord
 from vae_lightning.callbacks.sample_grid import SampleGrid
@@ -31,6 +32,7 @@ __all__ = [
     "LatentUsage",
     "OutputBias",
     "Progress",
+    "Pruning",
     "ReconstructionGrid",
     "RunRecord",
     "SampleGrid",

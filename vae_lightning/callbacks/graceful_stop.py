@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from vae_lightning.callbacks.agreement import Agreement
 from vae_lightning.callbacks.foreign import run_dir, steps_done
 from vae_lightning.runs.files import CHECKPOINTS, LAST
 from vae_lightning.signals import Answer, current
@@ -16,7 +17,8 @@ class GracefulStop(pl.Callback):
 
     In the last batch of an epoch it finishes the epoch. A second SIGTERM or SIGINT ends the process at once; the
     checkpoint is then that of the last whole epoch. Under `nohup`, SIGHUP is ignored. Only the main thread receives
-    signals; in other threads the callback does nothing. With `fast_dev_run` it saves nothing.
+    signals; in other threads the callback does nothing. With `fast_dev_run` it saves nothing. A signal to one process
+    of a distributed run stops all of them after the same batch.
     """
 
     def __init__(self, filename: str = LAST, dirpath: str | PathLike | None = None) -> None:
@@ -28,26 +30,44 @@ class GracefulStop(pl.Callback):
         current().check()  # a signal that somebody's code took for an error of its own
         self._answer = Answer(partial(stopped, trainer), waits=True)
         self._answer.begin()
+        self._agreed = Agreement(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._answer and self._answer.received is not None and not trainer.is_last_batch:
+        if self._stops() and not trainer.is_last_batch:
             if not trainer.fast_dev_run:  # type: ignore[attr-defined]
                 trainer.save_checkpoint(self._folder / self.filename)
-            self._answer.check()
+            self._check()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._answer:  # the last batch is done, and the checkpoint of the epoch is written
-            self._answer.check()
+        if self._stops():  # the last batch is done, and the checkpoint of the epoch is written
+            self._check()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._answer:
-            self._answer.check()
+        if self._stops():
+            self._check()
         self._end()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.world_size > 1:  # Lightning's own handler would wait there for processes that heard of no signal
+            current().begin_again()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._end()
+
+    def _stops(self) -> bool:
+        """Whether a process of the run received a signal. All processes of the run ask at the same places."""
+        if self._answer is None:
+            return False
+        number = self._agreed(self._answer.received)
+        if number is not None and self._answer.received is None:
+            self._answer.received = number
+        return number is not None
+
+    def _check(self) -> None:
+        if self._answer:
+            self._answer.check()
 
     def _end(self) -> None:
         if self._answer:

@@ -75,7 +75,7 @@ class Source:
         if any(map(reads_once, self.loaders)):
             raise ConfigError("the data can be read only once, and the run needs them")
         convert, module = trainer.precision_plugin.convert_input, trainer.lightning_module
-        with same_order(self.loaders):
+        with same_order(self.loaders), whole(self.loaders):
             for batch in self.batches:
                 batch = module._on_before_batch_transfer(convert(batch), dataloader_idx=self.index)
                 batch = trainer.strategy.batch_to_device(batch, dataloader_idx=self.index)
@@ -142,6 +142,20 @@ def same_order(loaders: Sequence[Any]) -> Iterator[None]:
     finally:
         for generator, state in states:
             generator.set_state(state)
+
+
+@contextmanager
+def whole(loaders: Sequence[Any]) -> Iterator[None]:
+    """Reads whole batches, where each process of the run takes its share of each from a loader of this package."""
+    samplers: list[Any] = [getattr(loader, "batch_sampler", None) for loader in loaders]
+    shared = [(sampler, sampler.world) for sampler in samplers if hasattr(sampler, "world")]
+    for sampler, _ in shared:
+        sampler.world = 1
+    try:
+        yield
+    finally:
+        for sampler, world in shared:
+            sampler.world = world
 
 
 def in_parts(images: Iterable[Tensor], numbers: int = NUMBERS) -> list[Tensor]:

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
 from vae_lightning.callbacks.machine import device, git_revision, versions
-from vae_lightning.errors import Diverged, Interrupted
+from vae_lightning.errors import Diverged, Interrupted, Pruned
 from vae_lightning.output import warn
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.files import BEST, CHECKPOINTS, RECORD
@@ -29,11 +29,11 @@ from vae_lightning.signals import reason_of
 class RunRecord(pl.Callback):
     """Writes `run_meta.json`: status, times, device, versions, git revision, seed, data, final metrics.
 
-    The status is `running`, `completed`, `interrupted`, `diverged` or `failed`. The entry `data` is the result of the
-    data module's `describe()`, if it has that method; `best_checkpoint` is a path relative to the folder. `add` adds
-    other entries, such as the configuration; a second fit keeps only these. `stopped_early` is the reason why early
-    stopping ended the run. A test of a finished run adds its metrics to the record in the folder and changes nothing
-    else. If it logs a metric by the name of one of the training, the entry is `test/NAME`.
+    The status is `running`, `completed`, `interrupted`, `diverged`, `pruned` or `failed`. The entry `data` is the
+    result of the data module's `describe()`, if it has that method; `best_checkpoint` is a path relative to the folder.
+    `add` adds other entries, such as the configuration; a second fit keeps only these. `stopped_early` is the reason
+    why early stopping ended the run. A test of a finished run adds its metrics to the record in the folder and changes
+    nothing else. If it logs a metric by the name of one of the training, the entry is `test/NAME`.
     """
 
     def __init__(self, dirpath: str | PathLike | None = None) -> None:
@@ -171,7 +171,8 @@ class RunRecord(pl.Callback):
 def status_of(exception: BaseException) -> str:
     """How a run ended that raised an exception."""
     stopped = isinstance(exception, KeyboardInterrupt | Interrupted | SIGTERMException)
-    return "interrupted" if stopped else "diverged" if isinstance(exception, Diverged) else "failed"
+    kinds = {Diverged: "diverged", Pruned: "pruned"}
+    return "interrupted" if stopped else next((kinds[k] for k in kinds if isinstance(exception, k)), "failed")
 
 
 def now() -> str:

@@ -21,6 +21,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.noise import generator
 from vae_lightning.rules import FLAG, Count, Rule, Seed, one_of, rules_of, whole
 from vae_lightning.shapes import as_numbers
+from vae_lightning.share import Share
 
 MOST_WORKERS = 8 * (os.cpu_count() or 1)
 WORKERS = Rule(
@@ -32,11 +33,12 @@ WORKERS = Rule(
 class ImageDataModule(pl.LightningDataModule, ABC):
     """The base of all data sets. A data set is a subclass with a `name`, a `title` and `read`.
 
-    A batch is x [B, C, H, W] and labels [B]. Bytes become numbers in [0, 1] on the device. Without validation images of
-    its own, the data set holds `val_size` training images out by `split_seed`: the same images in every run; 0 trains
-    on all images. The order of the training images is a function of `seed` and the epoch. `on_device` keeps all splits
-    in the accelerator's memory: a batch is indexed there, and only its indices are transferred. The default `protocol`
-    is the first of `protocols`. `image_shape` is known after `setup`; a class whose images have one size says it.
+    A batch is x [B, C, H, W] and labels [B]; the processes of a distributed run share it. Bytes become numbers in
+    [0, 1] on the device. Without validation images of its own, the data set holds `val_size` training images out by
+    `split_seed`: the same images in every run; 0 trains on all images. The order of the training images is a function
+    of `seed` and the epoch. `on_device` keeps all splits in the accelerator's memory: a batch is indexed there, and
+    only its indices are transferred. The default `protocol` is the first of `protocols`. `image_shape` is known after
+    `setup`; a class whose images have one size says it.
     Raises ConfigError for values that cannot work, DataError for images or labels that do not fit each other.
     """
 
@@ -89,7 +91,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         begin_next_epoch(self.trainer)
         epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
         size, shuffle = len(self._splits["train"]), not self._overfits
-        return self._loader("train", sampler=EpochShuffle(size, self.seed, epoch, seen, shuffle))
+        return self._loader("train", EpochShuffle(size, self.seed, epoch, seen, shuffle))
 
     def val_dataloader(self) -> DataLoader | list:
         return self._loader("val") if self.val_size else []
@@ -111,10 +113,20 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if PROTOCOLS[self.protocol].resample and self.trainer is not None and self.trainer.training:
             loop = self.trainer.fit_loop
             step = loop.batch_idx if self._overfits else loop.total_batch_idx
-            x = torch.bernoulli(x, generator=generator(x.device, "x", self.seed, self.trainer.global_rank, step))
+            several = self.trainer.world_size > 1
+            share = self.share("train", loop.batch_idx + 1) if several else None  # the loop counts it a little later
+            noise = generator(x.device, "x", self.seed, 0 if share else self.trainer.global_rank, step)
+            x = drawn(x, noise, share)
         return x, labels
 
     # --- what the rest of the package asks ----------------------------------------------------------------------------
+
+    def share(self, split: str, batch_idx: int) -> Share | None:
+        """What this process takes of a batch of an epoch; None in a run of one process."""
+        if self.trainer is None or self.trainer.world_size == 1:
+            return None
+        total = min(self.batch_size, len(self._splits[split]) - batch_idx * self.batch_size)
+        return Share(self.trainer.global_rank, self.trainer.world_size, total)
 
     def images(self, split: str, most: int | None = None) -> Tensor:
         """All x of a split, [N, C, H, W], or its first `most`. The dynamic protocol draws training images once here."""
@@ -159,11 +171,20 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             train, splits["val"] = train.only(kept), splits["train"].only(held_out)
         return {"train": train, "val": splits["val"], "test": splits["test"]}
 
-    def _loader(self, split: str, sampler: EpochShuffle | None = None) -> DataLoader:
+    def _loader(self, split: str, order: EpochShuffle | None = None) -> DataLoader:
         images = self._splits[split]
         if self.on_device and self.trainer is not None:
             images = self._resident.setdefault(split, images.to(self.trainer.strategy.root_device))
-        return loader(images, self.batch_size, sampler, self.num_workers)
+        return loader(images, self.batch_size, order, self.num_workers)
+
+
+def drawn(x: Tensor, noise: torch.Generator, share: Share | None) -> Tensor:
+    """Bernoulli draws of means x [B, C, H, W]; of a share, those that one process would draw for the whole batch."""
+    if share is None:
+        return torch.bernoulli(x, generator=noise)
+    whole = x.new_zeros(share.total, *x.shape[1:])
+    share.of(whole).copy_(x)
+    return share.of(torch.bernoulli(whole, generator=noise))
 
 
 def first_images(data: Any, split: str, most: int) -> Tensor:

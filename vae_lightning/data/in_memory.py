@@ -7,9 +7,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loops.loop import _Loop as Loop
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler, SequentialSampler
 
 from vae_lightning.noise import generator
+from vae_lightning.share import Share
 
 
 class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
@@ -74,11 +75,15 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
         return ImagesInMemory(self.images.to(device), self.labels.to(device))
 
 
-def loader(dataset: Any, batch_size: int, sampler: Sampler[int] | None = None, num_workers: int = 0) -> DataLoader:
-    """A DataLoader over `ImagesInMemory` or `LazyImages`; in their order if there is no sampler."""
+def loader(dataset: Any, batch_size: int, order: Sampler[int] | None = None, num_workers: int = 0) -> DataLoader:
+    """A DataLoader over `ImagesInMemory` or `LazyImages`; in their order if no other is given.
+
+    Processes of a distributed run share each batch.
+    """
+    in_turn = SequentialSampler(dataset)
     return Batches(
         dataset,
-        batch_sampler=IndexTensors(sampler or SequentialSampler(dataset), batch_size, drop_last=False),
+        batch_sampler=IndexTensors(in_turn, batch_size, drop_last=False, order=order or in_turn),
         num_workers=num_workers,
         collate_fn=identity,  # type: ignore[arg-type]
         persistent_workers=num_workers > 0,
@@ -104,12 +109,27 @@ class Batches(DataLoader):
 
 
 class IndexTensors(BatchSampler):
-    """torch's BatchSampler with batches that are slices of one index tensor in place of lists of numbers."""
+    """torch's BatchSampler with batches that are slices of one index tensor in place of lists of numbers.
+
+    In a distributed run, Lightning gives it a DistributedSampler. With an `order`, only the number of the process is
+    taken from that: the batches are those of one process, and each process takes its share of each.
+    """
+
+    def __init__(
+        self, sampler: Sampler[int], batch_size: int, drop_last: bool = False, order: Sampler[int] | None = None
+    ) -> None:
+        self.rank, self.world = 0, 1
+        if order is not None and isinstance(sampler, DistributedSampler):
+            self.rank, self.world = sampler.rank, sampler.num_replicas
+        super().__init__(order or sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
         order = torch.tensor(list(self.sampler), dtype=torch.long)
         batches = (order.pin_memory() if torch.cuda.is_available() else order).split(self.batch_size)
-        return iter(batches[:-1] if self.drop_last and batches and len(batches[-1]) < self.batch_size else batches)
+        batches = batches[:-1] if self.drop_last and batches and len(batches[-1]) < self.batch_size else batches
+        if self.world > 1:
+            return (Share(self.rank, self.world, len(batch)).of(batch) for batch in batches)
+        return iter(batches)
 
 
 class EpochShuffle(Sampler[int]):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 PLACE = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name", "date_prefix", "save_dir")
+PLACE += ("sweep",)
 DATA_PLACE = (
     "data.dir",
     "data.cache_dir",
@@ -39,8 +40,16 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    elif json.dumps(old) != json.dumps(new):
+    elif json.dumps(comparable(path, old)) != json.dumps(comparable(path, new)):
         yield path
+
+
+def comparable(key: str, value: Any) -> Any:
+    """1.0 as 1, so that beta=1 is beta=1.0. Below `trainer` they differ: 1 is one batch there, and 1.0 are all."""
+    if isinstance(value, list):
+        return [comparable(key, item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and not among(key, ["trainer"])
+    return int(value) if whole else value
 
 
 def among(key: str, keys: Sequence[str]) -> bool:

@@ -8,7 +8,10 @@ EVALUATION, FIGURES = "evaluation.json", "evaluation"
 PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.csv", "sweep.md"
 LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group
 SWEEPS, JOBS, MULTIRUN = "multirun", "jobs", "multirun.yaml"  # of a project, and of a sweep
+SWEEP_RECORD = "sweep.json"  # of a sweep
+JOURNAL, STUDY = "optuna.journal", "study.json"  # of a sweep that is a study: for Optuna, and for the page
 STOPPED = "stopped"  # of a sweep: the number of the signal that ends it
+LAUNCHER_LOCK = ".launcher.lock"  # of a sweep: held by the command while its jobs depend on it
 
 OF_TRAINING = {
     "": r"run_meta\.json|.*_epoch_\d{4,}\.pt",

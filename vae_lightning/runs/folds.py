@@ -1,5 +1,6 @@
 """Runs in folds of seeds: the runs of a fold differ only in their seed, and each seed has one vote."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Spread:
     mean: float
     deviation: float | None
     count: int
+
+    @property
+    def error(self) -> float | None:
+        """The standard error of the mean: deviation / sqrt(count); None for a single run."""
+        return None if self.deviation is None else self.deviation / math.sqrt(self.count)
 
 
 def spread(values: Sequence[float]) -> Spread | None:

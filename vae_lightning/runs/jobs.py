@@ -6,6 +6,7 @@ one job. `run` in it is relative to that file, so the project may move.
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +15,13 @@ import yaml
 
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of
-from vae_lightning.runs.files import JOBS, MULTIRUN
+from vae_lightning.runs.files import JOBS, MULTIRUN, RECORD
+from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.readings import mapping, sequence, text, whole
 from vae_lightning.runs.regular import content_of, json_of
 
 MOST_YAML = 2**18  # bytes; YAML is read slowly
-STARTING, COMPLETED, FAILED, STOPPED = "starting", "completed", "failed", "interrupted"
+STARTING, COMPLETED, FAILED, STOPPED, PRUNED = "starting", "completed", "failed", "interrupted", "pruned"
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,23 @@ class Job:
     status: str = STARTING
     error: str | None = None
     run: str | None = None
+    identity: str | None = None  # of its configuration, without paths and names
 
     @property
     def run_folder(self) -> Path | None:
         """The folder of the run that the job became, or None."""
         return (self.file.parent / self.run).resolve() if self.run else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was completed, and its run is still there."""
+        run = self.run_folder
+        return self.status == COMPLETED and run is not None and os.path.lexists(run / RECORD)
+
+    @property
+    def lock(self) -> Lock | None:
+        """The lock that a process holds while it works on the job. Jobs of one identity share it."""
+        return Lock(self.file.parent, f".{self.identity[:16]}.lock") if self.identity else None
 
     def write(self) -> None:
         """Writes the record atomically."""
@@ -60,8 +74,9 @@ def read_job(file: Path) -> Job | None:
     if number is None or status is None or not isinstance(facts.get("overrides"), list):
         return None
     overrides = tuple(word for word in sequence(facts["overrides"]) if isinstance(word, str))
-    group, error, run = (text(facts.get(key)) for key in ("group", "error", "run"))
-    return Job(file, number, overrides, group, status, error, run)
+    group, error, run, identity = (text(facts.get(key)) for key in ("group", "error", "run", "identity"))
+    identity = identity if identity and re.fullmatch(r"[0-9a-f]{64}", identity) else None  # it names a lock
+    return Job(file, number, overrides, group, status, error, run, identity)
 
 
 def not_repeated(jobs: Iterable[Job]) -> list[Job]:

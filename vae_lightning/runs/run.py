@@ -21,7 +21,7 @@ from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.reader import Reader, is_empty
 from vae_lightning.runs.readings import Row, mapping, sequence, text, whole
 
-COMPLETED, RUNNING, KILLED, DAMAGED = "completed", "running", "killed", "damaged"
+COMPLETED, RUNNING, DIVERGED, KILLED, DAMAGED = "completed", "running", "diverged", "killed", "damaged"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from vae_lightning.pages.base.numbers import nats
 from vae_lightning.pages.run.japanese import japanese
-from vae_lightning.runs.again import again, flags_of
+from vae_lightning.runs.again import again, alone, flags_of
 from vae_lightning.runs.configuration import at, leaves
 from vae_lightning.runs.readings import Row, mapping, sequence, text
 from vae_lightning.runs.run import Run
@@ -128,7 +128,7 @@ def all_keys(run: Run) -> list[tuple[str, str]]:
 def commands(run: Run) -> list[tuple[str, str]]:
     """(the key of the label, command) of what can be done with the run."""
     here = str(run.path)
-    lines = [("rerun", "train", *again(run.overrides, flags_of(run)))]
+    lines = [("rerun", "train", *alone(again(run.overrides, flags_of(run))))]
     if run.status != "completed" and run.last.is_file():
         lines.append(("go_on", "train", f"resume={here}"))
     lines += [("evaluate", "evaluate", f"run={here}"), ("again", "report", here)]

@@ -24,7 +24,7 @@ from vae_lightning.runs.setting import data_title
 from vae_lightning.version import __version__
 
 MOST_BYTES = 5_600_000  # of the page; the pictures of epochs get what is left
-STATUSES = ("completed", "interrupted", "diverged", "failed", "killed", "running")
+STATUSES = ("completed", "interrupted", "diverged", "failed", "killed", "pruned", "running")
 Missing = tuple[str, Mapping[str, str]]  # a key of the page's words, and the values of its {names}
 
 

@@ -12,6 +12,7 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "status_diverged": ("diverged", "発散"),
     "status_failed": ("failed", "失敗"),
     "status_killed": ("killed", "強制終了"),
+    "status_pruned": ("pruned", "枝刈り"),
     "status_running": ("running", "実行中"),
     "status_other": ("unknown", "不明"),
     "epochs_done": ("{done} of {planned} epochs", "{planned} エポック中 {done} エポック"),

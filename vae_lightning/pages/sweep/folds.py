@@ -119,8 +119,8 @@ class Sweep:
 
     @property
     def unfinished(self) -> tuple[SweptRun, ...]:
-        """The runs that ended, but not well."""
-        return tuple(run for run in self.runs if not run.ended_well and run.status != "running")
+        """The runs that ended, but not well. A pruned trial of a study ended as it should."""
+        return tuple(run for run in self.runs if not run.ended_well and run.status not in ("running", "pruned"))
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -12,6 +12,7 @@ from vae_lightning.pages.base import numbers
 from vae_lightning.pages.base.render import render
 from vae_lightning.pages.sweep import folds, tables, view
 from vae_lightning.pages.sweep.folds import Sweep
+from vae_lightning.pages.sweep.study import study_view
 from vae_lightning.pages.sweep.words import SWEEP
 from vae_lightning.runs.atomic import leftovers, write_text
 from vae_lightning.runs.files import SWEEP_CSV, SWEEP_PAGE, SWEEP_TABLE
@@ -83,20 +84,21 @@ def as_html(sweep: Sweep) -> str:
         nats=nats,
         time_taken=time_taken,
         files=(SWEEP_CSV, SWEEP_TABLE),
+        study=study_view(sweep.folder),
     )
 
 
 def nats(value: Any, digits: int = 2) -> str:
-    """-98.21, or -98.21 ± 0.07 for {"mean", "sd"}; counts that are equal in all runs have no deviation."""
+    """-98.21, or -98.21 ± 0.07 for {"mean", "se"}; counts that are equal in all runs have no error."""
     if isinstance(value, dict):
-        exact = value.get("sd") is None or (digits < 2 and value["sd"] == 0)
-        deviation = "" if exact else f" ± {value['sd']:.{digits}f}"
-        return nats(value.get("mean"), digits) + deviation
+        exact = value.get("se") is None or (digits < 2 and value["se"] == 0)
+        error = "" if exact else f" ± {value['se']:.{digits}f}"
+        return nats(value.get("mean"), digits) + error
     return "–" if value is None else numbers.nats(value, digits)
 
 
 def time_taken(seconds: Any) -> str:
-    """12.3 s, 4.5 min or 1.2 h; of {"mean", "sd"} the mean."""
+    """12.3 s, 4.5 min or 1.2 h; of {"mean", "se"} the mean."""
     value = seconds.get("mean") if isinstance(seconds, dict) else seconds
     if value is None:
         return "–"

@@ -47,7 +47,8 @@ class SweptRun:
     setting: Setting | None = None
     seed: int | None = None
     split: str | None = None
-    num_images: int | None = None  # of the split
+    sizes: Mapping[str, Any] = field(default_factory=dict)  # {split: number of images}
+    metrics: Mapping[str, float] = field(default_factory=dict)  # as they were logged last, such as val/elbo
     numbers: Mapping[str, float] = field(default_factory=dict)  # elbo, recon, kl, active_units, epochs, seconds
     nll: Nll | None = None
     curve: tuple[tuple[int, float], ...] = ()  # (epoch, ELBO), of validation if it was measured
@@ -55,6 +56,11 @@ class SweptRun:
     @property
     def ended_well(self) -> bool:
         return self.status == COMPLETED
+
+    @property
+    def num_images(self) -> int | None:
+        """The number of images of its split."""
+        return whole(self.sizes.get(self.split or ""))
 
 
 def of_run(run: Run) -> SweptRun:
@@ -79,7 +85,8 @@ def of_run(run: Run) -> SweptRun:
         setting=setting(run),
         seed=run.seed,
         split=split,
-        num_images=whole(mapping(run.data.get("sizes")).get(split or "")),
+        sizes=mapping(run.data.get("sizes")),
+        metrics=run.metrics,
         numbers={**numbers, **{key: value for key, value in more.items() if value is not None}},
         nll=nll(run),
         curve=tuple(run.elbo_curve),

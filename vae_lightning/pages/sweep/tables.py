@@ -1,4 +1,7 @@
-"""The sweep's numbers for other programs: sweep.csv, a row per run, and sweep.md, a Markdown table of folds."""
+"""The sweep's numbers for other programs: sweep.csv, a row per run, and sweep.md, a Markdown table of folds.
+
+The row of a run ends with the numbers of its fold: the number of seeds, each mean and its standard error.
+"""
 
 import csv
 import io
@@ -17,20 +20,25 @@ BEFORE = ("run", "status", "data", "protocol", "likelihood", "subset")
 AFTER = ("seed", "counted", "split", "num_images", "elbo", "recon", "kl", "active_units")
 FORMULA = "=+-@\t\r＝＋－＠"  # the first character of what a spreadsheet takes for a formula
 AFTER += ("nll", "nll_num_samples", "nll_num_images", "epochs_done", "seconds", "error", "overrides")
+FOLDED = ("elbo", "recon", "kl", "active_units", "nll")
+OF_FOLD = ("seeds", *(f"{key}_{number}" for key in FOLDED for number in ("mean", "standard_error")))
 
 
 def as_csv(sweep: Sweep) -> str:
     """All runs, and all jobs that became none; a column for each key that a section was swept over."""
     keys = list(dict.fromkeys(key for section in sweep.sections for key in section.keys))
-    counted = {id(run) for section in sweep.sections for fold in section.folds for run in fold.counted}
+    all_folds = [fold for section in sweep.sections for fold in section.folds]
+    counted = {id(run) for fold in all_folds for run in fold.counted}
+    folded = {id(run): cells for fold in all_folds for cells in [of_fold(fold)] for run in fold.runs}
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(map(inert, [*BEFORE, *keys, *AFTER]))
+    writer.writerow(map(inert, [*BEFORE, *keys, *AFTER, *OF_FOLD]))
     for run in sweep.runs:
         config = swept_keys.flat(run)
         values = [swept_keys.value_of(run, config, key) for key in keys]
         shown = ["" if value == swept_keys.ABSENT else value for value in values]
-        writer.writerow(map(inert, [*before(sweep, run), *shown, *after(run, id(run) in counted)]))
+        own = [*before(sweep, run), *shown, *after(run, id(run) in counted)]
+        writer.writerow(map(inert, [*own, *folded.get(id(run), [""] * len(OF_FOLD))]))
     return lines.getvalue()
 
 
@@ -56,6 +64,14 @@ def after(run: SweptRun, counted: bool) -> list[object]:
     return [*known, *numbers, *bound, *ended, shlex.join(run.overrides)]
 
 
+def of_fold(fold: Fold) -> list[object]:
+    """The number of counted runs, then the mean and the standard error of each number; "" where there is none."""
+    nll = fold.nll()
+    spreads = [*(fold.spread(key) for key in FOLDED[:-1]), nll.spread if nll else None]
+    numbers = [value for over in spreads for value in ((over.mean, over.error) if over else (None, None))]
+    return [len(fold.counted), *("" if value is None else value for value in numbers)]
+
+
 def as_markdown(sweep: Sweep) -> str:
     """A table for each section, and one of the runs that did not end well."""
     return "\n".join(markdown_lines(sweep)) + "\n"
@@ -65,7 +81,7 @@ def markdown_lines(sweep: Sweep) -> Iterator[str]:
     counts = ", ".join(f"{count} {escaped(status)}" for status, count in sweep.counts.items())
     yield f"# {escaped(sweep.title)}"
     yield ""
-    yield f"{len(sweep.runs)} runs: {counts}. Nats per image; mean ± standard deviation over n completed runs."
+    yield f"{len(sweep.runs)} runs: {counts}. Nats per image; mean ± standard error over n completed runs."
     for section in sweep.sections:
         yield from ("", f"## {escaped(section.label)}", "")
         yield from table(section)
@@ -98,7 +114,7 @@ def cells(fold: Fold, test_images: int | None) -> list[str]:
 
 
 def bound_text(nll: Bound, runs: int, test_images: int | None) -> str:
-    """101.00 ± 1.41 (K = 500, N = 30 of 1,000, n = 2): N images of the test set; n where not all runs have it."""
+    """101.00 ± 1.00 (K = 500, N = 30 of 1,000, n = 2): N images of the test set; n where not all runs have it."""
     of = f" of {test_images:,}" if test_images not in (None, nll.num_images) else ""
     n = f", n = {nll.spread.count}" if nll.spread.count != runs else ""
     return f"{plus_minus(nll.spread)} (K = {nll.num_samples:,}, N = {nll.num_images:,}{of}{n})"
@@ -117,10 +133,10 @@ def row(cells: Iterable[str]) -> str:
 
 
 def plus_minus(spread: Spread | None, digits: int = 2) -> str:
-    """-98.21 ± 0.07; one run has no deviation."""
+    """The mean and its standard error, -98.21 ± 0.07; one run has no error."""
     if spread is None:
         return "–"
-    return f"{spread.mean:.{digits}f}" + ("" if spread.deviation is None else f" ± {spread.deviation:.{digits}f}")
+    return f"{spread.mean:.{digits}f}" + ("" if spread.error is None else f" ± {spread.error:.{digits}f}")
 
 
 def escaped(text: object) -> str:

@@ -12,7 +12,7 @@ from vae_lightning.pages.sweep import pictures
 from vae_lightning.pages.sweep.folds import NUMBERS, Bound, Fold, Section, Sweep
 from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs import keys as swept_keys
-from vae_lightning.runs.again import again
+from vae_lightning.runs.again import again, alone
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.folds import Spread
 from vae_lightning.runs.jobs import sweep_words
@@ -65,7 +65,7 @@ def run_view(sweep: Sweep, run: SweptRun, number: int) -> dict[str, Any]:
         "numbers": {key: run.numbers.get(key) for key in NUMBERS},
         "nll": {"value": run.nll.value, "k": run.nll.num_samples, "n": run.nll.num_images} if run.nll else None,
         "curve": thinned(run.curve, max(20, min(200, MOST_POINTS // len(sweep.runs)))),
-        "command": f"{COMMAND} {shlex.join(again(run.overrides, run.flags))}".strip(),
+        "command": f"{COMMAND} {shlex.join(alone(again(run.overrides, run.flags)))}".strip(),
         "report": report(sweep, run),
     }
 
@@ -125,12 +125,12 @@ def fold_view(fold: Fold, number: int, runs: list[dict[str, Any]]) -> dict[str, 
 
 
 def spread_view(spread: Spread | None) -> dict[str, Any] | None:
-    """{mean, sd, runs}."""
-    return {"mean": spread.mean, "sd": spread.deviation, "runs": spread.count} if spread else None
+    """{mean, se, runs}."""
+    return {"mean": spread.mean, "se": spread.error, "runs": spread.count} if spread else None
 
 
 def bound_view(bound: Bound) -> dict[str, Any]:
-    """{k, n, mean, sd, runs}: K samples on N images, over runs."""
+    """{k, n, mean, se, runs}: K samples on N images, over runs."""
     return {"k": bound.num_samples, "n": bound.num_images, **(spread_view(bound.spread) or {})}
 
 

@@ -56,9 +56,9 @@ SWEEP: dict[str, tuple[str, str]] = {
     ),
     "table": ("All runs", "すべての実行"),
     "table_lead": (
-        "Runs that differ only in their seed are one row: mean ± standard deviation over completed runs. NLL: the "
+        "Runs that differ only in their seed are one row: mean ± standard error over completed runs. NLL: the "
         "bound of K samples on the first N test images.",
-        "シードだけが異なる実行は1行にまとめ、完了した実行の平均 ± 標準偏差を示します。NLL は先頭 N 枚のテスト画像に"
+        "シードだけが異なる実行は1行にまとめ、完了した実行の平均 ± 標準誤差を示します。NLL は先頭 N 枚のテスト画像に"
         "対する K サンプルの上界です。",
     ),
     "repeated": ("not counted: its seed was run again", "集計対象外（同じシードの新しい実行あり）"),
@@ -118,6 +118,41 @@ SWEEP: dict[str, tuple[str, str]] = {
         "この2つはデータまたはプロトコルが異なるため、nats の値を比較できません。",
     ),
     "unselect": ("Clear the selection", "選択を解除"),
+    "study": ("Study", "探索"),
+    "study_maximises": (
+        "Optuna looks for the largest {metric}: {n} of {asked} trials are over.",
+        "Optuna が {metric} の最大値を探します（{asked} 件中 {n} 件終了）。",
+    ),
+    "study_minimises": (
+        "Optuna looks for the smallest {metric}: {n} of {asked} trials are over.",
+        "Optuna が {metric} の最小値を探します（{asked} 件中 {n} 件終了）。",
+    ),
+    "study_counts": (
+        "{complete} completed, {pruned} pruned, {fail} failed or diverged.",
+        "完了 {complete} 件、枝刈り {pruned} 件、失敗・発散 {fail} 件。",
+    ),
+    "study_best": ("best {metric}", "最良の {metric}"),
+    "study_own": ("the configuration's own values", "元の設定値"),
+    "trial": ("trial {n}", "試行 {n}"),
+    "study_history": ("History", "経過"),
+    "study_history_lead": (
+        "Each trial with its last value, in order; the line is the best completed so far. Far worse values lie on the "
+        "edge.",
+        "試行順の最終値。線は、それまでに完了した試行の最良値です。極端に悪い値は枠の端に示します。",
+    ),
+    "study_importance": ("Importance", "重要度"),
+    "study_importance_lead": (
+        "How much the choice of each key decides whether a trial is among the good ones (PED-ANOVA); the shares add up "
+        "to 100 %.",
+        "各キーの値が、良い試行になるかどうかをどれだけ左右するか（PED-ANOVA）。合計は 100 % です。",
+    ),
+    "study_importance_none": (
+        "It takes a few completed trials with different values.",
+        "値の異なる試行がいくつか完了すると表示されます。",
+    ),
+    "trial_complete": ("completed", "完了"),
+    "trial_pruned": ("pruned: its last value", "枝刈り（最後の値）"),
+    "trial_fail": ("failed or diverged: no value", "失敗・発散（値なし）"),
     "failures": ("Not completed", "完了していない実行"),
     "failures_lead": (
         "What each said last, and the command that starts it again.",

@@ -1,0 +1,78 @@
+"""What a job of a sweep was before: with `sweep.skip_finished=true` a job that is done does not run again.
+
+The job itself looks, from what is on disk, so it does so in whatever process a launcher runs it. Imports neither torch
+nor Lightning.
+"""
+
+import math
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vae_lightning.app.find import AUTO
+from vae_lightning.app.same import identity, is_same
+from vae_lightning.app.sweep import Recorder, goes_on, skips
+from vae_lightning.output import say
+from vae_lightning.runs.jobs import COMPLETED, FAILED, Job
+from vae_lightning.runs.named import is_run
+from vae_lightning.runs.run import DIVERGED, RUNNING, Run
+
+PATIENCE = 10.0  # seconds in which a job ends whose command was killed
+
+
+def settled(cfg: DictConfig, recorder: Recorder) -> float | None:
+    """The score of a job that need not run, in nats. None: it runs, and `cfg.resume` names the run to go on with.
+
+    A job that was completed is done. One that another process works on is left to it, also if that process belongs to
+    another command; a process whose command was killed gets a moment to end. A run that diverged would diverge again.
+    """
+    looks = skips(cfg)
+    free = recorder.claims(identity(cfg), PATIENCE if looks else 0)
+    if not looks or recorder.job is None:
+        return None
+    if not free:
+        say("runs in another process, not started twice")
+        recorder.leaves()
+        return math.nan
+    recorder.reads_again()
+    run = run_of(recorder.before, cfg)
+    if run is not None and ((run.status == COMPLETED and not cfg.allow_drift) or stays(run, cfg)):
+        return answered(run, recorder)
+    if run is None:
+        cfg.resume = AUTO  # a run of the group may have this configuration
+    else:
+        cfg.resume = str(run.path) if run.last.is_file() and run.status != DIVERGED else None
+    recorder.starts()
+    return None
+
+
+def run_of(job: Job | None, cfg: DictConfig) -> Run | None:
+    """The run that a job became before, if it is still there and has the configuration."""
+    folder, project = job.run_folder if job else None, Path(cfg.project_dir)
+    if folder is None or not is_run(folder):
+        return None
+    within = folder.is_relative_to(project.resolve())
+    run = Run(project / folder.relative_to(project.resolve()) if within else folder)  # as the command names it
+    return run if not run.lacks and is_same(run, cfg) else None
+
+
+def stays(run: Run, cfg: DictConfig) -> bool:
+    """Whether a run that is not completed is not gone on with: it runs in another process, or would diverge again."""
+    again = bool(goes_on(cfg) and cfg.sweep.retry_diverged)
+    return goes_on(cfg) and (run.status == RUNNING or (run.status == DIVERGED and not again))
+
+
+def answered(run: Run, recorder: Recorder) -> float:
+    """Says why a job does not run, keeps that in its record, and returns the score of its run, in nats."""
+    group = str(run.config["group"])
+    if run.status == RUNNING:
+        say(f"{run.path}: runs in another process, not started twice")
+        recorder.leaves()
+        return math.nan
+    if run.status == DIVERGED:
+        say(f"{run.path}: diverged, not tried again; sweep.retry_diverged=true tries it")
+        recorder.keeps(run.path, group, FAILED, run.error)
+        return math.nan
+    say(f"{run.path}: completed, nothing to do")
+    recorder.keeps(run.path, group, COMPLETED)
+    return run.score
