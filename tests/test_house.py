@@ -11,7 +11,7 @@ from conftest import ROOT, command
 
 PACKAGE = ROOT / "vae_lightning"
 FILES = sorted(PACKAGE.rglob("*.py"))
-COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "predict", "export")
+COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "predict", "export", "shard")
 # A file may import from its own level and from those below it (DESIGN.md). The first prefix that fits counts.
 LEVELS: list[tuple[str, ...]] = [
     ("errors", "rules", "version", "shapes", "batch", "output", "signals", "share"),

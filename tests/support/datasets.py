@@ -32,12 +32,14 @@ from vae_lightning.data import (
     KMNISTDataModule,
     MNISTDataModule,
     PPCADataModule,
+    ShardsDataModule,
     SpritesDataModule,
 )
 from vae_lightning.data.cifar10 import ARCHIVE, BATCHES, CifarFiles
 from vae_lightning.data.emnist import EmnistFiles
 from vae_lightning.data.frey_face import FreyFile
 from vae_lightning.data.idx import NAMES, IdxFiles, PackedIdxFiles
+from vae_lightning.data.write_shards import write_shards
 
 TRAIN, TEST, VAL, BATCH = 60, 20, 8, 16
 
@@ -195,6 +197,13 @@ def image_folder(folder: Path) -> Made:
     return Made(partial(made, dir=str(folder)))
 
 
+def shards(folder: Path) -> Made:
+    written = folder / "shards"
+    if not written.exists():
+        write_shards(image_folder(folder / "images").make(), written, 0.005)
+    return Made(partial(ShardsDataModule, mix=2, dir=str(written), batch_size=BATCH))
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     "arrays": arrays,
     "cifar10": cifar10,
@@ -205,6 +214,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     "kmnist": kmnist,
     "mnist": mnist,
     "ppca": ppca,
+    "shards": shards,
     "sprites": sprites,
 }
 

@@ -8,6 +8,7 @@ from vae_lightning.data.image_folder import ImageFolderDataModule
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.mnist import FashionMNISTDataModule, KMNISTDataModule, MNISTDataModule
 from vae_lightning.data.ppca import PPCADataModule
+from vae_lightning.data.shards import ShardsDataModule
 from vae_lightning.data.sprites import SpritesDataModule
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "KMNISTDataModule",
     "MNISTDataModule",
     "PPCADataModule",
+    "ShardsDataModule",
     "SpritesDataModule",
 ]

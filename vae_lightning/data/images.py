@@ -90,8 +90,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         # the epoch is given here too, since workers start before Lightning calls set_epoch
         begin_next_epoch(self.trainer)
         epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
-        size, shuffle = len(self._splits["train"]), not self._overfits
-        return self._loader("train", EpochShuffle(size, self.seed, epoch, seen, shuffle))
+        return self._loader("train", self.order(epoch, seen, not self._overfits))
 
     def val_dataloader(self) -> DataLoader | list:
         return self._loader("val") if self.val_size else []
@@ -127,6 +126,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             return None
         total = min(self.batch_size, len(self._splits[split]) - batch_idx * self.batch_size)
         return Share(self.trainer.global_rank, self.trainer.world_size, total)
+
+    def order(self, epoch: int, seen: int = 0, shuffle: bool = True) -> EpochShuffle:
+        """The order of the training images in an epoch, without the first `seen` of that epoch."""
+        return EpochShuffle(len(self._splits["train"]), self.seed, epoch, seen, shuffle)
+
+    def stored(self, split: str) -> Images:
+        """The images of a split as they are kept: bytes or numbers, and labels."""
+        return self._splits[split]
 
     def images(self, split: str, most: int | None = None) -> Tensor:
         """All x of a split, [N, C, H, W], or its first `most`. The dynamic protocol draws training images once here."""

@@ -124,12 +124,25 @@ class IndexTensors(BatchSampler):
         super().__init__(order or sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
-        order = torch.tensor(list(self.sampler), dtype=torch.long)
-        batches = (order.pin_memory() if torch.cuda.is_available() else order).split(self.batch_size)
-        batches = batches[:-1] if self.drop_last and batches and len(batches[-1]) < self.batch_size else batches
+        known = isinstance(self.sampler, EpochShuffle)
+        pieces = self.sampler.pieces() if known else iter([torch.tensor(list(self.sampler), dtype=torch.long)])
+        batches = cut(pieces, self.batch_size, self.drop_last)
         if self.world > 1:
             return (Share(self.rank, self.world, len(batch)).of(batch) for batch in batches)
-        return iter(batches)
+        return batches
+
+
+def cut(pieces: Iterator[Tensor], size: int, drop_last: bool) -> Iterator[Tensor]:
+    """Batches of indices, each a slice of one piece where it does not span two."""
+    rest = torch.empty(0, dtype=torch.long)
+    for piece in pieces:
+        order = torch.cat([rest, piece]) if len(rest) else piece
+        order = order.pin_memory() if torch.cuda.is_available() else order
+        whole = len(order) - len(order) % size
+        yield from order[:whole].split(size) if whole else ()
+        rest = order[whole:]
+    if len(rest) and not drop_last:
+        yield rest
 
 
 class EpochShuffle(Sampler[int]):
@@ -150,9 +163,13 @@ class EpochShuffle(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
+        return (index for piece in self.pieces() for index in piece.tolist())
+
+    def pieces(self) -> Iterator[Tensor]:
+        """The order, piece by piece; here it is one."""
         noise = generator("cpu", "order", self.seed, self.epoch)
         order = torch.randperm(self.size, generator=noise) if self.shuffle else torch.arange(self.size)
-        return iter(order.tolist()[self._skips.get(self.epoch, 0) :])
+        yield order[self._skips.get(self.epoch, 0) :]
 
 
 def begin_next_epoch(trainer: pl.Trainer | None) -> None:

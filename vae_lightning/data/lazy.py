@@ -30,10 +30,10 @@ class LazyImages(Dataset[tuple[Tensor, Tensor]]):
         rows: Tensor | None = None,
     ) -> None:
         self._load, self._image_shape = load, tuple(image_shape)
-        self._labels, self._rows = labels, torch.arange(len(labels)) if rows is None else rows
+        self._labels, self._rows = labels, rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._labels if self._rows is None else self._rows)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,25 +45,27 @@ class LazyImages(Dataset[tuple[Tensor, Tensor]]):
         return images[0], labels[0]
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        rows = self._rows.index_select(0, torch.as_tensor(indices))
+        rows = torch.as_tensor(indices)
+        rows = rows if self._rows is None else self._rows.index_select(0, rows)
         return self._load(rows), self._labels.index_select(0, rows)
 
     @property
     def images(self) -> Tensor:
         """All images, [N, C, H, W], made now."""
         made = torch.empty(self.shape, dtype=self.dtype)
-        for rows, out in zip(self._rows.split(AT_ONCE), made.split(AT_ONCE), strict=True):
-            out.copy_(self._load(rows))
+        rows = torch.arange(len(self)) if self._rows is None else self._rows
+        for some, out in zip(rows.split(AT_ONCE), made.split(AT_ONCE), strict=True):
+            out.copy_(self._load(some))
         return made
 
     @property
     def labels(self) -> Tensor:
         """All labels, [N]."""
-        return self._labels[self._rows]
+        return self._labels if self._rows is None else self._labels[self._rows]
 
     def only(self, rows: Tensor) -> "LazyImages":
         """Some of these images."""
-        return LazyImages(self._load, self._image_shape, self._labels, self._rows[rows])
+        return LazyImages(self._load, self._image_shape, self._labels, rows if self._rows is None else self._rows[rows])
 
     def to(self, device: torch.device) -> ImagesInMemory:
         """The same images in the memory of a device."""
