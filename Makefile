@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 BIN := .venv/bin
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # every test process keeps torch to one thread
 
-BENCHMARKS := train_step overhead convolution accuracy main_job sweep start_up scaling nll image_folder many_runs accelerator
+BENCHMARKS := train_step overhead convolution accuracy main_job sweep start_up scaling nll image_folder many_runs shards accelerator
 
 .PHONY: run test test-slow bench style lint clean
 

@@ -20,6 +20,7 @@ NAMES = (
     "scaling",
     "image_folder",
     "many_runs",
+    "shards",
     "accelerator",
 )
 
@@ -49,6 +50,12 @@ def shown(found: dict[str, Any]) -> str:
         lines += ["", f"Measured without a demand: {ratios}."]
     if "seconds" in found:
         lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
+    if "going_on" in found:
+        lines += ["", "The first batch after nine tenths of an epoch:", ""]
+        lines += medians(found["going_on"], "s", 1, next(iter(found["going_on"])))
+    if "own_mib" in found:
+        own = ", ".join(f"{name} {mib:.0f} MiB" for name, mib in found["own_mib"].items())
+        lines += ["", f"Memory that the process does not share: {own}."]
     if "test_elbo" in found:
         lines += ["| seed | " + " | ".join(f"`trainer={name}`" for name in found["test_elbo"]) + " |", "|---|---|---|"]
         rows = zip(*found["test_elbo"].values(), strict=True)

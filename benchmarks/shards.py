@@ -147,7 +147,7 @@ def main() -> None:
         demand("own memory, 4 x the images / 1 x", four / one, 1.05),
         demand("own memory, 16 x the images / 1 x", sixteen / one, 1.05),
     ]
-    record("shards", images=asked.images, seconds=epochs, going_on=resumed, memory_mib=memory, demands=demands)
+    record("shards", images=asked.images, seconds=epochs, going_on=resumed, own_mib=memory, demands=demands)
 
 
 if __name__ == "__main__":

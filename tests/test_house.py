@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "predict", "export", "shard")
 # A file may import from its own level and from those below it (DESIGN.md). The first prefix that fits counts.
 LEVELS: list[tuple[str, ...]] = [
-    ("errors", "rules", "version", "shapes", "batch", "output", "signals", "share"),
+    ("errors", "rules", "version", "shapes", "batch", "output", "answer", "signals", "share"),
     ("runs",),
     ("equations", "noise"),
     ("loss", "latent", "network", "schedule", "optimizer", "lr_schedule", "length"),

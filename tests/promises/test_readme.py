@@ -42,9 +42,12 @@ from PIL import Image
 from sweeps import evaluate, make_sweep
 from torch.utils.data import DataLoader, TensorDataset
 
-from vae_lightning import compare, export, predict
+from vae_lightning import compare, export, predict, shard
 from vae_lightning.app.config import CONF
 from vae_lightning.app.space import space_of
+from vae_lightning.data import ImageFolderDataModule
+from vae_lightning.data.shard_index import read_index
+from vae_lightning.data.write_shards import write_shards
 from vae_lightning.train import train
 
 SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.size=3"]
@@ -58,7 +61,9 @@ OPTIONS = {
 def quick(overrides: list[str]) -> list[str]:
     """The words that make a run of these overrides short. A network keeps its depth; some data have no mirrors."""
     words = [*SMALL]
-    if {"experiment=ppca", "data=ppca", "data=sprites", "data=image_folder", "data=arrays"} & {*overrides}:
+    if {"experiment=ppca", "data=ppca", "data=sprites", "data=image_folder", "data=arrays", "data=shards"} & {
+        *overrides
+    }:
         words = [word for word in words if word not in NO_NETWORK]
     if {"experiment=ppca", "network=linear"} & {*overrides} or any("network.hidden" in word for word in overrides):
         words = [word for word in words if not word.startswith("network.hidden")]
@@ -185,6 +190,8 @@ def test_every_command_is_of_one_kind(line):
 def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
     own_files(tmp_path)
+    if "my_shards" in line:
+        write_shards(ImageFolderDataModule(str(tmp_path / "my_images"), batch_size=1), tmp_path / "my_shards", 1)
     run = run_quickly([each for each in shlex.split(line)[3:] if not each.startswith("data=fashion")])
     assert (run / "run_meta.json").is_file() == ("fast_dev_run" not in line)  # a trial keeps nothing
 
@@ -405,6 +412,15 @@ def test_every_prediction_command_runs(documented_run, monkeypatch, line):
     monkeypatch.setattr("sys.argv", [*shlex.split(line)[2:], "overwrite=true", "num_samples=5"])
     predict.main()
     assert Path(line.rpartition("output=")[2]).stat().st_size > 100
+
+
+@pytest.mark.parametrize("line", commands("shard"))
+def test_every_command_for_shards_runs(tmp_path, monkeypatch, line):
+    own_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", shlex.split(line)[2:])
+    shard.main()
+    assert read_index(Path(line.rpartition("output=")[2])).image_shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize("line", [line for line in commands("export") if "foreign" not in line])

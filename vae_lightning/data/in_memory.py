@@ -124,8 +124,10 @@ class IndexTensors(BatchSampler):
         super().__init__(order or sampler, batch_size, drop_last)
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
-        known = isinstance(self.sampler, EpochShuffle)
-        pieces = self.sampler.pieces() if known else iter([torch.tensor(list(self.sampler), dtype=torch.long)])
+        if isinstance(self.sampler, EpochShuffle):
+            pieces = self.sampler.pieces()
+        else:
+            pieces = iter([torch.tensor(list(self.sampler), dtype=torch.long)])
         batches = cut(pieces, self.batch_size, self.drop_last)
         if self.world > 1:
             return (Share(self.rank, self.world, len(batch)).of(batch) for batch in batches)

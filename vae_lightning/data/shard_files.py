@@ -9,6 +9,7 @@ import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +116,17 @@ class ShardShuffle(EpochShuffle):
         self, sizes: Sequence[int], mix: int, seed: int, epoch: int = 0, skip: int = 0, shuffle: bool = True
     ) -> None:
         super().__init__(sum(sizes), seed, epoch, skip, shuffle)
-        self.sizes, self.mix = torch.tensor(sizes), mix
-        self._starts = self.sizes.cumsum(0) - self.sizes
+        self.sizes, self.mix = sizes, mix
+        self._ends = list(accumulate(sizes))
 
     def pieces(self) -> Iterator[Tensor]:
         skip, noise = self._skips.get(self.epoch, 0), generator("cpu", "order", self.seed, self.epoch)
         shards = torch.randperm(len(self.sizes), generator=noise) if self.shuffle else torch.arange(len(self.sizes))
         for number, chosen in enumerate(shards.split(self.mix)):
-            size = int(self.sizes[chosen].sum())
+            spans = [range(self._ends[shard] - self.sizes[shard], self._ends[shard]) for shard in chosen.tolist()]
+            size = sum(map(len, spans))
             if skip < size:
-                spans = [torch.arange(self._starts[shard], self._starts[shard] + self.sizes[shard]) for shard in chosen]
-                rows, noise = torch.cat(spans), generator("cpu", "order", self.seed, self.epoch, number)
+                rows = torch.cat([torch.arange(span.start, span.stop) for span in spans])
+                noise = generator("cpu", "order", self.seed, self.epoch, number)
                 yield (rows[torch.randperm(size, generator=noise)] if self.shuffle else rows)[skip:]
             skip = max(0, skip - size)

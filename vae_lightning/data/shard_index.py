@@ -110,8 +110,8 @@ def shard_of(content: Any) -> Shard:
     file = of(fields.get("file"), str, "file")
     if Path(file).name != file:
         raise ValueError(f"{file}: not a name in the same folder")
-    numbers = [of(fields.get(name), int, name) for name in ("images", "bytes")]
-    return Shard(file, *numbers, of(fields.get("sha256"), str, "sha256"))
+    images, size = (of(fields.get(name), int, name) for name in ("images", "bytes"))
+    return Shard(file, images, size, of(fields.get("sha256"), str, "sha256"))
 
 
 def each(value: Any, kind: type[Value], named: str) -> tuple[Value, ...]:
