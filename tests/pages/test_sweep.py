@@ -545,10 +545,10 @@ def test_jobs_that_end_at_once_are_all_on_the_page(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="whoever writes last may have read first")
 def test_without_the_lock_some_are_missing(tmp_path):
+    """Whoever writes last may have read first; when, is a matter of chance."""
     make_run(tmp_path / "template")
-    assert [names_on_the_page(tmp_path, naive=True) for _ in range(6)] == [ALL] * 6
+    assert any(names_on_the_page(tmp_path, naive=True) != ALL for _ in range(60))
 
 
 def test_nobody_waits_for_a_writer_that_hangs(tmp_path, monkeypatch):

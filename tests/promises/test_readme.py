@@ -336,11 +336,15 @@ def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
     from vae_lightning.evaluate import main
 
     experiment = "experiment=ppca" if "ppca" in line else "experiment=iwae" if "dynamic" in line else "latent.dim=3"
-    run = run_quickly([experiment])
+    run = run_quickly([experiment, *(["loss=gaussian"] if "quantised" in line else [])])
     few = ["num_images=20", "num_samples=12", "ais.num_chains=2", "ais.num_temperatures=3", "appendix_d.num_samples=50"]
-    for estimator in ("ais", "appendix_d"):
+    for estimator in ("ais", "appendix_d", "quantised"):
         few += [f"{estimator}.num_images=5"] if f"{estimator}.num_images" in line else []
-    own = [each for each in shlex.split(line)[3:] if not each.startswith(("run", "num_", "ais.", "appendix_d."))]
+    own = [
+        each
+        for each in shlex.split(line)[3:]
+        if not each.startswith(("run", "num_", "ais.", "appendix_d.", "quantised.num_i"))
+    ]
     monkeypatch.setattr("sys.argv", ["evaluate", f"run={run}", *own, *few])
     main()
     if "compare" in line:

@@ -36,7 +36,6 @@ def live(order: dict[str, Any], counter: int, output: int) -> None:
     os.chdir(order["cwd"])
     os.dup2(output, 1)
     os.dup2(output, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "limit" in order:  # a disk that takes files of so many bytes
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
@@ -58,12 +57,16 @@ def live(order: dict[str, Any], counter: int, output: int) -> None:
         strike(*order["strike_in"])
     status = 1
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if kill_at is not None:
             sys.setprofile(watch)
         JOBS[order.get("job", "train")](order)
         status = 0
     except SystemExit as stop:
         status = int(stop.code or 0)
+    except KeyboardInterrupt:  # before the first line of the command: what Python itself does
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     finally:
         sys.setprofile(None)
         os.write(counter, str(calls).encode())
