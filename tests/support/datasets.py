@@ -221,7 +221,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
 
 def few_digits(folder: Path) -> list[str]:
     """533 digits of the bundled subset in `digits.npy`, and the words that train on 399 of them, an odd number."""
-    data = MNISTDataModule(dir=str(folder), mirrors=())
+    data = MNISTDataModule(dir=str(folder / "mnist"), mirrors=())
     data.setup()
     np.save(folder / "digits.npy", (data.images("train", 533) * 255).round().byte()[:, 0].numpy())
     return ["data=arrays", f"data.dir={folder}", "data.file=digits.npy", "data.val_size=67", "data.test_size=67"]

@@ -94,7 +94,8 @@ def forked(tmp_path, *words: str, lr: float, wrong: str = "none"):
     places = [ROOT, ROOT / "tests", ROOT / "tests" / "support"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, __file__, str(tmp_path), str(lr), wrong, *words]
-    subprocess.run(command, env=environment, check=True, timeout=240, capture_output=True)
+    done = subprocess.run(command, env=environment, timeout=240, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return torch.load(tmp_path / "forked.pt", weights_only=True)
 
 
