@@ -97,9 +97,9 @@ def most_in_an_epoch(folder: str) -> float:
     return max(pages)
 
 
-def peak(folder: Path) -> float:
-    """The same in a process of its own."""
-    probe = f"from benchmarks import image_folder; print(image_folder.most_in_an_epoch({str(folder)!r}))"
+def peak(folder: Path, benchmark: str = "image_folder") -> float:
+    """`most_in_an_epoch` of a benchmark in a process of its own."""
+    probe = f"from benchmarks import {benchmark}; print({benchmark}.most_in_an_epoch({str(folder)!r}))"
     words = [sys.executable, "-c", probe]
     return float(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 

@@ -10,8 +10,6 @@ way than to read them again. Memory is what a process does not share, at the mos
 """
 
 import io
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.util import find_spec
@@ -23,8 +21,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.contest import RESULTS, ROOT, arguments, demand, ratio, record, seconds, table, take_turns
-from benchmarks.image_folder import digits, ours, own_pages
+from benchmarks.contest import RESULTS, arguments, demand, ratio, record, seconds, table, take_turns
+from benchmarks.image_folder import digits, ours, own_pages, peak
 from benchmarks.peers import BATCH
 from vae_lightning.data import ShardsDataModule
 from vae_lightning.data.write_shards import png, write_shards
@@ -112,13 +110,6 @@ def most_in_an_epoch(folder: str) -> float:
     return max(pages)
 
 
-def peak(folder: Path) -> float:
-    """The same in a process of its own."""
-    probe = f"from benchmarks import shards; print(shards.most_in_an_epoch({str(folder)!r}))"
-    words = [sys.executable, "-c", probe]
-    return float(subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-
-
 def main() -> None:
     asked = arguments(__doc__, images=20_000, small=5_000, rounds=5)
     folder, seen = shards(asked.images), asked.images * 9 // 10 // BATCH * BATCH
@@ -135,7 +126,7 @@ def main() -> None:
     later = {name: partial(seconds, partial(first, partial(each, seen))) for name, each in readers.items()}
     resumed = take_turns(later, asked.rounds)
     print(table(resumed, "s", 1, "shards"))
-    memory = {f"{times} x": peak(shards(times * asked.small)) for times in (1, 4, 16)}
+    memory = {f"{times} x": peak(shards(times * asked.small), "shards") for times in (1, 4, 16)}
     print(", ".join(f"{name}: {mib:.0f} MiB of its own" for name, mib in memory.items()))
     one, four, sixteen = memory.values()
     demands = [

@@ -16,6 +16,7 @@ import pytest
 from alike import assert_same_run
 from conftest import NO_NETWORK, ROOT
 from nurse import log
+from test_signals import processes
 
 from vae_lightning.runs.jobs import read_jobs
 
@@ -76,6 +77,11 @@ LAUNCHERS = [
         id="joblib",
         marks=pytest.mark.skipif(importlib.util.find_spec("joblib") is None, reason="the extra `sweep` is missing"),
     ),
+    pytest.param(
+        ["hydra/launcher=ray"],
+        id="ray",
+        marks=pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is missing"),
+    ),
 ]
 
 
@@ -86,26 +92,13 @@ def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output, process_group=0)
 
 
-def processes(folder: Path) -> list[int]:
-    """The processes that work in a folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                if os.readlink(entry / "cwd") == str(folder) and (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
 def workers(folder: Path) -> list[int]:
     """The processes that hold a run."""
     running = []
     for lock in (folder / "o" / "g").glob("2*/.lock"):
         meta = lock.parent / "run_meta.json"
         if meta.is_file() and meta.stat().st_size and json.loads(meta.read_text()).get("status") == "running":
-            running.append(int(lock.read_text() or 0))
+            running.append(int((lock.read_text().split() or ["0"])[0]))
     return [pid for pid in running if pid in processes(folder)]
 
 
