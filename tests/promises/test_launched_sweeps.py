@@ -20,7 +20,7 @@ from test_signals import processes, record
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="/proc, submitit and Ray")]
 INSTALLED = {"joblib": "joblib", "submitit_local": "submitit", "slurm": "submitit", "ray": "ray"}
 LEFT_OUT = ["~callbacks.reconstruction_grid", "~callbacks.latent_traversal", "~callbacks.sample_grid"]
-TINY = ["network.hidden=[8]", "project_dir=o", "group=g", "report=false", *LEFT_OUT, *NO_NETWORK]
+TINY = ["network.hidden=[8]", "project_dir=o", "group=g", "report=false", *LEFT_OUT, "data.dir=no-data", *NO_NETWORK]
 TINY += [f"+trainer.limit_{part}_batches=2" for part in ("train", "val", "test")]
 GRID = ["epochs=1", "seed=1,2,3", "beta=0.5,1,2,4", "latent=z2,z8"]
 LONG = ["epochs=2000", "seed=1,2,3,4"]

@@ -42,7 +42,9 @@ def completed(folder: Path) -> Counter[str]:
     """{seed, beta and latent size: how many runs of the group trained to their end}."""
     ended: Counter[str] = Counter()
     for path in (folder / "o" / "g").glob("2*/run_meta.json"):
-        meta = json.loads(path.read_text())
+        meta = json.loads(path.read_text() or "{}")
+        if "config" not in meta:
+            continue
         key = f"{meta['config']['seed']} {meta['config']['beta']} {meta['config']['latent']['dim']}"
         ended[key] += meta["status"] == "completed"
     return ended
@@ -102,6 +104,15 @@ def workers(folder: Path) -> list[int]:
     return [pid for pid in running if pid in processes(folder)]
 
 
+def wait_for(folder: Path, count: int, sweep: subprocess.Popen[bytes]) -> None:
+    """Waits until so many runs are completed; the sweep has more to do then."""
+    deadline = time.monotonic() + 300
+    while sum(completed(folder).values()) < count:
+        assert sweep.poll() is None, log(folder)
+        assert time.monotonic() < deadline, log(folder)
+        time.sleep(0.05)
+
+
 @slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -110,12 +121,12 @@ def test_five_kills_of_launcher_and_worker(tmp_path, launcher):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
-    begun = time.monotonic()
     assert start(whole, *WHOLE, *launcher).wait(timeout=600) == 0, log(whole)
-    seconds, moments = time.monotonic() - begun, random.Random(5)
+    moments = random.Random(5)
     for kill in range(5):
         sweep = start(killed, *WHOLE, *launcher, SKIP)
-        time.sleep(6 + seconds * moments.uniform(0.05, 0.2))
+        wait_for(killed, 4 * kill + 2, sweep)
+        time.sleep(moments.uniform(0, 1))
         at_work = workers(killed)
         if kill % 2 and at_work:
             os.kill(at_work[0], signal.SIGKILL)
