@@ -3,17 +3,17 @@
 B batch, L samples, J latent dims, C H W image. Logged values are nats per datapoint.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import lightning.pytorch as pl
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, optim
 
 from vae_lightning.batch import images_of
 from vae_lightning.bound import Bound, Elbo
 from vae_lightning.callbacks.training_images import begin
+from vae_lightning.fitting import Fitting
 from vae_lightning.latent import AnyPosterior, DiagonalGaussian, Latent
 from vae_lightning.length import length_of
 from vae_lightning.loss import Bernoulli, Likelihood
@@ -22,44 +22,46 @@ from vae_lightning.model import Model
 from vae_lightning.network import MLP, Network
 from vae_lightning.noise import generator
 from vae_lightning.optimizer import Adam
-from vae_lightning.parts import MODULES, describe, plain, rebuild, translated
+from vae_lightning.parts import MODULES, Named, describe, plain, rebuild, translated
 from vae_lightning.rules import REDUCTION, NonNegative, Seed, check
 from vae_lightning.shapes import Image, Picture, as_x
 from vae_lightning.share import share_of
 from vae_lightning.sums import REDUCE, EpochSums, sums_of
 
 
-class VAE(pl.LightningModule):
+class VAE(Fitting):
     """Implements Algorithm 1 (AEVB): minimises the objective of `bound`, by default recon + beta * kl, Eq. (10).
 
-    A part is an object, or its description in a checkpoint. `network` is any module with `encode` and `decode`. `beta`
-    is the weight of the KL; a callback may change it before any step. `reduction` of the batch is mean or sum. The
-    noise eps of a step is a function of (seed, step) alone, also where several processes share a batch. Raises
-    ConfigError for a part that cannot be rebuilt.
+    A part is an object, the name of an option of conf/ (loss="bce"), a number (latent=20, network=[512, 256]), or a
+    description in a checkpoint. A network that is no object is built for images [C, H, W] of `image_shape`. `beta` is
+    the weight of the KL; a callback may change it before any step. `reduction` of the batch is mean or sum. The noise
+    eps of a step is a function of (seed, step) alone, also where several processes share a batch. Raises ConfigError
+    for what is no part, no option, or a description that cannot be rebuilt.
     """
 
     def __init__(
         self,
-        network: Any = None,
-        latent: Any = None,
-        loss: Any = None,
-        bound: Any = None,
-        optimizer: Any = None,
+        network: Network | Named = None,
+        latent: Latent | Named = None,
+        loss: Likelihood | Named = None,
+        bound: Bound | Named = None,
+        optimizer: Callable[..., optim.Optimizer] | Named = None,
         beta: NonNegative = 1.0,
         seed: Seed = 0,
         reduction: Annotated[str, REDUCTION] = "mean",
-        lr_schedule: Any = None,
+        lr_schedule: Callable[[float], float] | Named = None,
+        image_shape: Sequence[int] = (1, 28, 28),
     ) -> None:
         super().__init__()
-        given = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
+        given: Any = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
         given = translated({**given, "lr_schedule": lr_schedule, "reduction": reduction})
-        self.latent: Latent = rebuild(given["latent"], "latent", DiagonalGaussian)
+        sizes: Any = {"image_shape": list(image_shape)}
+        self.latent: Latent = rebuild(given["latent"], "latent", DiagonalGaussian, **sizes)
         self.loss: Likelihood = rebuild(given["loss"], "loss", Bernoulli)
         self.bound: Bound = rebuild(given["bound"], "bound", Elbo)
-        self.network: Network = rebuild(
-            given["network"], "network", lambda: MLP([1, 28, 28], self.latent.dim, self.loss.num_parameters)
-        )
-        self.optimizer = rebuild(given["optimizer"], "optimizer", Adam)
+        sizes |= {"latent_dim": self.latent.dim, "num_parameters": self.loss.num_parameters}
+        self.network: Network = rebuild(given["network"], "network", lambda: MLP(**sizes), **sizes)
+        self.optimizer: Any = rebuild(given["optimizer"], "optimizer", Adam)
         self.lr_schedule = rebuild(given["lr_schedule"], "lr_schedule", Constant)
         self.beta, self.seed, self.reduction = plain(beta), plain(seed), plain(given["reduction"])
         check(self, "vae")
@@ -72,16 +74,6 @@ class VAE(pl.LightningModule):
     def model(self) -> Model:
         """The parts of p(x, z) and q(z|x): what estimators take."""
         return Model(self.network, self.latent, self.loss)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate. `Tuner.lr_find` sets it. Raises AttributeError when the optimizer has none."""
-        return self.optimizer.lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimizer = replace(self.optimizer, lr=value)
-        self.hparams["optimizer"] = describe(self.optimizer)
 
     def encode(self, x: Image) -> AnyPosterior:
         """q(z|x). Bytes are taken as x = byte / 255."""

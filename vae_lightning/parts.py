@@ -8,11 +8,12 @@ import importlib
 import inspect
 import numbers
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from vae_lightning.errors import ConfigError, shown
+from vae_lightning.options import named
 
 MODULES = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule")
 OURS = "vae_lightning"
@@ -20,6 +21,7 @@ CITATION = re.compile(
     r"(?:Implements|Follows|Inspired by) "
     r"(Eqs?\. \(\d+\)|Algorithm \d+|Appendix [A-F]|Sec\. [\d.]*\d|(?:[A-Z][\w'-]+(?: & | et al\.)? ?)+\(\d{4}\))"
 )
+Named: TypeAlias = str | float | Sequence[int] | Mapping[str, Any] | None  # what `rebuild` makes a part of
 ASKED = {  # part -> (the methods that the module calls, what to hand over)
     "network": (
         ("encode", "decode", "parameters"),
@@ -78,15 +80,16 @@ def check_part(part: Any, name: str) -> None:
         raise ConfigError(f"VAE({name}={given}): must be {what}")
 
 
-def rebuild(part: Any, name: str = "part", default: Callable[[], Any] | None = None) -> Any:
-    """The part of a description, the `default` for None; any other object is a part already and comes back.
+def rebuild(part: Any, name: str = "part", default: Callable[[], Any] | None = None, **sizes: Any) -> Any:
+    """The part of a description, of an option's name or of a number, see `options.named`; the `default` for None.
 
-    Raises ConfigError for an object that cannot be this part, and for a description of a part of one's own, with the
-    argument that hands it over.
+    Any other object is a part already and comes back. Raises ConfigError for an object that cannot be this part, and
+    for a description of a part of one's own, with the argument that hands it over.
     """
     if not isinstance(part, Mapping):
         part = default() if part is None and default is not None else part
         if name in ASKED:
+            part = named(name, part, **sizes)
             check_part(part, name)
         return part
     arguments = dict(part)

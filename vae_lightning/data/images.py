@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.in_memory import EpochShuffle, begin_next_epoch, loader, seen_of_epoch
+from vae_lightning.data.in_memory import AsNumbers, EpochShuffle, begin_next_epoch, loader, seen_of_epoch
 from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS, unchanged
 from vae_lightning.data.splits import Images, Splits, apart
 from vae_lightning.errors import ConfigError
@@ -34,11 +34,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     """The base of all data sets. A data set is a subclass with a `name`, a `title` and `read`.
 
     A batch is x [B, C, H, W] and labels [B]; the processes of a distributed run share it. Bytes become numbers in
-    [0, 1] on the device. Without validation images of its own, the data set holds `val_size` training images out by
-    `split_seed`: the same images in every run; 0 trains on all images. The order of the training images is a function
-    of `seed` and the epoch. `on_device` keeps all splits in the accelerator's memory: a batch is indexed there, and
-    only its indices are transferred. The default `protocol` is the first of `protocols`. `image_shape` is known after
-    `setup`; a class whose images have one size says it.
+    [0, 1] on the trainer's device; without a running trainer, the loaders themselves yield the numbers. Without
+    validation images of its own, the data set holds `val_size` training images out by `split_seed`: the same images in
+    every run; 0 trains on all images. The order of the training images is a function of `seed` and the epoch.
+    `on_device` keeps all splits in the accelerator's memory: a batch is indexed there, and only its indices are
+    transferred. The default `protocol` is the first of `protocols`. `image_shape` is known after `setup`; a class whose
+    images have one size says it.
     Raises ConfigError for values that cannot work, DataError for images or labels that do not fit each other.
     """
 
@@ -86,16 +87,16 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             self._splits = {}
             raise ConfigError(f"data.batch_size={self.batch_size}: more than the {size} training images")
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         # the epoch is given here too, since workers start before Lightning calls set_epoch
         begin_next_epoch(self.trainer)
         epoch, seen = seen_of_epoch(self.trainer, self.batch_size)
         return self._loader("train", self.order(epoch, seen, not self._overfits))
 
-    def val_dataloader(self) -> DataLoader | list:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]] | list[Any]:
         return self._loader("val") if self.val_size else []
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         return self._loader("test")
 
     def transfer_batch_to_device(
@@ -178,9 +179,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             train, splits["val"] = train.only(kept), splits["train"].only(held_out)
         return {"train": train, "val": splits["val"], "test": splits["test"]}
 
-    def _loader(self, split: str, order: EpochShuffle | None = None) -> DataLoader:
+    def _loader(self, split: str, order: EpochShuffle | None = None) -> DataLoader[tuple[Tensor, Tensor]]:
         images = self._splits[split]
-        if self.on_device and self.trainer is not None:
+        if self.trainer is None or self.trainer.state.status.stopped:  # nobody calls `on_after_batch_transfer`
+            return loader(AsNumbers(images), self.batch_size, order, self.num_workers)
+        if self.on_device:
             images = self._resident.setdefault(split, images.to(self.trainer.strategy.root_device))
         return loader(images, self.batch_size, order, self.num_workers)
 
