@@ -19,8 +19,8 @@ import lightning.pytorch as pl
 from benchmarks.contest import arguments, demand, ratio, record, seconds, table, take_turns
 from benchmarks.peers import BATCH, BareLoop, ExampleStyle, data_dir, mnist, pythae
 from vae_lightning.app import build
-from vae_lightning.app.command import quiet
 from vae_lightning.app.config import CONF
+from vae_lightning.app.quiet import quiet
 
 PICTURES = ["reconstruction_grid", "sample_grid", "latent_traversal", "curve_log", "latent_usage", "run_record", "last"]
 

@@ -14,15 +14,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "predict", "export", "shard")
 # A file may import from its own level and from those below it (DESIGN.md). The first prefix that fits counts.
 LEVELS: list[tuple[str, ...]] = [
-    ("errors", "rules", "version", "shapes", "batch", "output", "answer", "signals", "share"),
+    ("errors", "rules", "version", "shapes", "batch", "output", "answer", "signals", "share", "options", "conf"),
     ("runs",),
     ("equations", "noise"),
     ("loss", "latent", "network", "schedule", "optimizer", "lr_schedule", "length"),
     ("model", "bound", "linear_gaussian"),
-    ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks"),
+    ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks", "fitting"),
     ("pages", "formats", "prediction"),
     ("app",),
-    COMMANDS,
+    (*COMMANDS, "__main__"),
     ("__init__",),  # what a user sees of the package: it exports, and nothing of the package imports it
 ]
 MATHEMATICS = ("equations", "noise", "shapes", "batch", "loss", "latent", "network", "schedule", "length", "optimizer")

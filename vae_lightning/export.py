@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
+from vae_lightning.app.quiet import quiet
 from vae_lightning.errors import printable
 from vae_lightning.formats import FORMATS, check_installed
 from vae_lightning.output import say
@@ -24,7 +25,7 @@ def export(cfg: DictConfig) -> None:
     check_output(output)
     from vae_lightning.app import exporting
 
-    command.quiet()
+    quiet()
     options = {key: cfg[key] for key in ("checkpoint", "data_dir", "tolerance", "allow_targets")}
     check = exporting.export(cfg.run, cfg.format, output, **options)
     files = sorted(path.name for path in output.iterdir())

@@ -6,7 +6,7 @@ They are read as YAML, without Hydra. Imports neither torch nor Lightning.
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -116,7 +116,7 @@ def option_at(path: Path) -> Option:
     return Option(path.stem, says, target.text, keys)
 
 
-def keys_of(node: Any, lines: Sequence[str], path: str = "") -> Iterator[tuple[str, Key]]:
+def keys_of(node: Any, lines: list[str], path: str = "") -> Iterator[tuple[str, Key]]:
     """(dotted key, Key) of the values of a YAML mapping."""
     for name, value in node.value:
         key = f"{path}.{name.value}" if path else str(name.value)

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
+from vae_lightning.app.quiet import quiet
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
 from vae_lightning.prediction import OUTPUTS
@@ -38,7 +39,7 @@ def predict(cfg: DictConfig) -> None:
     check_output(output, cfg.overwrite)
     from vae_lightning.app import predicting
 
-    command.quiet()
+    quiet()
     what = predicting.predict(cfg)
     say(f"{what}\n-> {printable(output)}")
 

@@ -7,19 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vae_lightning.app import command
+from vae_lightning.app import command, front, help_text
 from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
 from vae_lightning.runs.files import LATEST
 from vae_lightning.runs.named import folders_of, is_run
 from vae_lightning.runs.place import at_home
 
-USAGE = """usage: python -m vae_lightning.report DIR... [data_dir=DIR] [allow_targets=[PACKAGE.]]
-
-DIR: a run folder or a group's latest (writes DIR/report.html); or a folder of runs (writes DIR/sweep.html);
-     or a glob of these in quotes, such as 'outputs/GROUP/2*'
-data_dir: where the run's data are now, if they moved
-allow_targets: packages of the run's own parts, as they were said to train"""
 KEYS = ("data_dir", "allow_targets")
 
 
@@ -66,10 +60,12 @@ def asked(arguments: Sequence[str]) -> tuple[list[Path], str | None, list[str]]:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if not arguments or arguments[0] in ("-h", "--help"):
-        say(USAGE)
-        sys.exit(0 if arguments else 2)
+    if not arguments:
+        say(help_text.REPORT)
+        sys.exit(2)
     with command.answered():
+        if front.asked("report", arguments, help_text.REPORT):
+            return
         folders, data_dir, packages = asked(arguments)
         command.for_each(folders, lambda folder: say(f"open {printable(report(folder, data_dir, packages))}"))
 

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, check_keys
+from vae_lightning.app.quiet import quiet
 from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
 from vae_lightning.rules import number
@@ -23,7 +24,7 @@ def shard(cfg: DictConfig) -> None:
     from vae_lightning.data.images import ImageDataModule
     from vae_lightning.data.write_shards import write_shards
 
-    command.quiet()
+    quiet()
     data = build.check_kind("data", build.build(cfg.data))
     if not isinstance(data, ImageDataModule):
         raise ConfigError(f"data._target_={cfg.data._target_}: only the data sets of conf/data/ can be written")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vae_lightning.app import command
+from vae_lightning.app import command, front, help_text
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
 from vae_lightning.runs import progress
@@ -16,7 +16,6 @@ from vae_lightning.runs.setting import Setting, setting
 
 WIDTH = 80
 HEAD = ("status", "epochs", "best ELBO", "data, protocol")
-USAGE = "usage: python -m vae_lightning.status [DIR]\n\nDIR: a run, a group, a sweep, or everything (default: outputs)"
 
 
 def lines(runs: Sequence[Run], folder: Path) -> Iterator[str]:
@@ -61,10 +60,12 @@ def measured_on(known: Setting | None, with_measure: bool) -> str:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
-        say(USAGE)
-        sys.exit(0 if arguments[0] in ("-h", "--help") else 2)
     with command.answered():
+        if front.asked("status", arguments, help_text.STATUS):
+            return
+        if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
+            say(help_text.STATUS)
+            sys.exit(2)
         given = arguments[0] if arguments else "outputs"
         folder = Path(given) if given.strip() and os.path.isdir(given) else resolved(given)
         if not os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""The main job: `python -m vae_lightning.train loss=bce schedule=cyclic`."""
+"""Trains and tests a model, one or a sweep: `python -m vae_lightning.train loss=bce schedule=cyclic`."""
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -7,6 +7,7 @@ from vae_lightning.app import command, config, launch, launchers, sweep
 from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.finished import answered, settled
 from vae_lightning.app.finishing import finishing
+from vae_lightning.app.quiet import quiet
 
 
 def train(cfg: DictConfig) -> float:
@@ -24,7 +25,7 @@ def train(cfg: DictConfig) -> float:
         from vae_lightning.app.fit import fit
         from vae_lightning.app.prepare import Job, prepare
 
-        command.quiet()
+        quiet()
         launchers.share_cores()
         job = prepare(cfg, overrides, hydra_cfg.runtime.choices, launch.swept_keys())
         if not isinstance(job, Job):

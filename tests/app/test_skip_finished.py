@@ -14,7 +14,7 @@ from sweeps import make_run
 
 from vae_lightning import callbacks, status, train
 from vae_lightning.app import finished
-from vae_lightning.app.groups import CONF
+from vae_lightning.app.config import CONF
 from vae_lightning.app.same import identity
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.runs.jobs import Job, read_job, read_jobs

@@ -4,15 +4,12 @@ Imports neither torch nor Lightning: `--help` and `--cfg` answer at once. HYDRA_
 """
 
 import atexit
-import logging
 import os
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
@@ -20,9 +17,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.app import composing, continuing, search, stopping
+from vae_lightning.app import composing, continuing, front, search, stopping
 from vae_lightning.app.arguments import check_arguments, expanded, in_order, quoted, task_overrides
-from vae_lightning.app.config import CONF, check_added
+from vae_lightning.app.config import check_added
 from vae_lightning.app.launch import numbered
 from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.places import settled
@@ -30,6 +27,7 @@ from vae_lightning.app.processes import follow_first, told_by_first
 from vae_lightning.app.stopping import SweepStopped
 from vae_lightning.app.sweep import number_of
 from vae_lightning.errors import Interrupted, UserError
+from vae_lightning.options import CONF
 from vae_lightning.output import say, say_error, unfailing, warn
 from vae_lightning.runs.lock import is_first_process
 from vae_lightning.runs.run import Run
@@ -38,16 +36,20 @@ from vae_lightning.signals import answering, current, ignore
 Item = TypeVar("Item")
 FULL_ERROR = "HYDRA_FULL_ERROR"
 TRACEBACKS = "VAE_LIGHTNING_FULL_ERROR"  # what the user said with FULL_ERROR, which the command sets to 1
-ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
 MOST_NAMED = 3  # mistakes of one run
 
 
 def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
-    """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep."""
+    """Composes conf/<config_name>.yaml with the command line and runs `task`: once, or once per job of a sweep.
+
+    `--help`, `--version` and `--copy-config` are answered before that.
+    """
     asked = os.environ.get(TRACEBACKS, os.environ.get(FULL_ERROR, "0"))
     atexit.register(ignore)  # everything is said and written
     try:
-        with answering("stopped by {}".format), answered():
+        with answering("stopped by {}".format), answered(config_name):
+            if front.asked(config_name, sys.argv[1:]):
+                return
             os.environ[TRACEBACKS] = asked  # also for the workers of a launcher
             os.environ[FULL_ERROR] = "1"  # Hydra then raises to here instead of printing and exiting with 1
             sys.argv[1:] = expanded(sys.argv[1:])
@@ -68,7 +70,7 @@ def run(config_name: str, task: Callable[[DictConfig], Any]) -> None:
 
 
 @contextmanager
-def answered() -> Iterator[None]:
+def answered(name: str = "train") -> Iterator[None]:
     """Ends the process after an error: with one line for a user's mistake, with the traceback for any other error.
 
     With HYDRA_FULL_ERROR=1 the traceback of a mistake comes before its line.
@@ -80,7 +82,7 @@ def answered() -> Iterator[None]:
         say_error("error: interrupted")
         sys.exit(128 + signal.SIGINT)
     except (Exception, SweepStopped) as error:
-        mistake = as_user_error(of_sweep(error), sys.argv[1:])
+        mistake = as_user_error(of_sweep(error), sys.argv[1:], name)
         if mistake is None:
             say_error(traceback.format_exc(), end="")
         else:
@@ -168,33 +170,3 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None]) -> None:
             mistakes.append(mistake)
     if mistakes:
         raise mistakes[0]
-
-
-def quiet() -> None:
-    """Silences Lightning's tips, the warnings that do not apply to data in memory, and the search for a GPU.
-
-    Reports of a profiler, a model summary, a tuner or a callback stay: they come only when they are asked for.
-    """
-    import torch
-
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for name in (*ASKED_FOR, "utilities.rank_zero"):
-        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(was_asked_for)
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # a compiler for the CPU needs no CUDA
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
-    warnings.filterwarnings("ignore", ".*Using `DistributedSampler` with the dataloaders.*")  # `check_processes` tells
-    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module itself sums over processes
-    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run stopped
-    warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
-    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-    if not torch.cuda.is_available():  # Lightning has torch look for the driver's library; Adam would at every step
-        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-
-
-def was_asked_for(record: logging.LogRecord) -> bool:
-    """Whether a line of Lightning's log is a warning, or comes from one of the packages in ASKED_FOR."""
-    return record.levelno >= logging.WARNING or Path(record.pathname).parent.name in ASKED_FOR

@@ -17,9 +17,9 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import launchers
-from vae_lightning.app.groups import CONF
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError, shown
+from vae_lightning.options import CONF
 from vae_lightning.runs.configuration import at, key_of, leaves
 
 OF_HYDRA = ("hydra.", "hydra_plugins.")  # its launchers and sweepers

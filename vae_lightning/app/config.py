@@ -10,12 +10,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.app import hints
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.environment import check_environment
-from vae_lightning.app.groups import CONF, check_groups
+from vae_lightning.app.groups import check_groups
 from vae_lightning.app.naming import job_name
 from vae_lightning.app.places import LATE, check_file_names
 from vae_lightning.errors import ConfigError, nearest, shown
+from vae_lightning.options import CONF, groups
 from vae_lightning.rules import FLAG, PRECISION, REDUCTION, SEED, Rule, is_number, number, one_of, optional, whole
 from vae_lightning.runs.configuration import leaves
 
@@ -107,14 +109,14 @@ def check_added(overrides: Sequence[str], command: str = "train") -> None:
     main: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{command}.yaml"))
     known = [key for key, _ in leaves(main)]
     in_use = {str(group) for entry in main["defaults"] if isinstance(entry, dict) for group in entry}
-    groups = {path.name for path in CONF.iterdir() if path.is_dir() and (command == "train" or path.name in in_use)}
+    known_groups = {name for name in (*groups(), "hydra") if command == "train" or name in in_use}
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
         root = key.replace("@", "/").replace(".", "/").partition("/")[0]
         if root == "run_dir":
             raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
-        if override.startswith("+") and root not in groups and key not in (*main, *known):
-            near = nearest(key, [*known, *groups])
+        if override.startswith("+") and root not in known_groups and key not in (*main, *known):
+            near = hints.of_key(override, command) or nearest(key, [*known, *known_groups])
             raise ConfigError(f"{shown(override)}: nothing reads this key; {near}--cfg job shows all")
 
 

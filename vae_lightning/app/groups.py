@@ -4,15 +4,13 @@ Imports neither torch nor Lightning.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
 from vae_lightning.errors import ConfigError, shown
+from vae_lightning.options import options
 
-PACKAGE = Path(__file__).resolve().parents[1]
-CONF = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if path.is_dir())
 SINGLE = ("data", "network", "latent", "loss", "bound", "optimizer", "lr_schedule", "schedule", "trainer")
 SETS = ("callbacks", "logger")
 OF_THE_COMMAND = {
@@ -29,8 +27,8 @@ def check_groups(values: Mapping[str, Any]) -> None:
     """
     for group in SINGLE:
         if not is_part(values.get(group)):
-            options = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
-            raise ConfigError(f"{group}={shown(values.get(group))}: must be one of its options ({options})")
+            known = ", ".join(options(group))
+            raise ConfigError(f"{group}={shown(values.get(group))}: must be one of its options ({known})")
     for group in SETS:
         check_set(group, {} if values.get(group) is None else values[group])
     for name, fix in OF_THE_COMMAND.items():

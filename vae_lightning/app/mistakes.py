@@ -6,9 +6,11 @@ from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLON
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.app import hints
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import SETS
 from vae_lightning.errors import ConfigError, FolderError, UserError, chain, did_you_mean, nearest, shown
+from vae_lightning.options import groups, options
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.signals import reason_of
 
@@ -34,7 +36,7 @@ PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
 
 
-def as_user_error(error: BaseException, overrides: list[str]) -> UserError | None:
+def as_user_error(error: BaseException, overrides: list[str], command: str = "train") -> UserError | None:
     """The user's mistake behind an exception, in one line. None where the error is not the user's."""
     error = reason_of(error)
     if isinstance(error, UserError):
@@ -42,11 +44,13 @@ def as_user_error(error: BaseException, overrides: list[str]) -> UserError | Non
     if isinstance(error.__cause__, UserError):
         return error.__cause__
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return ConfigError(explain(error, overrides))
+        return ConfigError(explain(error, overrides, command))
     if type(error).__name__ == "MisconfigurationException":  # Lightning's; importing it here would cost seconds
         return ConfigError(" ".join(str(error).split()))
     if isinstance(error, ValueError | TypeError | AssertionError) and raised_in(error) in PARSERS:
-        return ConfigError(f"{explain(error, overrides)}; the command line is made of key=value and group=option")
+        return ConfigError(
+            f"{explain(error, overrides, command)}; the command line is made of key=value and group=option"
+        )
     text = str(error)
     if type(error).__module__.startswith("wandb."):
         return UserError(f"W&B: {' '.join(text.split())}; logger.mode=offline needs no server")
@@ -81,17 +85,11 @@ def raised_in(error: BaseException) -> str:
     return str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0] if step else ""
 
 
-def explain(error: BaseException, overrides: list[str]) -> str:
-    """The messages of Hydra and OmegaConf in one line, with the nearest option where an option was not found."""
-    options = list(getattr(error, "options", None) or [])
+def explain(error: BaseException, overrides: list[str], command: str) -> str:
+    """The messages of Hydra and OmegaConf in one line, with the option or key that was meant."""
     missing = str(getattr(error, "missing_cfg_file", None) or "")
-    group, _, option = missing.rpartition("/")
-    others = f" (others: {', '.join(options)})" if options else ""
-    if group.startswith("hydra/") and option in EXTRAS:
-        said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
-        return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]}{others}"
-    if options and group:
-        return f"{group}={shown(option)}: no such option; {did_you_mean(option, options)}"
+    if missing and (line := no_option(missing, list(getattr(error, "options", None) or []), overrides)):
+        return line
     if override := getattr(error, "override", None):  # it could not be parsed
         key, _, value = str(override).partition("=")
         if not value:
@@ -104,18 +102,55 @@ def explain(error: BaseException, overrides: list[str]) -> str:
     lines = [str(error), str(error.__cause__ or "")]
     text = " ".join(line.strip() for part in lines for line in part.splitlines() if line.strip())
     if "Config group override must be" in text:
-        used = next((word for word in overrides if re.fullmatch(r"\+?[\w/]+=(null|)", word)), "null")
-        group = key_of(used)
-        leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
-        return f"{shown(used)}: not an option; say group=option{leaves_out}"
+        return no_text(overrides)
     if "is not in struct" in text:
         key = text.partition("Key '")[2].partition("'")[0]
-        used = next((word for word in overrides if key_of(word).split(".")[-1] == key), key)
-        if key in RENAMED:
-            return f"{shown(used)}: this key has a new name; here it is {renamed(key, 'VALUE')}"
-        here = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
-        near = nearest(key, [str(name) for name in here], 0.75) if here is not None else ""
-        added = f"+{shown(used)}" if "=" in used else "+key=value"
-        return f"{shown(used)}: no such key; {near}--cfg job shows all, and {added} adds one that its class takes"
+        parent = getattr(getattr(error, "__cause__", None) or error, "parent_node", None)
+        return no_key(key, [str(name) for name in parent] if parent is not None else [], overrides, command)
+    if gone := re.search(r"Could not delete from config. '([\w.]+)' does not exist", text):
+        group, _, name = gone[1].partition(".")
+        near = nearest(f"~{gone[1]}", [f"~{group}.{name}" for name in options(group)] if group in SETS else [])
+        return f"~{shown(gone[1])}: there is no {shown(name or group)} to leave out; {near}--cfg job shows all"
     text = text.partition(" full_key:")[0]
     return text.removeprefix("ConfigError raised while resolving interpolation: ") or type(error).__name__
+
+
+def no_option(missing: str, found: list[str], overrides: list[str]) -> str | None:
+    """The answer to GROUP=OPTION without such a file; `found` are the options that Hydra found."""
+    group, _, option = missing.rpartition("/")
+    if group.startswith("hydra/") and option in EXTRAS:
+        others = f" (others: {', '.join(found)})" if found else ""
+        said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
+        return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]}{others}"
+    root = missing.partition("/")[0]
+    if root in groups() and not (found and group != root):
+        ours = options(root)
+        known = [name for name in found or ours if name not in ours or not hints.is_part(root, ours[name])]
+        option = missing.removeprefix(f"{root}/")
+        return f"{root}={shown(option)}: no such option; {hints.of_option(root, option, known)}({', '.join(known)})"
+    return f"{group}={shown(option)}: no such option; {did_you_mean(option, found)}" if found and group else None
+
+
+def no_text(overrides: list[str]) -> str:
+    """The answer to a group whose value is no text: loss=null, latent=20."""
+    pairs = [(word, key_of(word), word.partition("=")[2]) for word in overrides if "=" in word]
+    for word, group, value in pairs:
+        if group in groups() and (hint := hints.of_option(group, value, [])):
+            return f"{shown(word)}: no such option; {hint}({', '.join(options(group))})"
+    used, group = next(((w, g) for w, g, value in pairs if value in ("", "null") and "." not in g), ("null", "null"))
+    leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
+    return f"{shown(used)}: not an option; say group=option{leaves_out}"
+
+
+def no_key(key: str, siblings: list[str], overrides: list[str], command: str) -> str:
+    """The answer to KEY=VALUE whose part `key` is not among its `siblings` in the configuration."""
+    words = sorted(overrides, key=lambda word: key_of(word).split(".")[-1] != key)
+    used = next((word for word in words if key in key_of(word).split(".")), key)
+    if key in RENAMED:
+        return f"{shown(used)}: this key has a new name; here it is {renamed(key, 'VALUE')}"
+    near = hints.of_key(used, command, overrides) or nearest(key, siblings, 0.75)
+    group, dot, _ = key_of(used).partition(".")
+    added = f", and +{shown(used)} adds one that its class takes" if dot and group in groups() else ""
+    has = f"{group}={hints.option_of(group, overrides)} has " if added and group not in SETS else ""
+    has = "" if any(key_of(word) == f"{group}._target_" for word in overrides) else has
+    return f"{shown(used)}: {has}no such key; {near}--cfg job shows all{added}"

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Mapping
 
-from vae_lightning.app.groups import PACKAGE
+from vae_lightning.options import PACKAGE
 from vae_lightning.runs.digest import sha256
 
 BELOW = ("torch", "torchvision", "lightning", "numpy")

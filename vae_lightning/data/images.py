@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vae_lightning.data.in_memory import AsNumbers, EpochShuffle, begin_next_epoch, loader, seen_of_epoch
+from vae_lightning.data.as_numbers import AsNumbers
+from vae_lightning.data.in_memory import EpochShuffle, begin_next_epoch, loader, seen_of_epoch
 from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS, unchanged
 from vae_lightning.data.splits import Images, Splits, apart
 from vae_lightning.errors import ConfigError
@@ -38,8 +39,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     validation images of its own, the data set holds `val_size` training images out by `split_seed`: the same images in
     every run; 0 trains on all images. The order of the training images is a function of `seed` and the epoch.
     `on_device` keeps all splits in the accelerator's memory: a batch is indexed there, and only its indices are
-    transferred. The default `protocol` is the first of `protocols`. `image_shape` is known after `setup`; a class whose
-    images have one size says it.
+    transferred. The default `protocol` is the first of `protocols`. `image_shape` is known after `setup`, or earlier.
     Raises ConfigError for values that cannot work, DataError for images or labels that do not fit each other.
     """
 
@@ -73,8 +73,6 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def read(self) -> Splits:
         """Reads the data set. `setup` calls it once. Raises DataError if the data set is not there."""
-
-    # --- what Lightning calls ----------------------------------------------------------------------------------------
 
     def setup(self, stage: str | None = None) -> None:
         """Loads the three splits, once."""
@@ -118,8 +116,6 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             noise = generator(x.device, "x", self.seed, 0 if share else self.trainer.global_rank, step)
             x = drawn(x, noise, share)
         return x, labels
-
-    # --- what the rest of the package asks ----------------------------------------------------------------------------
 
     def share(self, split: str, batch_idx: int) -> Share | None:
         """What this process takes of a batch of an epoch; None in a run of one process."""

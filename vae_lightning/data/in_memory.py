@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, Sampler, SequentialSampler
 
 from vae_lightning.noise import generator
-from vae_lightning.shapes import as_numbers
 from vae_lightning.share import Share
 
 
@@ -74,24 +73,6 @@ class ImagesInMemory(Dataset[tuple[Tensor, Tensor]]):
     def to(self, device: torch.device) -> "ImagesInMemory":
         """The same images on a device."""
         return ImagesInMemory(self.images.to(device), self.labels.to(device))
-
-
-class AsNumbers(Dataset[tuple[Tensor, Tensor]]):
-    """`ImagesInMemory` or `LazyImages` whose bytes are numbers in [0, 1]."""
-
-    def __init__(self, images: Any) -> None:
-        self._images, self.shape, self.device = images, images.shape, images.device
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image, label = self._images[index]
-        return as_numbers(image), label
-
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        images, labels = self._images.__getitems__(indices)
-        return as_numbers(images), labels
 
 
 def loader(dataset: Any, batch_size: int, order: Sampler[int] | None = None, num_workers: int = 0) -> DataLoader[Any]:
