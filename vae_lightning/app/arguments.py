@@ -41,7 +41,8 @@ LOGGINGS = {
     "hydra/job_logging": ("none", "stdout", "disabled"),
     "hydra/hydra_logging": ("none", "default", "disabled"),
 }  # the options of Hydra's logs that write no file
-YAML_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")  # a folder of YAML files follows
+IN_PLACE = ("--config-path", "-cp")  # a folder of YAML files follows, which takes the place of conf/
+YAML_FLAGS = ("--config-dir", "-cd", *IN_PLACE)
 RENAMED = {"hidden_dim": "network.hidden=VALUE", "loss.reduction": "reduction=VALUE"}  # of version 0.1
 
 
@@ -101,12 +102,17 @@ def refuse(message: str) -> NoReturn:
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the home folder in place of `~`, which Hydra reads only between quotes."""
+    """The arguments with the home folder in place of `~`, which Hydra reads only between quotes.
+
+    A folder in place of conf/ becomes absolute: Hydra looks for a relative one beside this package.
+    """
     new = []
     for flag, argument in zip(["", *arguments], arguments, strict=False):
         name, _, value = argument.partition("=")
         if flag in YAML_FLAGS:
-            argument = at_home(argument)
+            argument = str(Path(at_home(argument)).absolute()) if flag in IN_PLACE else at_home(argument)
+        elif name in IN_PLACE and value:
+            argument = f"{name}={Path(at_home(value)).absolute()}"
         elif value.startswith("~") and name.rpartition(".")[2] not in NO_PATHS:
             argument = f"{name}={at_home(value, shown(argument))}"
         elif name == "hydra.searchpath":

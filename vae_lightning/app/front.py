@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vae_lightning.app import help_text
+from vae_lightning.app.arguments import IN_PLACE, YAML_FLAGS
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.options import CONF, PACKAGE
 from vae_lightning.output import say
@@ -17,7 +18,6 @@ from vae_lightning.runs.place import at_home, check_output
 from vae_lightning.version import __version__
 
 HELP, VERSION, COPY = ("-h", "--help"), "--version", "--copy-config"
-FOLDERS = {"--config-dir": False, "-cd": False, "--config-path": True, "-cp": True}  # flag: it replaces conf/
 
 
 def asked(name: str, arguments: Sequence[str], usage: str | None = None) -> bool:
@@ -44,12 +44,12 @@ def values(arguments: Sequence[str], flag: str) -> Iterator[str]:
 def folders(arguments: Sequence[str]) -> list[Path]:
     """The folders whose options a command line chooses from: conf/, and what a flag adds or puts in its place."""
     first, more = [CONF], []
-    for flag, replaces in FOLDERS.items():
+    for flag in YAML_FLAGS:
         for value in values(arguments, flag):
             folder = Path(at_home(value))
             if not folder.is_dir():
                 raise ConfigError(f"{flag} {shown(value)}: there is no such folder")
-            first, more = ([folder], more) if replaces else (first, [*more, folder])
+            first, more = ([folder], more) if flag in IN_PLACE else (first, [*more, folder])
     return [*first, *more]
 
 
