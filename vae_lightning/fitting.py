@@ -4,10 +4,12 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import lightning.pytorch as pl
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vae_lightning.callbacks.progress import Progress
@@ -17,6 +19,7 @@ from vae_lightning.parts import describe
 from vae_lightning.rules import whole
 
 M = TypeVar("M", bound="Fitting")
+Loaded: TypeAlias = Tensor | NDArray[Any] | DataLoader[Any]  # images in memory, or a loader of them
 NOTHING_ON_DISK = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
 
 
@@ -39,10 +42,10 @@ class Fitting(pl.LightningModule):
 
     def fit(
         self: M,
-        images: Any,
+        images: Loaded | pl.LightningDataModule,
         max_epochs: int = 20,
         batch_size: int = 128,
-        val_images: Any = None,
+        val_images: Loaded | None = None,
         callbacks: Sequence[pl.Callback] = (),
         **trainer: Any,
     ) -> M:
@@ -91,7 +94,7 @@ def batches(images: Any, batch_size: int, seed: int, val_images: Any) -> dict[st
     return made
 
 
-def in_memory(images: Any, name: str) -> torch.Tensor:
+def in_memory(images: Any, name: str) -> Tensor:
     """Images of any kind as bytes or float32 [N, C, H, W]. Raises DataError."""
     from vae_lightning.data.array_tensors import as_array, images_of
 

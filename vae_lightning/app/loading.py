@@ -62,7 +62,7 @@ class Trained:
         return said if isinstance(said, str) and said in PROTOCOLS else "grey"
 
 
-def load(path: str | os.PathLike, device: str = "cpu", allow_targets: Sequence[str] = ()) -> VAE:
+def load(path: str | os.PathLike[str], device: str = "cpu", allow_targets: Sequence[str] = ()) -> VAE:
     """The VAE of a run folder, of a checkpoint, or of a folder of `export format=safetensors` or `hub`.
 
     The VAE is in evaluation mode on the device. `allow_targets` names the packages of parts of your own, as for the
@@ -72,7 +72,7 @@ def load(path: str | os.PathLike, device: str = "cpu", allow_targets: Sequence[s
 
 
 def trained(
-    path: str | os.PathLike, device: str = "cpu", allow_targets: Sequence[str] = (), asked: str | None = None
+    path: str | os.PathLike[str], device: str = "cpu", allow_targets: Sequence[str] = (), asked: str | None = None
 ) -> Trained:
     """The model of a place; of a run folder the best checkpoint, else the last one, or the checkpoint `asked` for."""
     place = resolved(path)

@@ -40,7 +40,7 @@ class CurveLog(pl.Callback):
     not logged at all. Nats per datapoint. A resumed run keeps its earlier rows.
     """
 
-    def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike | None = None) -> None:
+    def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike[str] | None = None) -> None:
         self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
         self._any_will_do = not columns
         self._draw_at, self._undrawn = 0.0, ""  # the time of the next drawing, and its title

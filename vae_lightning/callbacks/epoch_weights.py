@@ -23,7 +23,7 @@ class EpochWeights(pl.Callback):
         every_n_epochs: Count = 1,
         enabled: bool = True,
         prefix: str = "vae",
-        dirpath: str | PathLike | None = None,
+        dirpath: str | PathLike[str] | None = None,
     ) -> None:
         self.every_n_epochs, self.enabled = every_n_epochs, enabled
         self.prefix, self.dirpath = prefix, dirpath

@@ -125,7 +125,7 @@ def undo_of(trainer: pl.Trainer) -> Callable[[Tensor], Tensor] | None:
     return getattr(data, "undo", None) if getattr(data, "standardise", False) is True else None
 
 
-def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike | None) -> Path:
+def run_dir(trainer: pl.Trainer, dirpath: str | os.PathLike[str] | None) -> Path:
     """`dirpath`, or the trainer's `default_root_dir`, with the home folder in place of `~`.
 
     Raises ConfigError for a URL: the files are local ones.

@@ -21,7 +21,7 @@ class GracefulStop(pl.Callback):
     of a distributed run stops all of them after the same batch.
     """
 
-    def __init__(self, filename: str = LAST, dirpath: str | PathLike | None = None) -> None:
+    def __init__(self, filename: str = LAST, dirpath: str | PathLike[str] | None = None) -> None:
         self.filename, self.dirpath = filename, dirpath
         self._answer: Answer | None = None
 

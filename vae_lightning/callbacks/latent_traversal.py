@@ -46,7 +46,7 @@ class LatentTraversal(PictureCallback):
         size: Count = 20,
         rows: Count = 10,
         every_n_epochs: Count = 1,
-        dirpath: str | PathLike | None = None,
+        dirpath: str | PathLike[str] | None = None,
         batch: Place = None,
     ) -> None:
         super().__init__(every_n_epochs, dirpath)

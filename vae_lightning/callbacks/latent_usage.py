@@ -40,7 +40,7 @@ class LatentUsage(pl.Callback):
         encode: str | Callable[[Any], Any] = "encode",
         num_images: Count = 1000,
         every_n_epochs: Count = 1,
-        dirpath: str | PathLike | None = None,
+        dirpath: str | PathLike[str] | None = None,
         batch: Place = None,
     ) -> None:
         self.batch = batch

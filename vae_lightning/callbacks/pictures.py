@@ -45,7 +45,7 @@ class PictureCallback(pl.Callback, ABC):
     seed = 0
     undo: Callable[[Tensor], Tensor] | None = None  # maps standardised vectors back, if the data module has it
 
-    def __init__(self, every_n_epochs: int, dirpath: str | PathLike | None) -> None:
+    def __init__(self, every_n_epochs: int, dirpath: str | PathLike[str] | None) -> None:
         self.every_n_epochs, self.dirpath = every_n_epochs, dirpath
 
     @abstractmethod

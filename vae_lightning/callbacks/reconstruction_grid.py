@@ -37,7 +37,7 @@ class ReconstructionGrid(PictureCallback):
         num_images: Count = 20,
         columns: Count = 10,
         every_n_epochs: Count = 1,
-        dirpath: str | PathLike | None = None,
+        dirpath: str | PathLike[str] | None = None,
         batch: Place = None,
     ) -> None:
         super().__init__(every_n_epochs, dirpath)

@@ -36,7 +36,7 @@ class RunRecord(pl.Callback):
     nothing else. If it logs a metric by the name of one of the training, the entry is `test/NAME`.
     """
 
-    def __init__(self, dirpath: str | PathLike | None = None) -> None:
+    def __init__(self, dirpath: str | PathLike[str] | None = None) -> None:
         self.dirpath = dirpath
         self.record: dict[str, Any] = {}
         self._added: dict[str, Any] = {}

@@ -31,7 +31,7 @@ class SampleGrid(PictureCallback):
         columns: Count = 8,
         seed: int = 0,
         every_n_epochs: Count = 1,
-        dirpath: str | PathLike | None = None,
+        dirpath: str | PathLike[str] | None = None,
     ) -> None:
         super().__init__(every_n_epochs, dirpath)
         self.sample, self.num_images, self.columns, self.seed = sample, num_images, columns, seed

@@ -107,7 +107,7 @@ def point_latest(parent: Path, target: str) -> None:
         write_text(parent / LATEST_TEXT, target + "\n")
 
 
-def resolved(folder: str | os.PathLike) -> Path:
+def resolved(folder: str | os.PathLike[str]) -> Path:
     """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path.
 
     Raises ConfigError where nothing is named.

@@ -27,7 +27,7 @@ def at_home(path: str, named: str = "") -> str:
     return whole
 
 
-def own_file(path: str | os.PathLike, flags: int) -> int:
+def own_file(path: str | os.PathLike[str], flags: int) -> int:
     """The opener of a file that belongs to a run folder. Raises FolderError where a link or a device has its name."""
     try:
         if os.path.islink(path):

@@ -182,7 +182,7 @@ class Run:
         return next((key for key in shapes.NEEDED if at(self.config, key) is None), "")
 
 
-def open_run(folder: str | os.PathLike, key: str = "run") -> Run:
+def open_run(folder: str | os.PathLike[str], key: str = "run") -> Run:
     """The run in a folder, or the run that a group's `latest` means.
 
     Raises ConfigError where there is no run, CheckpointError where its record holds no configuration.
