@@ -15,6 +15,7 @@ GROUPS = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "sch
 GROUPS += ("trainer",)
 CHOSEN = [(path.parent.name, path.stem) for group in GROUPS for path in sorted(CONF.glob(f"{group}/*.yaml"))]
 ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option has it. None means that nothing is given
+    "VAE.image_shape": [1, 28, 28],
     "VAE.seed": 0,
     "MLP.num_parameters": 1,
     "Linear.num_parameters": 1,

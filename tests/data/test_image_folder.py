@@ -156,7 +156,7 @@ def test_a_protocol_is_the_same_at_every_visit(tmp_path, protocol):
     data = opened(fill(tmp_path), protocol=protocol)
     first, second = ([x for x, _ in data.test_dataloader()] for _ in range(2))
     assert all(map(torch.equal, first, second))
-    assert (set(first[0].unique().tolist()) <= {0, 255}) == (protocol != "grey")
+    assert (set(first[0].unique().tolist()) <= {0.0, 1.0}) == (protocol != "grey")
 
 
 def test_workers_give_the_same_batches_also_without_a_cache(tmp_path):

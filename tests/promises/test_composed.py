@@ -209,7 +209,7 @@ OTHERS = [
     (evaluate, "curve=3", "curve=3: must be a list"),
     (evaluate, "checkpoint=3", "checkpoint=3: must"),
     (evaluate, "run=null", "run=None: must be a run folder"),
-    (evaluate, "+ais.chains=1", "+ais.chains=1: nothing reads this key; did you mean ais.num_chains?"),
+    (evaluate, "+ais.chains=1", "+ais.chains=1: nothing reads this key; did you mean ais.num_chains=1?"),
     (evaluate, "+foo=1", "+foo=1: nothing reads this key"),
     (evaluate, "ais=null", "ais=None: must hold num_images"),
     (evaluate, "device=meta", "device=meta: "),

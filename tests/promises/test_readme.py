@@ -54,7 +54,7 @@ SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.s
 OPTIONS = {
     group.name: {path.stem for path in group.glob("*.yaml")}
     for group in CONF.iterdir()
-    if group.is_dir() and group.name != "hydra"  # which holds groups of Hydra's
+    if group.name != "hydra" and any(group.glob("*.yaml"))  # hydra holds groups of Hydra's
 }
 
 
