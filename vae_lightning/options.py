@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from vae_lightning.rules import is_number
 PACKAGE = Path(__file__).resolve().parent
 CONF = next(path for path in (PACKAGE / "conf", PACKAGE.parent / "conf") if (path / "train.yaml").is_file())
 ROOT_KEY = re.compile(r"\$\{oc\.select:(?P<key>[\w.]+),(?P<default>.*)\}")  # a root key, and what stands in for it
+END = r"(?=$|[:;]| \()"
+LISTS = [re.compile(rf"(?:^|; )or ((?:[\w-]+, )*[\w-]+){END}"), re.compile(rf"^((?:[\w-]+, )*[\w-]+ or [\w-]+){END}")]
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 OF_HYDRA = ("defaults", "hydra")
 
@@ -46,9 +48,9 @@ class Key:
 
     @property
     def words(self) -> list[str]:
-        """The words that the key takes, where the remark lists them: of `relu  # or elu, tanh: ...` all three."""
-        listed = re.match(r"or ((?:[\w-]+, )*[\w-]+)(?=$|[:; ])", self.remark)
-        return [str(self.value), *listed[1].split(", ")] if listed else []
+        """The words that the key takes, where the remark lists them: `relu  # or elu, tanh`, `null  # on or off`."""
+        listed = next(filter(None, (pattern.search(self.remark) for pattern in LISTS)), None)
+        return [self.text, *re.split(", | or ", listed[1])] if listed else []
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,17 @@ def keys_of(node: Any, lines: list[str], path: str = "") -> Iterator[tuple[str, 
         key = f"{path}.{name.value}" if path else str(name.value)
         if key in OF_HYDRA:
             continue
+        above = lines[name.start_mark.line - 1] if name.start_mark.line > 1 else ""
+        heading = above[2:] if above.startswith("# ") else ""
         if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            yield from keys_of(value, lines, key)
+            (first, found), *others = keys_of(value, lines, key)
+            note = lines[name.start_mark.line].partition("# ")[2]
+            yield first, replace(found, heading=" ".join(filter(None, [heading, note])))
+            yield from others
             continue
         start, end = value.start_mark, value.end_mark
         line = lines[start.line]
         text = line[start.column : end.column] if start.line == end.line else "..."
-        above = lines[name.start_mark.line - 1] if name.start_mark.line > 1 else ""
-        heading = above[2:] if above.startswith("# ") else ""
         yield key, Key(text, line[end.column :].strip().removeprefix("#").strip(), heading)
 
 

@@ -62,7 +62,7 @@ KEYS = {  # KEY=VALUE that is no key -> the words that are meant
     "trainer.lr=0.1": "lr=0.1",
     "trainer.epochs=3": "epochs=3",
     "network.hiden=3": "network.hidden=3",
-    "latent.hidden=3": "network.hidden=3",
+    "latent.hidden=3": "latent=iaf latent.hidden=3",
     "callbacks.ema.decay=0.9": "+callbacks@callbacks.ema=ema callbacks.ema.decay=0.9",
 }
 

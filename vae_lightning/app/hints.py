@@ -110,7 +110,9 @@ def within(group: str, rest: str, value: str, words: Sequence[str]) -> Iterator[
         return
     now = option_of(group, words)
     own = options(group)[now].keys if now in options(group) else {}
-    yield from (f"{own[key].follows or f'{group}.{key}'}={value}" for key in near(rest, own, NEAR) if key != rest)
+    if misspelt := [key for key in near(rest, own, NEAR) if key != rest]:
+        yield f"{own[misspelt[0]].follows or f'{group}.{misspelt[0]}'}={value}"
+        return
     for cutoff in (1.0, NEAR):
         having = [(name, key) for name, option in options(group).items() for key in near(rest, option.keys, cutoff)]
         having = [(name, key) for name, key in having if name != now and not is_part(group, options(group)[name])]
@@ -129,6 +131,7 @@ def somewhere(key: str, value: str, known: Sequence[str]) -> Iterator[str]:
         for name, found in (usual.keys if usual else {}).items():
             if name in names:
                 yield f"{found.follows or f'{group}.{name}'}={value}"
+                return
     for group in known:
         if group not in (*OF_PARTS, *TOGETHER):
             for name, option in options(group).items():
