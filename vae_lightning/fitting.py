@@ -118,7 +118,7 @@ def made_trainer(**options: Any) -> pl.Trainer:
     known = inspect.signature(pl.Trainer.__init__).parameters
     for name in options:
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, inspect.signature(Fitting.fit).parameters) or nearest(name, known)
             raise ConfigError(
                 f"fit({name}={shown(options[name])}): neither fit nor Lightning's Trainer takes it; {near}"
                 "see docs/without_hydra.md"

@@ -111,6 +111,8 @@ def explain(error: BaseException, overrides: list[str], command: str) -> str:
         group, _, name = gone[1].partition(".")
         near = nearest(f"~{gone[1]}", [f"~{group}.{name}" for name in options(group)] if group in SETS else [])
         return f"~{shown(gone[1])}: there is no {shown(name or group)} to leave out; {near}--cfg job shows all"
+    if isinstance(error, TypeError) and (line := number_as_option(pairs_of(overrides))):  # a list of numbers
+        return line
     text = text.partition(" full_key:")[0]
     return text.removeprefix("ConfigError raised while resolving interpolation: ") or type(error).__name__
 
@@ -123,23 +125,35 @@ def no_option(missing: str, found: list[str], overrides: list[str]) -> str | Non
         said = next((word.partition("=")[2] for word in overrides if key_of(word) == group), option)
         return f"{group}={shown(said)}: not installed; pip install {EXTRAS[option]}{others}"
     root = missing.partition("/")[0]
-    if root in groups() and not (found and group != root):
-        ours = options(root)
+    ours = options(root) if root in groups() else {}
+    if ours and (not found or ours.keys() & set(found)):  # else an option of a folder in the group
         known = [name for name in found or ours if name not in ours or not hints.is_part(root, ours[name])]
         option = missing.removeprefix(f"{root}/")
         return f"{root}={shown(option)}: no such option; {hints.of_option(root, option, known)}({', '.join(known)})"
     return f"{group}={shown(option)}: no such option; {did_you_mean(option, found)}" if found and group else None
 
 
+def pairs_of(overrides: list[str]) -> list[tuple[str, str, str]]:
+    """(word, key, value) of the words KEY=VALUE."""
+    return [(word, key_of(word), word.partition("=")[2]) for word in overrides if "=" in word]
+
+
 def no_text(overrides: list[str]) -> str:
     """The answer to a group whose value is no text: loss=null, latent=20."""
-    pairs = [(word, key_of(word), word.partition("=")[2]) for word in overrides if "=" in word]
-    for word, group, value in pairs:
-        if group in groups() and (hint := hints.of_option(group, value, [])):
-            return f"{shown(word)}: no such option; {hint}({', '.join(options(group))})"
+    pairs = pairs_of(overrides)
+    if line := number_as_option(pairs):
+        return line
     used, group = next(((w, g) for w, g, value in pairs if value in ("", "null") and "." not in g), ("null", "null"))
     leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
     return f"{shown(used)}: not an option; say group=option{leaves_out}"
+
+
+def number_as_option(pairs: list[tuple[str, str, str]]) -> str | None:
+    """The answer to a number, or a list of numbers, in place of an option; None where there is none."""
+    for word, group, value in pairs:
+        if group in groups() and (hint := next(iter(hints.as_number(group, value)), None)):
+            return f"{shown(word)}: no such option; {hints.asked([hint])}({', '.join(options(group))})"
+    return None
 
 
 def no_key(key: str, siblings: list[str], overrides: list[str], command: str) -> str:
