@@ -124,7 +124,7 @@ class VAE(Fitting):
         noise = generator(self.device, stage, self.seed, share.key, step)
         eps = share.of(self.latent.noise(self.bound.num_samples, share.total, noise), dim=1)
         objective, sums = self.objective(x, eps, self.beta)
-        self._sums[stage].add(share.sums(sums))
+        self._sums[stage].add(share.sums(sums), self.beta)
         return share.objective(objective, self.reduction)
 
     def on_fit_start(self) -> None:
@@ -132,18 +132,18 @@ class VAE(Fitting):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._sums["train"]:  # a checkpoint within an epoch keeps the sums of the epoch so far
-            checkpoint["epoch_sums"] = self._sums["train"].state(self.trainer)
+            checkpoint |= self._sums["train"].state(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._trainer is not None:
-            self._sums["train"].load(checkpoint.get("epoch_sums", torch.zeros(0, 5)).to(self.device), self._trainer)
+            self._sums["train"].load(checkpoint, self._trainer, self.device)
             if self._trainer.state.fn != "fit":  # else Lightning's weight averaging tests the weights before averaging
                 checkpoint["current_model_state"] = checkpoint["state_dict"]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         stops = self.trainer.should_stop or 0 <= self.trainer.max_steps <= self.trainer.global_step
         if self.trainer.is_last_batch or stops:  # callbacks read the metrics before this module's on_train_epoch_end
-            self._sums["train"].log(self, beta=float(self.beta))
+            self._sums["train"].log(self)
 
     def on_validation_epoch_end(self) -> None:
         self._sums["val"].log(self)

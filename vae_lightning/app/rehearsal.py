@@ -29,6 +29,7 @@ from vae_lightning.lr_schedule import mover
 from vae_lightning.model import outside
 from vae_lightning.module import VAE
 from vae_lightning.schedule import in_fractions, span
+from vae_lightning.sums import BETA
 
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
 BOUNDED = set(LINKS) - {"identity"}  # the links whose mean is in (0, 1)
@@ -146,7 +147,7 @@ def is_started_on_all_nodes(trainer: pl.Trainer) -> bool:
 def modes_of(module: VAE, stages: Sequence[str]) -> dict[str, str | None]:
     """{metric: the better end} of the metrics that the module logs in training and validation; None: neither is."""
     terms = {**MODES, module.bound.name: "max"}
-    return {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | {"beta": None}
+    return {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
 
 
 def check_monitors(callbacks: Callbacks, module: VAE, validates: bool) -> None:

@@ -15,7 +15,8 @@ from vae_lightning.length import length_of
 from vae_lightning.output import on_terminal, say
 from vae_lightning.runs.words import duration
 
-HEADER = "   train ELBO = -( recon +     KL )    val ELBO     beta"
+BETA_WIDTH = 10  # of beta in a line: 0.12-0.345
+HEADER = f"   train ELBO = -( recon +     KL )    val ELBO {'beta':>{BETA_WIDTH}}"
 ELBO = ("train/elbo", "train/recon", "train/kl", "val/elbo", "beta")
 
 
@@ -23,7 +24,8 @@ class Progress(ProgressBar):
     """Prints a line after every epoch: its number, its metrics and the time left.
 
     Without `columns` the metrics are ELBO = -(recon + KL) in nats per datapoint, the validation ELBO and beta, logged
-    as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`. `columns` maps the name of each column to a
+    as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`. Where `beta_first` is logged, too, and differs,
+    beta is shown from the first to the last step of the epoch, 0.25-0.5. `columns` maps the name of each column to a
     logged metric. A metric that is not logged is shown as a dash; a warning names the metrics that are not logged at
     all. On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed.
     """
@@ -79,7 +81,7 @@ class Progress(ProgressBar):
             return f"{logged[key]:{width}{spec}}" if key in logged else "-".rjust(width)
 
         elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
-        ours = f"   {elbo} = {terms}  {number('val/elbo', 10)} {number('beta', 8, '.3f')}"
+        ours = f"   {elbo} = {terms}  {number('val/elbo', 10)} {beta_of(logged):>{BETA_WIDTH}}"
         theirs = "".join(f"  {number(key, width_of(name), '.5g')}" for name, key in self.columns.items())
         line = f"{self._epoch(trainer)}{theirs or ours}   {self._time_left(trainer, trainer.current_epoch + 1):>9}"
         say(f"\r{line:<78}" if self._live else line)
@@ -118,6 +120,19 @@ class Progress(ProgressBar):
             return "?"
         left = (time.monotonic() - self._started) / (done - self._done_before) * (1 - done)
         return duration(math.ceil(left))
+
+
+def beta_of(logged: Mapping[str, float]) -> str:
+    """Beta within an epoch: from its first to its last step, 0.25-0.5; the mean where these are alike."""
+    if "beta" not in logged:
+        return "-"
+    last = logged["beta"]
+    first, mean = logged.get("beta_first", last), logged.get("beta_mean", last)
+    for digits in (3, 2, 1):
+        ends = [f"{value:.{digits}g}" for value in (first, last)]
+        if ends[0] != ends[1] and len("-".join(ends)) <= BETA_WIDTH:
+            return "-".join(ends)
+    return f"{mean:.3f}" if mean < 1e5 else f"{mean:.3g}"
 
 
 def width_of(name: str) -> int:
