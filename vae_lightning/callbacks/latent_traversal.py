@@ -26,8 +26,9 @@ NUM_IMAGES = 256  # whose mean KL orders the units
 class LatentTraversal(PictureCallback):
     """`traversals/epoch_XXXX.png`. With two latent dimensions it follows Fig. 4 of the paper.
 
-    Two dimensions: a `size` x `size` plane, z_1 to the right and z_2 upwards, spaced by the inverse Gaussian CDF of the
-    unit square (`span="icdf"`, Fig. 4) or evenly over [-limit, limit] (`span="linear"`). More dimensions: one row for
+    Rows and columns carry the values of z. Two dimensions: a plane of `size` x `size` images, z_1 to the right and z_2
+    upwards, spaced by the inverse Gaussian CDF of the unit square (`span="icdf"`, Fig. 4) or evenly over
+    [-limit, limit] (`span="linear"`). More dimensions: one row for
     each of the `rows` units with the largest KL. The unit walks evenly over [-limit, limit]; the other units stay at
     the posterior mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var), to
     an object with these attributes, or to a Normal; both are names of methods or functions. `batch` is the key or index
@@ -70,7 +71,7 @@ class LatentTraversal(PictureCallback):
         z = walk.z.to(pl_module.device).to(pl_module.dtype)
         images, owner = decoded(self._decode, z), f"LatentTraversal(decode={self.decode!r})"
         canvas, notes = sheet(images, walk.columns, owner, self.undo, walk.scale, gap=0, cell=walk.cell)
-        return Picture(canvas, walk.what, walk.row_labels, notes)
+        return Picture(canvas, walk.what, walk.row_labels, notes, walk.column_labels)
 
     def axis(self) -> Tensor:
         """The values of z along one side of the plane."""
@@ -82,7 +83,8 @@ class LatentTraversal(PictureCallback):
         axis = self.axis()
         z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # top row first: z_2 falls, z_1 rises
         what = f"E[x|z], z1 right, z2 up: {self.span}, {axis[0]:.2f} to {axis[-1]:.2f}"
-        return Walk(z, self.size, 1, what, cell=SMALL)
+        values = tuple(f"{value:.1f}" for value in axis.tolist())
+        return Walk(z, self.size, 1, what, values[::-1], values, cell=SMALL)
 
     def _rows(self, device: torch.device) -> "Walk":
         owner = f"LatentTraversal(encode={self.encode!r})"
@@ -90,11 +92,13 @@ class LatentTraversal(PictureCallback):
         kl, units = unit_kl.mean(0).sort(descending=True)
         kl, units = kl[: self.rows].tolist(), units[: self.rows].tolist()
         z = mean[0].repeat(len(units), COLUMNS, 1)
+        values = torch.linspace(-self.limit, self.limit, COLUMNS, dtype=torch.float32)
         for row, unit in enumerate(units):
-            z[row, :, unit] = torch.linspace(-self.limit, self.limit, COLUMNS, dtype=torch.float32)
+            z[row, :, unit] = values
         labels = tuple(f"z{unit + 1}  {nats:.2f}" for unit, nats in zip(units, kl, strict=True))
         what = f"E[x|z], one unit at a time, {-self.limit:g} to {self.limit:g}; its KL in nats"
-        return Walk(z.flatten(0, 1), COLUMNS, 2, what, labels)
+        columns = tuple(f"{value:.3g}" for value in values.tolist())
+        return Walk(z.flatten(0, 1), COLUMNS, 2, what, labels, columns)
 
 
 @dataclass(frozen=True)
@@ -106,4 +110,5 @@ class Walk:
     scale: int
     what: str
     row_labels: tuple[str, ...] = ()
+    column_labels: tuple[str, ...] = ()
     cell: tuple[int, int] = CELL

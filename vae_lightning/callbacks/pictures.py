@@ -3,6 +3,8 @@
 N images, C channels, H W pixels; values in [0, 1].
 """
 
+import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,22 +17,31 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import description, looking, run_dir, steps_done, undo_of
 from vae_lightning.runs.atomic import atomically
-from vae_lightning.runs.files import epoch_picture
+from vae_lightning.runs.files import LAYOUT, epoch_picture
+
+GAP = 2  # white pixels between two images
+SMALL = 10  # the size of the letters below the columns
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`canvas` [H, W, 3] in bytes, a text that says what it shows, a label for each of its rows, and more notes."""
+    """`canvas` [H, W, 3] in bytes, a text that says what it shows, a label for each of its rows, and more notes.
+
+    `column_labels` stand below the columns. `cells` are the rows and columns of images with white between them.
+    """
 
     canvas: np.ndarray
     what: str
     row_labels: Sequence[str] = ()
     notes: Sequence[str] = ()
+    column_labels: Sequence[str] = ()
+    cells: tuple[int, int] | None = None
 
 
 class PictureCallback(pl.Callback, ABC):
@@ -77,11 +88,13 @@ class PictureCallback(pl.Callback, ABC):
         with looking(trainer, pl_module, self.seed):
             picture = self.picture(pl_module)
         what = " · ".join([picture.what, *dict.fromkeys(picture.notes)])
-        image = captioned(picture.canvas, caption(trainer, what, epoch), picture.row_labels)
+        text = caption(trainer, what, epoch)
+        image = captioned(picture.canvas, text, picture.row_labels, column_labels=picture.column_labels)
+        image.info[LAYOUT] = layout(picture, " · ".join(dict.fromkeys(picture.notes)))
         publish(trainer, image, self.key, run_dir(trainer, self.dirpath) / self.folder, epoch)
 
 
-def grid(images: Tensor, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
+def grid(images: Tensor, columns: int, scale: int = 2, gap: int = GAP) -> np.ndarray:
     """[N, C, H, W] in [0, 1] -> one [rows * H', columns * W', 3] picture in bytes, row by row on white."""
     pixels = images.detach().float().clamp(0, 1).mul(255).round().byte().cpu().numpy()
     n, channels, height, width = pixels.shape
@@ -95,21 +108,56 @@ def grid(images: Tensor, columns: int, scale: int = 2, gap: int = 2) -> np.ndarr
     return canvas
 
 
-def captioned(canvas: np.ndarray, text: str, row_labels: Sequence[str] | None = None, size: int = 13) -> Image.Image:
-    """The picture with a text below it, broken at its dots, and a label on the left of each row of equal height."""
-    font = ImageFont.load_default(size)
-    margin = int(max(font.getlength(label) for label in row_labels)) + 10 if row_labels else 0
+def captioned(
+    canvas: np.ndarray,
+    text: str,
+    row_labels: Sequence[str] | None = None,
+    size: int = 13,
+    column_labels: Sequence[str] = (),
+) -> Image.Image:
+    """The picture with a text below it, broken at its dots, and a label on the left of each row of equal height.
+
+    Labels of columns stand between the picture and the text. Labels that do not fit are thinned evenly.
+    """
+    font, small = ImageFont.load_default(size), ImageFont.load_default(SMALL)
+    margin = margin_of(row_labels, size)
     height, width = canvas.shape[0], canvas.shape[1] + margin
+    axis = SMALL + 6 if column_labels else 0
     lines = broken(text, lambda line: font.getlength(line) + 8 <= width)
     width = max(width, *(int(font.getlength(line)) + 8 for line in lines))
-    image = Image.new("RGB", (width, height + len(lines) * (size + 4) + 4), "white")
+    image = Image.new("RGB", (width, height + axis + len(lines) * (size + 4) + 4), "white")
     image.paste(Image.fromarray(canvas), (margin, 0))
     draw = ImageDraw.Draw(image)
     for i, line in enumerate(lines):
-        draw.text((4, height + 2 + i * (size + 4)), line, fill="black", font=font)
-    for i, label in enumerate(row_labels or []):
+        draw.text((4, height + axis + 2 + i * (size + 4)), line, fill="black", font=font)
+    for i, label in spread(row_labels or (), height, lambda _: size):
         draw.text((margin - 6, (i + 0.5) * height / len(row_labels or [])), label, fill="black", font=font, anchor="rm")
+    for i, label in spread(column_labels, canvas.shape[1], lambda label: small.getlength(label) + 3):
+        middle = margin + (i + 0.5) * canvas.shape[1] / len(column_labels)
+        draw.text((middle, height + 3), label, fill="black", font=small, anchor="mt")
     return image
+
+
+def spread(labels: Sequence[str], room: float, size: Callable[[str], float]) -> list[tuple[int, str]]:
+    """(place, label) of as many labels as fit beside each other: every n-th, with the last one where n allows it."""
+    if not labels:
+        return []
+    least = max(1, math.ceil(max(map(size, labels)) * len(labels) / room))
+    even = (step for step in range(least, 2 * least + 1) if (len(labels) - 1) % step == 0)
+    return list(enumerate(labels))[:: next(even, least)]
+
+
+def margin_of(row_labels: Sequence[str] | None, size: int = 13) -> int:
+    """The width of the labels on the left."""
+    font = ImageFont.load_default(size)
+    return int(max(font.getlength(label) for label in row_labels)) + 10 if row_labels else 0
+
+
+def layout(picture: Picture, notes: str) -> str:
+    """Where the images are in a captioned picture, for the pages: the box, the cells and the notes, as JSON."""
+    height, width = picture.canvas.shape[:2]
+    left = margin_of(picture.row_labels)
+    return json.dumps({"box": [left, 0, width, height], "cells": picture.cells, "gap": GAP, "notes": notes})
 
 
 def broken(text: str, fits: Callable[[str], bool], dot: str = " · ") -> list[str]:
@@ -127,9 +175,11 @@ def broken(text: str, fits: Callable[[str], bool], dot: str = " · ") -> list[st
 def publish(trainer: pl.Trainer, image: Image.Image, key: str, folder: Path, epoch: int) -> None:
     """Writes `folder/epoch_XXXX.png` atomically, and gives the picture to every logger that takes images."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / epoch_picture(epoch)
+    path, facts = folder / epoch_picture(epoch), PngInfo()
+    if LAYOUT in image.info:
+        facts.add_text(LAYOUT, image.info[LAYOUT])
     with atomically(path) as temporary:
-        image.save(temporary, format="PNG", compress_level=1)  # a tenth larger, in less than half the time
+        image.save(temporary, format="PNG", compress_level=1, pnginfo=facts)  # a tenth larger, in half the time
     for logger in trainer.loggers:
         log_image = getattr(logger, "log_image", None)
         add_image = getattr(getattr(logger, "experiment", None), "add_image", None)

@@ -67,4 +67,5 @@ class ReconstructionGrid(PictureCallback):
         if vectors(self._images) is not None:
             return Picture(canvas, "x grey, E[x|z] blue", notes=notes)
         rows = -(-len(self._images) // self.columns)
-        return Picture(canvas, "x, and E[x|z] below it", ["x", "E[x|z]"] * rows, notes)
+        labels, cells = ["x", "E[x|z]"] * rows, (2 * rows, self.columns)
+        return Picture(canvas, "x, and E[x|z] below it", labels, notes, cells=cells)

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from vae_lightning.batch import images_of
+from vae_lightning.callbacks.curves import vectors
 from vae_lightning.callbacks.foreign import method
 from vae_lightning.callbacks.pictures import Picture, PictureCallback
 from vae_lightning.callbacks.sheet import sheet
@@ -43,4 +44,5 @@ class SampleGrid(PictureCallback):
     def picture(self, pl_module: pl.LightningModule) -> Picture:
         samples, owner = images_of(self._sample(self.num_images)), f"SampleGrid(sample={self.sample!r})"
         canvas, notes = sheet(samples, self.columns, owner, self.undo)
-        return Picture(canvas, "E[x|z], z ~ p(z)", notes=notes)
+        cells = None if vectors(samples) is not None else (-(-len(samples) // self.columns), self.columns)
+        return Picture(canvas, "E[x|z], z ~ p(z)", notes=notes, cells=cells)

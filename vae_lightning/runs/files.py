@@ -4,6 +4,7 @@ RECORD = "run_meta.json"
 CURVES, LOG, LOSSES, USAGE = "curves", "train_log.csv", "losses.png", "latent_usage.csv"
 CHECKPOINTS, BEST, LAST = "checkpoints", "best.ckpt", "last.ckpt"
 RECONSTRUCTIONS, SAMPLES, TRAVERSALS = "reconstructions", "samples", "traversals"
+LAYOUT = "layout"  # in the PNG of an epoch: where its images are, as JSON
 EVALUATION, FIGURES = "evaluation.json", "evaluation"
 PAGE, SWEEP_PAGE, SWEEP_CSV, SWEEP_TABLE = "report.html", "sweep.html", "sweep.csv", "sweep.md"
 LATEST, LATEST_TEXT = "latest", "latest.txt"  # of a group

@@ -103,7 +103,25 @@ const Page = (() => {
     const copying = event.target.closest("[data-copy]");
     if (copying) copy(document.getElementById(copying.dataset.copy).textContent, copying);
   });
+  // A line above each table that is wider than its place says that it scrolls.
+  function hintScrolling() {
+    for (const place of document.querySelectorAll(".scroll")) {
+      const before = place.previousElementSibling,
+        hint = before?.classList.contains("scroll-hint") ? before : null,
+        wider = place.scrollWidth > place.clientWidth + 1;
+      if (wider && !hint)
+        place.before(element("p", {class: "scroll-hint no-print", "aria-hidden": "true"}, say("scroll_hint")));
+      else if (wider) hint.textContent = say("scroll_hint");
+      else hint?.remove();
+      if (wider && !place.hasAttribute("tabindex")) place.tabIndex = 0;
+    }
+  }
+  const widths = new ResizeObserver(hintScrolling);
+  for (const place of document.querySelectorAll(".scroll")) widths.observe(place);
+  document.addEventListener("toggle", hintScrolling, true); // details
+  onChange(hintScrolling);
+
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
   relabel();
-  return {data, say, language, onChange, element, colour, number, reduced, dark, setLanguage, setTheme};
+  return {data, say, language, onChange, hintScrolling, element, colour, number, reduced, dark, setLanguage, setTheme};
 })();

@@ -135,7 +135,8 @@ const Chart = (() => {
 
   // spec: {title, label, height, x: {label, whole}, y: {label, zero}, digits,
   //        series: [{id, name, values: [[x, y]], colour, dashed, hidden}],
-  //        band: {name, values, colour, label}}, onHover(id or null)
+  //        band: {name, values, colour, label, outline: [[x, y]] where it changes between the values, steps: [[x, y]],
+  //        says: x => text}}, onHover(id or null)
   function line(container, spec) {
     const hidden = new Set((spec.series || []).filter((each) => each.hidden).map((each) => each.name));
     let at = null,
@@ -153,7 +154,11 @@ const Chart = (() => {
           ...(spec.band?.values || []).map(([a]) => a),
         ]),
       ].sort((a, b) => a - b);
-      const x = scale(xs.length > 1 ? [xs[0], xs.at(-1)] : [(xs[0] ?? 0) - 1, (xs[0] ?? 0) + 1], [box.left, box.right]);
+      const begin = Math.min(xs[0] ?? 0, spec.band?.outline?.[0]?.[0] ?? Infinity);
+      const x = scale(
+        xs.at(-1) > begin ? [begin, xs.at(-1)] : [(xs[0] ?? 0) - 1, (xs[0] ?? 0) + 1],
+        [box.left, box.right],
+      );
       const y = scale(
         spec.y?.domain ||
           extent(
@@ -239,6 +244,7 @@ const Chart = (() => {
           const found = here === null ? undefined : values.find(([a]) => a === here)?.[1];
           return Number.isFinite(found) ? Page.number(found, spec.digits ?? 2) : "";
         };
+        const text = (each) => (each.says && here !== null ? each.says(here) : value(each.values));
         const items = spec.legend === false ? [] : [...spec.series, ...(spec.band ? [{...spec.band, area: true}] : [])];
         if (state.legend.childElementCount !== items.length || state.legend.dataset.lang !== Page.language()) {
           state.legend.dataset.lang = Page.language();
@@ -266,7 +272,7 @@ const Chart = (() => {
         }
         items.forEach((each, i) => {
           state.legend.children[i].setAttribute("aria-pressed", String(!hidden.has(each.name)));
-          state.legend.children[i].lastChild.textContent = value(each.values);
+          state.legend.children[i].lastChild.textContent = text(each);
         });
         state.reading.textContent =
           here === null
@@ -295,10 +301,11 @@ const Chart = (() => {
   }
 
   // A shaded area from 0, on an axis of its own at the right.
-  function band(drawn, box, x, {values, colour, label}) {
-    const top = Math.max(...values.map(([, b]) => b).filter(Number.isFinite), 1e-9);
+  function band(drawn, box, x, {values, outline, steps, colour, label}) {
+    const all = [...(outline || values), ...(steps || [])];
+    const top = Math.max(...all.map(([, b]) => b).filter(Number.isFinite), 1e-9);
     const y = scale([0, top * 1.25], [box.bottom, box.top]);
-    const points = values.filter(([, b]) => Number.isFinite(b));
+    const points = (outline || values).filter(([, b]) => Number.isFinite(b));
     if (!points.length) return;
     const line = points.map(([a, b]) => `L${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
     drawn.append(
@@ -308,6 +315,16 @@ const Chart = (() => {
         opacity: 0.16,
       }),
     );
+    if (steps)
+      drawn.append(
+        svg("path", {
+          class: "plain",
+          d: path(steps, x, y),
+          stroke: colour,
+          "stroke-width": 1.6,
+          "stroke-dasharray": "1 3",
+        }),
+      );
     const marks = ticks(0, top, 3);
     for (const each of marks) drawn.append(svg("text", {x: box.right + 8, y: y(each) + 4}, tickText(each, marks)));
     drawn.append(svg("text", {x: box.right + 46, y: box.top - 10, "text-anchor": "end"}, Page.say(label)));

@@ -18,5 +18,6 @@ COMMON: dict[str, tuple[str, str]] = {
     "copy": ("Copy", "コピー"),
     "copied": ("Copied", "コピーしました"),
     "chart_keys": ("arrow keys read the values", "矢印キーで値を読めます"),
+    "scroll_hint": ("\u2190 scroll sideways: there is more \u2192", "← 横にスクロールすると続きがあります →"),
     "show": ("show or hide", "表示・非表示"),
 }

@@ -71,39 +71,13 @@ const Explorer = (() => {
     return Array.from(z, (_, j) => mixture.mean[first + j] + Math.exp(mixture.logVar[first + j] / 2) * normal());
   }
 
-  // --- decoding: by the network, or from the plane drawn beforehand --------------------------------------------------
+  // --- decoding: by the network, or from pictures drawn beforehand --------------------------------------------------
   const network = about.decoder ? Net.decoder(about.decoder, dims, size) : null;
-  let sheet = null;
-  function lookUp(point) {
-    const found = new Float32Array(size).fill(black),
-      {size: n, axis} = about.plane;
-    if (!sheet) return found;
-    const there = isVector ? sheet.width / n : width; // of a long vector, some of its numbers
-    const nearest = (value) =>
-      axis.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(axis[best] - value) ? i : best), 0);
-    const column = nearest(point[order[0]]),
-      row = dims > 1 ? n - 1 - nearest(point[order[1]]) : 0;
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++)
-        for (let c = 0; c < channels; c++) {
-          const place = column * there + Math.floor((x * there) / width);
-          const at = 4 * ((row * height + y) * sheet.width + place) + Math.min(c, 2);
-          found[(c * height + y) * width + x] = black + ((white - black) * sheet.data[at]) / 255;
-        }
-    return found;
-  }
-  const decode = network || lookUp;
-  if (about.plane) {
-    const image = new Image();
-    image.onload = () => {
-      const scratch = Page.element("canvas", {width: image.width, height: image.height}),
-        pen = scratch.getContext("2d");
-      pen.drawImage(image, 0, 0);
-      sheet = pen.getImageData(0, 0, image.width, image.height);
-      moved();
-      strip();
-    };
-    image.src = about.plane.sheet;
+  const still = about.plane ? Beforehand.pictures(about, drawnBeforehand) : null;
+  const decode = network || still.decode;
+  function drawnBeforehand() {
+    moved();
+    strip();
   }
 
   // pixels [C, H, W] -> a canvas, 0 black and 1 white; a vector as a curve on black
@@ -133,12 +107,15 @@ const Explorer = (() => {
   // --- the plane -----------------------------------------------------------------------------------------------------
   const plane = found("plane"),
     pen = plane.getContext("2d");
-  const reach = points ? Math.min(6, Math.max(3.4, quantile(0.995) * 1.05)) : 3.6;
-  function quantile(share) {
-    const sizes = [];
-    for (let i = 0; i < points.n; i++)
-      for (const unit of [across, up]) if (unit >= 0) sizes.push(Math.abs(points.mean[i * dims + unit]));
-    return sizes.sort((a, b) => a - b)[Math.floor(share * (sizes.length - 1))];
+  const FAR = 12; // sigmas of the prior: a point beyond is drawn at the edge, as a ring
+  let reach = reached();
+  // How far the plane goes: to the last test point of its two units.
+  function reached() {
+    let most = 3.4;
+    for (let i = 0; points && i < points.n; i++)
+      for (const unit of [across, up].filter((each) => each >= 0))
+        most = Math.max(most, Math.abs(points.mean[i * dims + unit]) * 1.05);
+    return points ? Math.min(FAR, most) : 3.6;
   }
   const toUnit = (value) => (cdf ? phi(value) : (value + reach) / (2 * reach));
   const fromUnit = (u) => (cdf ? inverse(Math.max(2e-4, Math.min(1 - 2e-4, u))) : (2 * u - 1) * reach);
@@ -147,15 +124,15 @@ const Explorer = (() => {
   // The manifold, tile by tile while the page stays awake; ink on paper, so that points can lie on it.
   const tiles = {canvas: Page.element("canvas"), key: "", job: 0};
   function drawTiles() {
-    const n = cdf ? 20 : 18,
+    const n = still && cdf ? about.plane.size : cdf ? 20 : 18,
       rest = Array.from(z, (value, unit) => (unit === across || unit === up ? 0 : value.toFixed(2))).join();
     const ink = Page.colour("--ink"),
-      key = [n, cdf, across, up, rest, ink, Boolean(sheet)].join("|");
-    if (tiles.key === key || !grid || !(network || sheet)) return;
+      key = [n, cdf, reach, across, up, still ? "" : rest, ink].join("|");
+    if (tiles.key === key || !grid || (still && !still.ready())) return;
     tiles.key = key;
     const job = ++tiles.job,
       canvas = tiles.canvas,
-      at = Array.from(z);
+      at = still ? new Array(dims).fill(0) : Array.from(z);
     const [wide, high] = isVector ? [56, 56] : [width, height];
     canvas.width = n * wide;
     canvas.height = n * high;
@@ -218,6 +195,7 @@ const Explorer = (() => {
       pen.globalAlpha = 1;
     }
     drawAxes(side, dpr);
+    writeTicks();
     if (dots && points) drawPoints(dpr);
     if (posterior) drawPosterior(dpr);
     const [x, y] = pixel(z[across], up >= 0 ? z[up] : 0);
@@ -233,49 +211,54 @@ const Explorer = (() => {
     }
   }
 
+  const tickValues = () => {
+    const most = cdf ? 2 : Math.floor(reach),
+      step = most > 7 ? 2 : 1;
+    return Array.from({length: 2 * Math.floor(most / step) + 1}, (_, i) => (i - Math.floor(most / step)) * step);
+  };
   function drawAxes(side, dpr) {
-    pen.font = `${11 * dpr}px system-ui, sans-serif`;
-    pen.fillStyle = Page.colour("--soft");
     pen.strokeStyle = Page.colour("--line");
     pen.lineWidth = dpr;
-    for (let value = -Math.floor(cdf ? 2 : reach); value <= (cdf ? 2 : reach); value++) {
+    pen.globalAlpha = grid ? 0.35 : 1;
+    for (const value of tickValues()) {
       const at = toUnit(value) * side;
-      pen.globalAlpha = grid ? 0.35 : 1;
       pen.beginPath();
       pen.moveTo(at, 0);
       pen.lineTo(at, side);
       pen.moveTo(0, side - at);
       pen.lineTo(side, side - at);
       pen.stroke();
-      pen.globalAlpha = 1;
-      const text = String(value).replace("-", "−");
-      pen.textAlign = "center";
-      pen.textBaseline = "bottom";
-      label(text, at, side - 3 * dpr, dpr);
-      pen.textAlign = "left";
-      pen.textBaseline = "middle";
-      if (value !== 0 && up >= 0) label(text, 4 * dpr, side - at, dpr);
     }
+    pen.globalAlpha = 1;
   }
-  function label(text, x, y, dpr) {
-    pen.strokeStyle = Page.colour("--paper");
-    pen.lineWidth = 3 * dpr;
-    pen.strokeText(text, x, y);
-    pen.fillText(text, x, y);
-    pen.strokeStyle = Page.colour("--line");
-    pen.lineWidth = dpr;
+  // The numbers stand beside the plane, so that none lies on a digit.
+  let written = "";
+  function writeTicks() {
+    const key = [cdf, reach].join();
+    if (written === key) return;
+    written = key;
+    const tick = (value, edge, share) =>
+      Page.element("span", {style: `${edge}: ${(100 * share).toFixed(2)}%`}, Page.number(value, 0));
+    const ticks = (edge) => tickValues().map((value) => tick(value, edge, toUnit(value)));
+    found("ticks-across").replaceChildren(...ticks("left"));
+    if (up >= 0) found("ticks-up").replaceChildren(...ticks("bottom"));
   }
 
   function drawPoints(dpr) {
     const colours = Array.from({length: 10}, (_, i) => Page.colour(`--class${i}`)),
       plain = Page.colour("--accent");
     pen.globalAlpha = 0.85;
+    pen.lineWidth = 1.5 * dpr;
+    const radius = 2.6 * dpr,
+      most = plane.width - radius - dpr,
+      inside = (value) => Math.max(radius + dpr, Math.min(most, value));
     for (let i = 0; i < points.n; i++) {
       const [x, y] = pixel(points.mean[i * dims + across], up >= 0 ? points.mean[i * dims + up] : 0);
-      pen.fillStyle = points.labels ? colours[points.labels[i] % 10] : plain;
+      pen.fillStyle = pen.strokeStyle = points.labels ? colours[points.labels[i] % 10] : plain;
       pen.beginPath();
-      pen.arc(x, y, 2.6 * dpr, 0, 7);
-      pen.fill();
+      pen.arc(inside(x), inside(y), radius, 0, 7);
+      if (Math.min(x, y) < 0 || Math.max(x, y) > plane.width) pen.stroke();
+      else pen.fill();
     }
     pen.globalAlpha = 1;
   }
@@ -335,7 +318,7 @@ const Explorer = (() => {
     found("log-pz").textContent = Page.say("nats_of", {value: Page.number(logPz(), 2)});
     found("cost").textContent = network
       ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(spent / decodings < 0.1 ? 3 : 2)})
-      : Page.say("looked_up", {n: about.plane.size ** 2});
+      : Page.say("looked_up", {n: still.count});
   }
   function go(point, keep = false) {
     if (!keep) forget();
@@ -407,8 +390,9 @@ const Explorer = (() => {
   found("axes-z").addEventListener("click", () => toggle("z"));
   const sample = () => {
     stopMorph();
-    go(priorDraw());
+    go(still ? still.sample() : priorDraw());
   };
+  found("morph").hidden = Boolean(still); // a walk through points of which there are no pictures
   found("sample").addEventListener("click", sample);
   found("morph").addEventListener("click", () => (morphing ? stopMorph() : morph()));
   found("origin").addEventListener("click", () => {
@@ -416,10 +400,10 @@ const Explorer = (() => {
     go(new Array(dims).fill(0));
   });
 
-  const clamp = (value) => Math.max(-6, Math.min(6, value));
+  const clamp = (value) => Math.max(-FAR, Math.min(FAR, value));
   function step(dx, dy) {
     stopMorph();
-    const next = Array.from(z);
+    const next = still ? Array.from(z, (value, unit) => (unit === across || unit === up ? value : 0)) : Array.from(z);
     next[across] = clamp(next[across] + dx);
     if (up >= 0) next[up] = clamp(next[up] + dy);
     go(next);
@@ -428,7 +412,7 @@ const Explorer = (() => {
     g: () => toggle("grid"),
     p: () => points && toggle("points"),
     s: sample,
-    m: () => found("morph").click(),
+    m: () => still || found("morph").click(),
     0: () => found("origin").click(),
   };
   found("explorer").addEventListener("keydown", (event) => {
@@ -445,7 +429,7 @@ const Explorer = (() => {
   });
   const drag = (event) => {
     const area = plane.getBoundingClientRect(),
-      next = Array.from(z);
+      next = still ? new Array(dims).fill(0) : Array.from(z);
     next[across] = fromUnit((event.clientX - area.left) / area.width);
     if (up >= 0) next[up] = fromUnit(1 - (event.clientY - area.top) / area.height);
     go(next);
@@ -509,6 +493,7 @@ const Explorer = (() => {
       {
         onchange: () => {
           change(Number(select.value));
+          reach = reached();
           moved();
         },
       },
@@ -540,10 +525,13 @@ const Explorer = (() => {
     stopMorph();
     ends[turn] = about.picks[i];
     turn = 1 - turn;
+    arrive(about.picks[i]);
+  }
+  // The point at one of the two ends: the slider, the posterior and the pictures follow.
+  function arrive(latest) {
     for (const [k, button] of [...found("picks").children].entries())
       button.classList.toggle("chosen", ends.includes(about.picks[k]));
     ends.forEach((end, k) => end && show(found(k ? "pick-to" : "pick-from"), Net.floats(end.x, about.bits)));
-    const latest = about.picks[i];
     posterior = latest;
     found("walk").value = latest === ends[1] ? 1 : 0;
     go(latest.mean, true);
@@ -692,8 +680,8 @@ const Explorer = (() => {
   toggle(cdf ? "cdf" : "z");
   for (let i = 0; i < 3 && network; i++) decode(z); // the first runs are slow: the browser has not compiled them yet
   if (about.picks && about.picks.length > 1) {
-    pick(1);
-    pick(0);
+    [ends[0], ends[1]] = about.picks;
+    arrive(ends[0]);
   }
   moved();
   return {

@@ -3,16 +3,14 @@
 N images, J latent dims, C H W image. Nats.
 """
 
-import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from vae_lightning.callbacks.pictures import grid
 from vae_lightning.data.images import first_images
 from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import Codes, posterior_of
@@ -20,17 +18,27 @@ from vae_lightning.latent import active_units
 from vae_lightning.latent.common import has_closed_kl
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
-from vae_lightning.pages.base.pictures import png_uri
-from vae_lightning.pages.explorer import export
+from vae_lightning.pages.explorer import beforehand, export
 from vae_lightning.pages.explorer.layers import Inexpressible, packed
 from vae_lightning.pages.explorer.prior import LIMIT, exported_prior, mixture, reach
 from vae_lightning.pages.explorer.ranges import fits_half, is_vector, tolerated, undo, value_range
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
-PLANE = 17  # pictures along each side of a plane of pictures
-MOST_COLUMNS = 400  # numbers of a vector in such a plane
-KEYS = ("decoder", "encoder", "plane", "points", "picks", "why", "why_encoder", "drawn_as", "undo", "prior")
+KEYS = (
+    "decoder",
+    "encoder",
+    "plane",
+    "stills",
+    "pictures",
+    "points",
+    "picks",
+    "why",
+    "why_encoder",
+    "drawn_as",
+    "undo",
+)
+KEYS += ("prior",)
 
 
 @dataclass(frozen=True)
@@ -83,9 +91,15 @@ def explorer(model: Model, images: Images | None, kl: list[float] | None, image_
     values |= {"bits": 32 if is_vector(image_shape) and not fits_half(*values["range"]) else 16}
     values |= {"undo": undo(images.x, images.standard) if images else None}
     values |= decoder_or_plane(model, z, order, values["range"])
+    means = None
     if images is not None and posterior is not None:
-        values |= points(images, posterior) | picks(images, posterior, values["bits"])
+        chosen = chosen_images(images, NUM_PICKS if "decoder" in values else beforehand.ends(image_shape))
+        means = posterior.mean[chosen]
+        values |= points(images, posterior) | picks(images, posterior, values["bits"], chosen)
         values |= encoder_or_reason(model, images, values, closed or posterior.is_gaussian)
+    if "plane" in values:
+        values |= {"stills": beforehand.stills(model, means, values["range"])}
+        values |= {"pictures": beforehand.PLANE**2 + values["stills"]["n"]}
     return dict.fromkeys(KEYS) | values
 
 
@@ -108,7 +122,7 @@ def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[flo
     try:
         layers, link = export.decoder(model.network, model.loss, z, tolerated(*limits))
     except Inexpressible as reason:
-        return {"plane": plane(model, order, limits), "why": {"key": reason.key, "values": reason.values}}
+        return {"plane": beforehand.plane(model, order, limits), "why": {"key": reason.key, "values": reason.values}}
     facts = {"parameters": layers.parameters, "operations": layers.operations, "bits": layers.bits}
     return {"decoder": {"layers": layers.layers, "mean": link, **facts}}
 
@@ -116,10 +130,12 @@ def decoder_or_plane(model: Model, z: Tensor, order: list[int], limits: list[flo
 def encoder_or_reason(model: Model, images: Images, exported: dict[str, Any], is_plain: bool) -> dict[str, Any]:
     """The encoder's layers, else the reason: a flow, or together with the decoder's they may be too large."""
     try:
+        if "decoder" not in exported:
+            raise Inexpressible("why_no_decoder")
         if not is_plain:
             raise Inexpressible("why_flow")
         layers = export.encoder(model.network, images.x[:64])
-        both = layers.parameters + exported.get("decoder", {}).get("parameters", 0)
+        both = layers.parameters + exported["decoder"]["parameters"]
         if both > export.MOST_PARAMETERS:
             raise export.too_costly(both, layers.operations)
     except Inexpressible as reason:
@@ -134,19 +150,24 @@ def points(images: Images, posterior: Codes) -> dict[str, Any]:
     return {"points": {"n": n, "mean": packed(posterior.mean[:n]), "labels": labels}, "classes": images.classes}
 
 
-def picks(images: Images, posterior: Codes, bits: int) -> dict[str, Any]:
-    """Test images to pick, one of each class first, with mean and log variance of their posterior."""
-    labels = images.labels.tolist() if images.labels is not None else [0] * len(images.x)
+def chosen_images(images: Images, count: int) -> list[int]:
+    """The numbers of test images to pick, one of each class first."""
+    labels = images.labels.tolist() if images.labels is not None else []
     first: dict[int, int] = {}
     for i, label in enumerate(labels):
         first.setdefault(label, i)
-    chosen = [first[label] for label in sorted(first)][:NUM_PICKS] if images.labels is not None else []
-    chosen += [i for i in range(len(labels)) if i not in chosen][: max(0, NUM_PICKS - len(chosen))]
+    chosen = [first[label] for label in sorted(first)][:count]
+    return chosen + [i for i in range(len(images.x)) if i not in chosen][: max(0, count - len(chosen))]
+
+
+def picks(images: Images, posterior: Codes, bits: int, chosen: Sequence[int]) -> dict[str, Any]:
+    """Test images to pick, with mean and log variance of their posterior."""
+    labels = images.labels.tolist() if images.labels is not None else [None] * len(images.x)
     return {
         "picks": [
             {
                 "x": packed(images.x[i], torch.float16 if bits == 16 else torch.float32),
-                "label": labels[i] if images.labels is not None else None,
+                "label": labels[i],
                 "index": i,
                 "mean": [round(value, 5) for value in posterior.mean[i].tolist()],
                 "log_var": [round(value, 5) for value in posterior.log_var[i].tolist()],
@@ -154,22 +175,3 @@ def picks(images: Images, posterior: Codes, bits: int) -> dict[str, Any]:
             for i in chosen
         ]
     }
-
-
-def plane(model: Model, order: list[int], limits: list[float]) -> dict[str, Any]:
-    """PLANE x PLANE decoded pictures over the two most informative units, the others at 0, as one PNG."""
-    axis = torch.special.ndtri((torch.arange(PLANE) + 0.5) / PLANE)
-    z = torch.zeros(PLANE, PLANE, model.latent.dim)
-    z[:, :, order[0]] = axis
-    if len(order) > 1:
-        z[:, :, order[1]] = axis.flip(0).unsqueeze(1)  # upwards
-    low, high = limits
-    decoded = [
-        (model.loss.mean(model.network.decode(row)) - low) / (high - low) for row in z
-    ]  # row by row, to save memory
-    if is_vector(decoded[0].shape[1:]):
-        kept = torch.linspace(0, decoded[0].shape[-1] - 1, min(MOST_COLUMNS, decoded[0].shape[-1])).round().long()
-        decoded = [row[..., kept] for row in decoded]
-    sheet = io.BytesIO()
-    Image.fromarray(grid(torch.cat(decoded), PLANE, scale=1, gap=0)).save(sheet, format="PNG")
-    return {"sheet": png_uri(sheet.getvalue()), "size": PLANE, "axis": axis.tolist()}

@@ -45,7 +45,7 @@ def decoder(network: Any, loss: Any, z: Tensor, span: float = 1.0) -> tuple[Expo
     `span` is the distance from black to white. Raises Inexpressible.
     """
     link = link_of(loss)
-    layers = plain_layers(getattr(network, "decoder", None))
+    layers = layers_of(network, "decoder")
     check_cost(layers, tuple(z.shape[1:]))
     with torch.no_grad():
         params = network.decode(z)  # [N, P, C, H, W]
@@ -58,23 +58,37 @@ def decoder(network: Any, loss: Any, z: Tensor, span: float = 1.0) -> tuple[Expo
         again = torch.cat([head.unsqueeze(1)] * params.shape[1], dim=1)  # the mean reads only the first of P
         return bool((loss.mean(again) - expected).abs().max() <= PIXEL_TOLERANCE * span)
 
-    return exported(layers, tuple(z.shape[1:]), agrees, z), link
+    return exported(layers, tuple(z.shape[1:]), agrees, f"{type(network).__name__}.decode", z), link
 
 
 def encoder(network: Any, x: Tensor) -> Exported:
     """The encoder, from x [N, C, H, W] to mean and log variance side by side. Raises Inexpressible."""
     with torch.no_grad():
         expected = network.encode(x)
-    layers = plain_layers(getattr(network, "encoder", None))
+    layers = layers_of(network, "encoder")
     if isinstance(layers[0], nn.Linear):
         layers = [nn.Flatten(), *layers]
-    return exported(layers, tuple(x.shape[1:]), lambda run: bool((run(x) - expected).abs().max() <= CODE_TOLERANCE))
+    name = f"{type(network).__name__}.encode"
+    close = lambda run: bool((run(x) - expected).abs().max() <= CODE_TOLERANCE)  # noqa: E731
+    return exported(layers, tuple(x.shape[1:]), close, name)
+
+
+def layers_of(network: Any, side: str) -> list[nn.Module]:
+    """The layers of `network.encoder` or `network.decoder`, in order. Raises Inexpressible."""
+    layers = plain_layers(getattr(network, side, None))
+    if not layers:
+        raise Inexpressible("why_no_layers", name=f"{type(network).__name__}.{side}")
+    return layers
 
 
 def exported(
-    layers: Sequence[nn.Module], shape: tuple[int, ...], agrees: Callable[[nn.Module], bool], like: Tensor | None = None
+    layers: Sequence[nn.Module],
+    shape: tuple[int, ...],
+    agrees: Callable[[nn.Module], bool],
+    name: str,
+    like: Tensor | None = None,
 ) -> Exported:
-    """The layers as values: in fp16 if these layers pass `agrees`, else in float32.
+    """The layers as values: in fp16 if these layers pass `agrees`, else in float32. `name` is the network's method.
 
     Weights are rounded for inputs that are `like` the given ones. Raises Inexpressible.
     """
@@ -86,11 +100,11 @@ def exported(
             try:
                 same = agrees(nn.Sequential(*tried))
             except RuntimeError as error:  # the layers do not fit each other: the forward pass does more than they say
-                raise Inexpressible("why_forward") from error
+                raise Inexpressible("why_forward", name=name) from error
         if same:
             values = [described(layer, bits) for layer in tried]
             return Exported(values, parameters, operations, bits_of(values))
-    raise Inexpressible("why_forward")
+    raise Inexpressible("why_forward", name=name)
 
 
 def check_cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> tuple[int, int]:

@@ -32,11 +32,9 @@ class Inexpressible(Exception):
 
 
 def plain_layers(module: nn.Module | None) -> list[nn.Module]:
-    """The layers in order, with normalisation folded into them. Raises Inexpressible for any other kind of layer."""
-    if module is None:
-        raise Inexpressible("why_no_layers")
+    """The layers in order, with normalisation folded into them; none of None. Raises Inexpressible for other layers."""
     layers: list[nn.Module] = []
-    for layer in flattened(module):
+    for layer in flattened(module) if module is not None else []:
         before = layers[-1] if layers else None
         if isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
             layers[-1] = fuse_linear_bn_eval(before, layer.eval())
@@ -46,8 +44,6 @@ def plain_layers(module: nn.Module | None) -> list[nn.Module]:
         elif not isinstance(layer, LEFT_OUT):
             described(layer, 16)
             layers.append(layer)
-    if not layers:
-        raise Inexpressible("why_no_layers")
     return layers
 
 
@@ -77,7 +73,18 @@ def described(layer: nn.Module, bits: int) -> dict[str, Any]:
         return {"kind": "group_norm", "groups": layer.num_groups, "eps": layer.eps, **weights(layer, bits)}
     if isinstance(layer, Residual):
         return {"kind": "residual", "layers": [described(inner, bits) for inner in flattened(nn.Sequential(*layer))]}
-    raise Inexpressible("why_layer", name=type(layer).__name__)
+    raise Inexpressible("why_layer", name=in_words(layer))
+
+
+def in_words(layer: nn.Module) -> str:
+    """The name of a layer, and what is unusual in a convolution: Conv2d(groups=2)."""
+    if not isinstance(layer, nn.ConvTranspose2d | nn.Conv2d):
+        return type(layer).__name__
+    given = {"groups": layer.groups, "dilation": layer.dilation, "padding_mode": layer.padding_mode}
+    usual = {"groups": 1, "dilation": (1, 1), "padding_mode": "zeros"}
+    odd = [f"{name}={value}" for name, value in given.items() if value != usual[name]]
+    odd += [f"padding={layer.padding!r}"] if isinstance(layer.padding, str) else []
+    return f"{type(layer).__name__}({', '.join(odd)})"
 
 
 def bits_of(layers: Sequence[dict[str, Any]]) -> int:

@@ -74,8 +74,8 @@ EXPLORER: dict[str, tuple[str, str]] = {
         "torch との差は1画素 0.001 以内です。",
     ),
     "why": (
-        "The decoder itself is not in this page, but {n} pictures of its plane: {reason}",
-        "このページにはデコーダーそのものではなく、平面の画像 {n} 枚があります：{reason}",
+        "The decoder itself is not in this page, but {n} pictures that it drew beforehand: {reason}",
+        "このページにはデコーダーそのものではなく、あらかじめ描いた画像 {n} 枚があります：{reason}",
     ),
     "why_encoder": ("There is no drawing on this page: {reason}", "このページでは描画できません：{reason}"),
     "why_layer": ("the page cannot run a {name} layer.", "このページでは {name} 層を実行できません。"),
@@ -86,14 +86,21 @@ EXPLORER: dict[str, tuple[str, str]] = {
         "重み {parameters} 個・乗算 {operations} 回は、ページの上限"
         "（{most_parameters} 個・{most_operations} 回）を超えます。",
     ),
+    "why_no_decoder": (
+        "the decoder is not in the page, so nothing could answer.",
+        "デコーダーがページにないため、再構成できません。",
+    ),
     "why_flow": (
         "its posterior is a flow, and the page runs only the Gaussian that the flow starts from.",
         "事後分布がフローであり、このページで実行できるのはその出発点のガウス分布だけです。",
     ),
     "why_not_finite": ("its weights are not finite numbers.", "重みが有限の数ではありません。"),
     "why_forward": (
-        "its forward pass does more than its layers say.",
-        "順伝播が、層の並びから分かる以上のことをしています。",
+        "{name} does more than its layers say.",
+        "{name} が、層の並びから分かる以上のことをしています。",
     ),
-    "why_no_layers": ("it has no layers by the name it should.", "決まった名前の層がありません。"),
+    "why_no_layers": (
+        "the page looks for the layers in {name}, and there are none.",
+        "層を {name} に探しましたが、見つかりません。",
+    ),
 }

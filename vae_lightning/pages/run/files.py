@@ -1,6 +1,5 @@
 """The pictures and files of a run folder, for its page. Imports no torch."""
 
-import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -8,22 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from vae_lightning.pages.base.pictures import MOST_BYTES, is_grey, opened, png_uri
-from vae_lightning.runs.files import PAGE, RECONSTRUCTIONS, SAMPLES
+from vae_lightning.pages.base.pictures import MOST_BYTES, is_grey, layout_of, on_a_page, opened, png_of, png_uri
+from vae_lightning.runs.files import PAGE, RECONSTRUCTIONS, SAMPLES, TRAVERSALS
 from vae_lightning.runs.readings import thinned
 from vae_lightning.runs.regular import content_of
 
 PICTURES = (RECONSTRUCTIONS, SAMPLES)
+PLANE = (RECONSTRUCTIONS, TRAVERSALS, SAMPLES)  # of a model with two latent units: Fig. 4 of the paper
+Frame = tuple[str, str]  # a data URI, and notes on the picture
 MOST_EPOCHS = 60  # pictures on the page; more are thinned evenly, with the first and the last
 MOST_FILES = 60  # in the list of one folder
 
 
 @dataclass(frozen=True)
 class Film:
-    """The pictures of some epochs as data URIs: frames[kind][i] belongs to epochs[i], or is None. `total`: on disk."""
+    """The pictures of some epochs: frames[kind][i] belongs to epochs[i], or is None. `total`: on disk."""
 
     epochs: list[int]
-    frames: dict[str, list[str | None]]
+    frames: dict[str, list[Frame | None]]
     total: int
 
 
@@ -37,14 +38,14 @@ class Folder:
     size: int
 
 
-def film(run: Path, most_bytes: int) -> Film:
+def film(run: Path, most_bytes: int, kinds: Sequence[str] = PICTURES) -> Film:
     """The pictures of at most MOST_EPOCHS epochs, and of fewer if they are larger than `most_bytes`."""
-    paths = {kind: {int(path.stem[6:]): path for path in epoch_files(run / kind)} for kind in PICTURES}
+    paths = {kind: {int(path.stem[6:]): path for path in epoch_files(run / kind)} for kind in kinds}
     every = sorted({epoch for of_kind in paths.values() for epoch in of_kind})
-    epochs, frames = thinned(every, MOST_EPOCHS), {kind: {} for kind in PICTURES}
-    for kind, epoch in ((kind, epoch) for kind in PICTURES for epoch in epochs):
+    epochs, frames = thinned(every, MOST_EPOCHS), {kind: {} for kind in kinds}
+    for kind, epoch in ((kind, epoch) for kind in kinds for epoch in epochs):
         frames[kind][epoch] = picture_uri(paths[kind][epoch]) if epoch in paths[kind] else None
-    while len(epochs) > 2 and sum(len(kept[e] or "") for kept in frames.values() for e in epochs) > most_bytes:
+    while len(epochs) > 2 and sum(len((kept[e] or ("",))[0]) for kept in frames.values() for e in epochs) > most_bytes:
         epochs = thinned(epochs, max(2, len(epochs) * 2 // 3))
     shown = {kind: [kept[e] for e in epochs] for kind, kept in frames.items() if any(kept[e] for e in epochs)}
     return Film(epochs, shown, len(every))
@@ -55,18 +56,19 @@ def epoch_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.glob("epoch_*.png") if re.fullmatch(r"epoch_\d+", path.stem))
 
 
-def picture_uri(path: Path) -> str | None:
-    """A PNG as a data URI, stored as grey if it is grey. None for a file that is no picture."""
+def picture_uri(path: Path) -> Frame | None:
+    """A PNG as a data URI, stored as grey if it is grey, and its notes. None for a file that is no picture."""
     try:
         content = content_of(path, MOST_BYTES)
-        picture = opened(content).convert("RGB")
+        picture = opened(content)
     except OSError:
         return None
+    if where := layout_of(picture):
+        return png_uri(png_of(on_a_page(picture, where))), where.notes
+    picture = picture.convert("RGB")
     if is_grey(picture):
-        smaller = io.BytesIO()
-        picture.getchannel("R").save(smaller, format="PNG", compress_level=6)
-        content = min(content, smaller.getvalue(), key=len)
-    return png_uri(content)
+        content = min(content, png_of(picture.getchannel("R")), key=len)
+    return png_uri(content), ""
 
 
 def folders(run: Path) -> list[Folder]:

@@ -17,6 +17,7 @@ from vae_lightning.pages.run.references import references
 from vae_lightning.pages.run.vector_words import VECTOR_WORDS
 from vae_lightning.pages.run.words import RUN_WORDS
 from vae_lightning.runs.atomic import write_text
+from vae_lightning.runs.configuration import at
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.readings import Row, mapping, sequence, text
 from vae_lightning.runs.run import Run
@@ -62,7 +63,8 @@ def context(run: Run, shown: Shown, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the template."""
     explored = explorer_data(shown, run.usage)
     used = len(str(explored)) if explored else 0
-    film = files.film(run.path, max(600_000, min(3_500_000, MOST_BYTES - used - 300_000)))
+    kinds = files.PLANE if at(run.config, "latent.dim") == 2 else files.PICTURES
+    film = files.film(run.path, max(600_000, min(3_500_000, MOST_BYTES - used - 300_000)), kinds)
     split, values = said.values(run)
     parts = mapping(facts.get("parts"))
     english, japanese_words = said.in_words(run, parts)
@@ -81,6 +83,7 @@ def context(run: Run, shown: Shown, facts: Mapping[str, Any]) -> dict[str, Any]:
         "curves": run.curve,
         "units": units(explored, run.usage),
         "film": film,
+        "is_of_vectors": is_of_vectors(run),
         "split": split,
         "values": values,
         "bound": terms(run, parts, values),

@@ -4,7 +4,28 @@
   const found = (id) => document.getElementById(id);
 
   const rows = Page.data("curves-data") || [];
-  const band = {name: "beta", label: "beta", colour: "var(--band)", values: rows.map((row) => [row.epoch, row.beta])};
+  // Beta within the epochs: epoch e lies between e - 1 and e. Rows of an older version know only its last step.
+  const inside = rows.length && rows.every((row) => Number.isFinite(row.beta_first) && Number.isFinite(row.beta_mean));
+  const ends = ({beta_first: first, beta: last, beta_mean: mean}) =>
+    first === last && last === mean
+      ? Page.number(last, 3)
+      : Page.say("beta_within", {first: Page.number(first, 3), last: Page.number(last, 3), mean: Page.number(mean, 3)});
+  const beta = {
+    outline: rows.flatMap((row) => [[row.epoch - 1, row.beta_first], [row.epoch, row.beta]]),
+    steps: rows.flatMap((row) => [[row.epoch - 1, row.beta_mean], [row.epoch, row.beta_mean], [row.epoch, null]]),
+    says: (epoch) => {
+      const row = rows.find((each) => each.epoch === epoch);
+      return row ? ends(row) : "";
+    },
+  };
+  const changes = inside && rows.some((row) => row.beta_first !== row.beta || row.beta_mean !== row.beta);
+  const band = {
+    name: "beta",
+    label: "beta",
+    colour: "var(--band)",
+    values: rows.map((row) => [row.epoch, row.beta]),
+    ...(changes ? beta : {}),
+  };
   const series = (column, colour) =>
     [
       {id: 0, name: "train", values: rows.map((row) => [row.epoch, row[column]]), colour},
@@ -29,11 +50,10 @@
   }
 
   const units = Page.data("units-data") || [];
-  if (units.length) found("units").style.maxWidth = `${Math.max(280, 90 + 60 * units.length)}px`;
   if (units.length)
     Chart.bars(found("units"), {
       title: "units_title",
-      height: 220,
+      height: 250,
       unit: "nats",
       y: {label: "nats"},
       bars: units.map((unit) => ({
@@ -55,8 +75,10 @@
     slider.setAttribute("aria-valuetext", said);
     for (const [kind, pictures] of Object.entries(frames)) {
       const image = found(`film-${kind}`);
-      image.hidden = !pictures[at];
-      if (pictures[at]) image.src = pictures[at];
+      const [source, notes] = pictures[at] || [null, ""];
+      image.hidden = !source;
+      if (source) image.src = source;
+      found(`notes-${kind}`).textContent = notes;
       image.alt = `${Page.say(kind)}, ${said}`;
     }
   };

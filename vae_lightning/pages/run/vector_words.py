@@ -20,8 +20,8 @@ VECTOR_WORDS: dict[str, tuple[str, str]] = {
         "torch との差はデータの範囲の千分の1以内です。",
     ),
     "why": (
-        "The decoder itself is not in this page, but {n} vectors of its plane: {reason}",
-        "このページにはデコーダーそのものではなく、平面のベクトル {n} 本があります：{reason}",
+        "The decoder itself is not in this page, but {n} vectors that it computed beforehand: {reason}",
+        "このページにはデコーダーそのものではなく、あらかじめ計算したベクトル {n} 本があります：{reason}",
     ),
     "why_encoder": ("The encoder is not in this page: {reason}", "このページにはエンコーダーがありません：{reason}"),
     "draw": ("The encoder", "エンコーダー"),
@@ -32,6 +32,12 @@ VECTOR_WORDS: dict[str, tuple[str, str]] = {
         "<code>python -m vae_lightning.report RUN data_dir=DIR</code> で別のフォルダーから読めます。",
     ),
     "curves_lead": (
+        "Nats per vector, by epoch. The shaded band is β, the weight of the KL, from the first to the last step of "
+        "each epoch; the dotted line is its mean where it changes.",
+        "1ベクトルあたりの nats をエポックごとに示します。帯は各エポックの最初から最後のステップまでの β（KL の重み）、"
+        "点線はエポック内で変わる場合の平均です。",
+    ),
+    "curves_lead_end": (
         "Nats per vector, by epoch. The shaded band is β, the weight of the KL, at the end of each epoch.",
         "1ベクトルあたりの nats をエポックごとに示します。帯は各エポック末の β（KL の重み）です。",
     ),

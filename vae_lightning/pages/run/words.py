@@ -60,6 +60,12 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     # --- curves
     "curves": ("Learning curves", "学習曲線"),
     "curves_lead": (
+        "Nats per image, by epoch. The shaded band is β, the weight of the KL, from the first to the last step of each "
+        "epoch; the dotted line is its mean where it changes.",
+        "1画像あたりの nats をエポックごとに示します。帯は各エポックの最初から最後のステップまでの β（KL の重み）、"
+        "点線はエポック内で変わる場合の平均です。",
+    ),
+    "curves_lead_end": (
         "Nats per image, by epoch. The shaded band is β, the weight of the KL, at the end of each epoch.",
         "1画像あたりの nats をエポックごとに示します。帯は各エポック末の β（KL の重み）です。",
     ),
@@ -69,6 +75,7 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "train": ("training", "学習"),
     "val": ("validation", "検証"),
     "beta": ("β", "β"),
+    "beta_within": ("{first} to {last}, mean {mean}", "{first} → {last}、平均 {mean}"),
     "units_title": ("KL of each latent unit, nats", "潜在ユニットごとの KL（nats）"),
     "units_note": (
         "Grey units are inactive: the mean of q(z<sub>j</sub>|x) varies by less than 0.01 over the images "
@@ -88,6 +95,10 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
         "{total} エポックのうち {shown} エポックを収録しています。",
     ),
     "reconstructions": ("Originals x, and reconstructions E[x|z] below", "元の画像 x と、その下に再構成 E[x|z]"),
+    "traversals": (
+        "The plane of Fig. 4: E[x|z], z1 to the right, z2 upwards",
+        "図4の平面：E[x|z]、右へ z1、上へ z2",
+    ),
     "samples": ("Samples: E[x|z], z ~ p(z)", "サンプル：E[x|z]、z ~ p(z)"),
     "play": ("Play", "再生"),
     "epoch_slider": ("Epoch", "エポック"),

@@ -53,8 +53,9 @@ const SweepCharts = (() => {
         const drawn = Chart.canvas(state, {label: "plane"}, height);
         const x = scale(domain(view, "kl"), [box.left, box.right]),
           y = scale(domain(view, "recon"), [box.bottom, box.top]);
-        const inside = frameOf(drawn, box, "plane", view);
-        equalElbo(drawn, box, x, y);
+        const inside = frameOf(drawn, box, "plane", view),
+          taken = takenBy(view, x, y);
+        equalElbo(drawn, box, x, y, taken);
         Chart.axes(drawn, box, x, y, {x: {label: "rate"}, y: {label: "distortion"}});
         drawn.append(inside);
         for (const family of view.families()) {
@@ -75,15 +76,11 @@ const SweepCharts = (() => {
         }
         const tags = [];
         for (const fold of view.visibleFolds()) dots(inside, fold, view, x, y, tags);
-        const taken = [];
         for (const {fold, px, py, text} of tags) {
-          const area = [px + 6, py - 14, px + 12 + 6.4 * text.length, py + 2];
-          if (
-            taken.some((other) => area[0] < other[2] && other[0] < area[2] && area[1] < other[3] && other[1] < area[3])
-          )
-            continue;
-          taken.push(area);
-          inside.append(svg("text", {class: "mark tag", x: px + 9, y: py - 5, "data-fold": fold.id}, text));
+          const place = freePlace(px, py, 6.6 * text.length, box, taken);
+          if (!place) continue;
+          taken.push(place.area);
+          inside.append(svg("text", {class: "mark tag", x: place.x, y: place.y, "data-fold": fold.id}, text));
         }
         legend(state, view);
       },
@@ -121,8 +118,39 @@ const SweepCharts = (() => {
       tags.push({fold, px, py, text: view.along === null ? fold.values.join(" ") : fold.values[view.along]});
   }
 
+  const overlap = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+
+  // The areas [left, top, right, bottom] of the dots, and of the lines between them, in short pieces.
+  function takenBy(view, x, y) {
+    const at = (kl, recon, r) => [x(kl) - r, y(recon) - r, x(kl) + r, y(recon) + r];
+    const runs = view.visibleFolds().flatMap((fold) => view.visibleRuns(fold).map((id) => view.run(id)));
+    const areas = runs.map((run) => at(value(run, "kl"), value(run, "recon"), 4));
+    for (const family of view.families()) {
+      const points = family.folds.map((fold) => [spread(fold, "kl"), spread(fold, "recon")]).filter(([a]) => finite(a));
+      areas.push(...points.map(([kl, recon]) => at(kl, recon, 7)));
+      if (view.along === null) continue;
+      points.slice(1).forEach(([kl, recon], i) => {
+        const [before, above] = points[i],
+          pieces = Math.ceil(Math.hypot(x(kl) - x(before), y(recon) - y(above)) / 5);
+        for (let k = 1; k < pieces; k++)
+          areas.push(at(before + ((kl - before) * k) / pieces, above + ((recon - above) * k) / pieces, 2));
+      });
+    }
+    return areas;
+  }
+
+  // Where a text of this width can stand beside a dot without lying on anything; null if there is no such place.
+  function freePlace(px, py, wide, box, taken) {
+    for (const [dx, dy] of [[9, -6], [9, 14], [-9 - wide, -6], [-9 - wide, 14], [-wide / 2, -11], [-wide / 2, 20]]) {
+      const area = [px + dx - 1, py + dy - 10, px + dx + wide + 1, py + dy + 2];
+      const inside = area[0] > box.left && area[2] < box.right + 8 && area[1] > box.top - 8 && area[3] < box.bottom;
+      if (inside && !taken.some((other) => overlap(area, other))) return {x: px + dx, y: py + dy, area};
+    }
+    return null;
+  }
+
   // recon + KL = constant: straight lines falling to the right.
-  function equalElbo(drawn, box, x, y) {
+  function equalElbo(drawn, box, x, y, taken) {
     const [x0, x1] = x.domain,
       [y0, y1] = y.domain;
     for (const total of ticks(x0 + y0, x1 + y1, Math.max(3, Math.min(6, (box.right - box.left) / 60)))) {
@@ -130,15 +158,16 @@ const SweepCharts = (() => {
         right = Math.min(x1, total - y0);
       if (!(right > left)) continue;
       drawn.append(svg("line", {class: "iso", x1: x(left), y1: y(total - left), x2: x(right), y2: y(total - right)}));
-      if ((right - left) / (x1 - x0) > 0.2) {
-        const at = left + (right - left) * 0.12;
-        drawn.append(
-          svg(
-            "text",
-            {class: "iso-label", x: x(at), y: y(total - at) + 3, "text-anchor": "middle"},
-            Page.number(-total, Math.abs(x1 - x0 + y1 - y0) < 12 ? 1 : 0),
-          ),
-        );
+      const text = Page.number(-total, Math.abs(x1 - x0 + y1 - y0) < 12 ? 1 : 0),
+        half = 3.2 * text.length + 3;
+      for (const share of (right - left) / (x1 - x0) > 0.2 ? [0.12, 0.3, 0.5, 0.7, 0.88] : []) {
+        const at = left + (right - left) * share,
+          area = [x(at) - half, y(total - at) - 8, x(at) + half, y(total - at) + 6];
+        if (area[0] < box.left || area[2] > box.right || taken.some((other) => overlap(area, other))) continue;
+        taken.push(area);
+        drawn.append(svg("rect", {class: "tick-paper", x: area[0], y: area[1], width: 2 * half, height: 14}));
+        drawn.append(svg("text", {class: "iso-label", x: x(at), y: y(total - at) + 3, "text-anchor": "middle"}, text));
+        break;
       }
     }
   }
@@ -355,14 +384,21 @@ const SweepCharts = (() => {
       svg("text", {class: "axis-name", x, y: top - 28, "text-anchor": "middle"}, short, svg("title", {}, axis.name)),
     );
     if (axis.unit) drawn.append(svg("text", {x, y: top - 14, "text-anchor": "middle"}, axis.unit));
+    // A tick stands on its axis, on paper of its own: lines meet there, and none goes through the text.
     for (const [part, text] of axis.ticks) {
-      const shown = svg(
-        "text",
-        {x: x - 8, y: y(part) + 4, "text-anchor": "end", class: axis.key === undefined ? "bound-tick" : null},
-        text.length > 9 ? `${text.slice(0, 8)}…` : text,
-      );
+      const short = text.length > 9 ? `${text.slice(0, 8)}…` : text,
+        wide = 6.9 * short.length + 10;
+      const paper = svg("rect", {
+        class: "tick-paper",
+        x: x - wide / 2,
+        y: y(part) - 9,
+        width: wide,
+        height: 18,
+        rx: 5,
+      });
+      const shown = svg("text", {x, y: y(part) + 4, "text-anchor": "middle"}, short, svg("title", {}, text));
       if (axis.key === undefined) {
-        drawn.append(shown);
+        drawn.append(paper, shown);
         continue;
       }
       const pressed = view.filters.values[axis.key].has(text);
@@ -375,6 +411,7 @@ const SweepCharts = (() => {
           "aria-pressed": String(pressed),
           "aria-label": `${axis.name} ${text}`,
         },
+        paper,
         shown,
       );
       const toggle = () => view.toggleValue(axis.key, text);

@@ -4,9 +4,10 @@ import io
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from vae_lightning.pages.base.pictures import is_grey, opened, png_uri
+from vae_lightning.pages.base.pictures import Layout, is_grey, layout_of, opened, png_uri
 from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs.files import SAMPLES
 from vae_lightning.runs.readings import mapping, whole
@@ -45,14 +46,40 @@ def layout(run: SweptRun) -> tuple[int, int]:
 
 
 def small(path: Path, rows: int, rows_there: int, columns: int) -> Image.Image:
-    """The picture's first rows without the caption, at half the size: callbacks draw two pixels per pixel."""
+    """The picture's first rows without the caption, at half the size: callbacks draw two pixels per pixel.
+
+    The white between the images is transparent. `rows_there` and `columns` serve where a picture does not say them.
+    """
     image = opened(path, MOST_PIXELS)
-    height = (image.height - CAPTION - GAP) // rows_there
-    image = image.crop((0, 0, min(image.width, columns * height + GAP), min(rows, rows_there) * height + GAP))
-    if image.mode != "RGB" or is_grey(image):
-        image = image.convert("L")
-    half = image.resize((max(1, image.width // 2), max(1, image.height // 2)), Image.Resampling.BOX)
-    return half.quantize(GREYS if half.mode == "L" else COLOURS)
+    where = layout_of(image) or of_an_older_version(image, rows_there, columns)
+    left, top, width, height = where.box
+    rows_there = where.cells[0] if where.cells else rows_there
+    height = min(rows, rows_there) * ((height - GAP) // rows_there) + GAP
+    shown = image.crop((left, top, left + width, top + height))
+    if shown.mode != "RGB" or is_grey(shown):
+        shown = shown.convert("L")
+    half = shown.resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.BOX)
+    levels = (GREYS if half.mode == "L" else COLOURS) - 1
+    made = half.quantize(levels)
+    return with_clear_gaps(made, levels, where) if where.cells else made
+
+
+def of_an_older_version(image: Image.Image, rows: int, columns: int) -> Layout:
+    """Where the images of a sample grid are, by the settings of its callback."""
+    height = (image.height - CAPTION - GAP) // rows
+    width = min(image.width, columns * height + GAP)
+    return Layout((0, 0, width, rows * height + GAP), None, GAP, "")
+
+
+def with_clear_gaps(image: Image.Image, free: int, where: Layout) -> Image.Image:
+    """The small picture with the colour number `free` between the images, which is transparent."""
+    numbers = np.asarray(image).copy()
+    gaps = where.gaps[: 2 * numbers.shape[0] : 2, : 2 * numbers.shape[1] : 2][: numbers.shape[0], : numbers.shape[1]]
+    numbers[: gaps.shape[0], : gaps.shape[1]][gaps] = free
+    clear = Image.fromarray(numbers, mode="P")
+    clear.putpalette([*(image.getpalette() or [])[: 3 * free], 255, 255, 255])
+    clear.info["transparency"] = free
+    return clear
 
 
 def as_uri(image: Image.Image) -> str:

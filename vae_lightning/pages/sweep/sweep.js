@@ -364,7 +364,7 @@
         element(
           "select",
           {"data-picker": letter, onchange: (event) => choose(i, event.target.value)},
-          element("option", {value: ""}, say("none")),
+          element("option", {value: ""}, `\u2013 ${say("no_run")} \u2013`),
           ...S.sections.map((section) =>
             element(
               "optgroup",
@@ -380,6 +380,7 @@
     card.querySelector(".pickers").replaceChildren(picker("A", 0), picker("B", 1));
     if (focused) card.querySelector(`[data-picker="${focused}"]`)?.focus();
     card.querySelector(".compared").replaceChildren(...(selected.length === 2 ? side(...selected) : []));
+    Page.hintScrolling();
   }
 
   function choose(i, text) {

@@ -108,7 +108,7 @@ SWEEP: dict[str, tuple[str, str]] = {
     ),
     "first_run": ("first run, A", "1つ目の実行 A"),
     "second_run": ("second run, B", "2つ目の実行 B"),
-    "none": ("none", "なし"),
+    "no_run": ("choose a run", "実行を選択"),
     "key": ("key", "キー"),
     "difference": ("B − A", "B − A"),
     "no_difference": ("Their configurations are the same.", "設定に違いはありません。"),
