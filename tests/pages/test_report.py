@@ -29,7 +29,8 @@ from vae_lightning.pages.base.pictures import png_uri
 from vae_lightning.pages.base.render import as_json
 from vae_lightning.pages.base.words import COMMON
 from vae_lightning.pages.explorer import export
-from vae_lightning.pages.explorer.explorer import PLANE, explorer
+from vae_lightning.pages.explorer.beforehand import PLANE
+from vae_lightning.pages.explorer.explorer import explorer
 from vae_lightning.pages.explorer.layers import bits_of, described
 from vae_lightning.pages.explorer.rounding import in_half
 from vae_lightning.pages.explorer.words import EXPLORER
@@ -435,7 +436,7 @@ def test_many_epochs_are_thinned(run, monkeypatch):
 
 def test_a_coloured_picture_stays_as_it_is(tmp_path):
     Image.new("RGB", (4, 4), (255, 0, 0)).save(tmp_path / "a.png")
-    assert files.picture_uri(tmp_path / "a.png") == png_uri((tmp_path / "a.png").read_bytes())
+    assert files.picture_uri(tmp_path / "a.png")[0] == png_uri((tmp_path / "a.png").read_bytes())
 
 
 # --- what can be put into the page, and what cannot ------------------------------------------------------------------

@@ -226,6 +226,73 @@ def test_charts_are_read_with_the_keyboard(page):
     assert page.locator("#curve-elbo .legend button").first.get_attribute("aria-pressed") == "false"
 
 
+OUTSIDE = """() => {
+  const plane = document.getElementById('plane').getBoundingClientRect();
+  return [...document.querySelectorAll('.ticks span')].map((tick) => tick.getBoundingClientRect())
+    .filter((b) => b.right > plane.left + 1 && b.top < plane.bottom - 1).length;
+}"""  # ticks that lie on the plane
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_ticks_stand_beside_the_plane_and_every_test_point_is_on_it(visit, finished_run, width):
+    page = visit(finished_run / "report.html", viewport={"width": width, "height": 900})
+    for axes, count in (("#axes-cdf", 10), ("#axes-z", 14)):
+        page.locator(axes).click()
+        assert page.locator(".ticks span").count() >= count
+        assert page.evaluate(OUTSIDE) == 0
+    most = page.evaluate("Math.max(...Net.floats(Page.data('explorer-data').points.mean).map(Math.abs))")
+    assert most < page.evaluate("Explorer.reach()")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_walk_begins_where_it_says(page):
+    picks = page.evaluate("Page.data('explorer-data').picks.map((each) => each.mean)")
+    assert page.evaluate("Explorer.z()") == pytest.approx(picks[0])
+    assert page.locator("#walk").input_value() == "0"
+    for end, i in (("from", 0), ("to", 1)):
+        shown = page.evaluate(f"document.querySelectorAll('#picks canvas')[{i}].toDataURL()")
+        assert picture(page, f"#pick-{end}") == shown
+    page.locator("#walk").fill("1")
+    assert page.evaluate("Explorer.z()") == pytest.approx(picks[1])
+
+
+def test_on_a_phone_the_picture_stands_below_the_plane(visit, finished_run):
+    page = visit(finished_run / "report.html", viewport={"width": 390, "height": 800})
+    tops = page.evaluate(
+        "['#plane', '#digit', '#classes', '#sliders', '#posterior', '#picks'].map((name) =>"
+        " document.querySelector(name).getBoundingClientRect().top)"
+    )
+    assert tops == sorted(tops)
+
+
+def test_the_numbers_of_a_row_stand_on_one_line(page):
+    places = page.evaluate(
+        "[...document.querySelectorAll('.figures dd')].map((each) => each.getBoundingClientRect())"
+        ".map((box) => [Math.round(box.bottom), Math.round(box.top)])"
+    )
+    rows = {top // 60 for _, top in places}
+    assert len(places) >= 5
+    assert len({bottom for bottom, _ in places}) <= len(rows)
+
+
+def test_a_beta_that_cycles_within_the_epoch_is_drawn_as_it_goes(visit, finished_run, tmp_path):
+    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
+    log = run / "curves" / "train_log.csv"
+    flat = visit(write(run)).locator("#curve-kl svg path").evaluate_all("all => all.map((each) => each.outerHTML)")
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    first, mean = rows[0].index("beta_first"), rows[0].index("beta_mean")
+    for row in rows[1:]:
+        row[first], row[mean] = "0", "0.75"
+    log.write_text("\n".join(map(",".join, rows)) + "\n")
+    page = visit(write(run))
+    drawn = page.locator("#curve-kl svg path").evaluate_all("all => all.map((each) => each.outerHTML)")
+    assert len(drawn) == len(flat) + 1  # the mean
+    assert drawn[0].count("L") == flat[0].count("L") + 2
+    page.locator("#curve-kl svg").focus()
+    page.keyboard.press("End")
+    assert "0.000 to 1.000, mean 0.750" in page.inner_text("#curve-kl .legend")
+
+
 def test_two_test_images_and_the_walk_between_them(page):
     picks = page.evaluate("Page.data('explorer-data').picks.map((each) => each.mean)")
     buttons = page.locator("#picks button")
@@ -292,7 +359,7 @@ def test_strangers_words_do_nothing(visit, finished_run, tmp_path):
     assert evil in page.title()
     own = re.findall(r"<script", (finished_run / "report.html").read_text(encoding="utf-8"))
     assert page.locator("script").count() == len(own)
-    assert page.locator("img").count() == 2
+    assert page.locator("img").count() == 3
 
 
 # --- the same numbers as torch ----------------------------------------------------------------------------------------
@@ -431,7 +498,7 @@ def test_a_network_beyond_the_limit_of_a_page_is_a_plane_and_says_so(visit, fini
     )
     page = visit(write(run, module))
     said = page.inner_text("#explorer")
-    assert "289 pictures of its plane: 2,3" in said
+    assert re.search(r"but \d{3} pictures that it drew beforehand: 2,3", said)
     assert "more than a page should carry (2,000,000 and 20,000,000)" in said
     until(page, "Explorer.decode([0, 0]).some((value) => value > 0)")
 

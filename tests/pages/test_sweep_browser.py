@@ -333,3 +333,53 @@ def test_two_hundred_runs_stay_fluent(visit, large):
     assert hover < 150, found
     assert len(lit(page)["curves"]) == 1
     assert page.locator(".shot img").count() == 200
+
+
+COVERED = """() => [...document.querySelectorAll('.parallel text')].map((text) => {
+  const paper = text.previousElementSibling;
+  if (paper?.tagName !== 'rect') return null;
+  const [a, b] = [paper.getBBox(), text.getBBox()];
+  return a.x <= b.x && a.x + a.width >= b.x + b.width && a.y <= b.y + 2 && a.y + a.height >= b.y + b.height - 2;
+}).filter((covered) => covered !== null)"""
+STRUCK = """() => {
+  const boxes = (names) => [...document.querySelectorAll(names)].map((each) => each.getBoundingClientRect());
+  const inside = (b) => ({left: b.left + 2, right: b.right - 2, top: b.top + 3, bottom: b.bottom - 3});
+  const marks = boxes('.plane .dot'), texts = boxes('.plane .tag, .plane .iso-label').map(inside);
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return [texts.length, texts.filter((text, i) => [...marks, ...texts.slice(i + 1)].some((o) => meet(text, o))).length];
+}"""  # texts of the plane, and those that lie on a dot or on another text
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_line_goes_through_a_label(visit, sweep, width):
+    page = visit(sweep, width=width)
+    covered = page.evaluate(COVERED)
+    assert len(covered) >= 8
+    assert all(covered)
+    texts, struck = page.evaluate(STRUCK)
+    assert texts >= 5
+    assert struck == 0
+
+
+def test_a_table_that_goes_on_to_the_side_says_so(visit, sweep):
+    wide = visit(sweep, width=1280)
+    assert wide.locator(".scroll-hint:visible").count() == 0
+    narrow = visit(sweep, width=390)
+    hints = narrow.locator(".scroll-hint:visible").all_inner_texts()
+    assert len(hints) == 2  # the parallel coordinates and the table
+    assert all("scroll sideways" in hint for hint in hints)
+    narrow.get_by_role("button", name="日本語").click()
+    assert "横にスクロール" in narrow.locator(".scroll-hint:visible").first.inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_samples_have_no_white_frame(visit, sweep, scheme):
+    page = visit(sweep, color_scheme=scheme)
+    paper = page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    assert page.evaluate("getComputedStyle(document.querySelector('.shot .pick')).backgroundColor") == paper
+
+
+def test_the_empty_choice_is_no_option(visit, sweep):
+    """`none` is an option of conf/schedule."""
+    first = visit(sweep).locator(".pickers option").first
+    assert first.inner_text() == "\u2013 choose a run \u2013"

@@ -72,10 +72,10 @@ def swept(runs: Sequence[Configured]) -> list[str]:
     Keys that change together are one choice: beta, and not schedule.beta beside it. Of such keys those count that a
     command line names; `latent=z2` names the first key below `latent`. If it names none, the shortest counts. A choice
     of a class, or of several values at once, is called by its group: network, not network.hidden and
-    network.activation.
+    network.activation. Keys that a named one decides fold into it: remedy, not bound and schedule beside it.
     """
     said = dict.fromkeys(key_of(override) for run in runs for override in run.overrides)
-    differing = with_choices(told_apart([flat(run) for run in runs]), runs, said)
+    differing = without_decided(with_choices(told_apart([flat(run) for run in runs]), runs, said), said)
     together: dict[tuple[int, ...], list[str]] = {}
     for key, column in differing.items():
         together.setdefault(pattern(column), []).append(key)
@@ -106,6 +106,16 @@ def with_choices(differing: Columns, runs: Sequence[Configured], said: Iterable[
     return {key.removesuffix(TARGET): column for key, column in columns.items()}
 
 
+def without_decided(differing: Columns, said: Iterable[str]) -> Columns:
+    """The columns without those that no command line names, and whose value a named key decides."""
+    named = {key: column for key, column in differing.items() if any(among(key, [word]) for word in said)}
+    return {
+        key: column
+        for key, column in differing.items()
+        if key in named or not any(explains(options, column) for options in named.values())
+    }
+
+
 def explains(options: Sequence[str], column: Sequence[str]) -> bool:
     """Whether runs of the same option have the same value."""
     return len(set(zip(options, column, strict=True))) == len(set(options))
@@ -118,10 +128,14 @@ def pattern(column: Sequence[str]) -> tuple[int, ...]:
 
 
 def chosen_of(keys: Sequence[str], said: Iterable[str]) -> list[str]:
-    """For each override the key that it names, or the first key below it; if there is none, the shortest key."""
+    """For each override the key that it names, or the first key below it; if there is none, the shortest key.
+
+    Of the named keys of one part, as schedule.length and schedule.unit, only the first counts.
+    """
     simple = sorted(keys, key=lambda key: (key.count("."), len(key), key))
     named = [next((key for key in simple if among(key, [word])), None) for word in said]
-    return list(dict.fromkeys(key for key in named if key)) or simple[:1]
+    parts = {key.rpartition(".")[0] or key: key for key in reversed(named) if key}
+    return list(dict.fromkeys(key for key in named if key in parts.values())) or simple[:1]
 
 
 def value_of(run: Configured, config: Mapping[str, str], key: str) -> str:

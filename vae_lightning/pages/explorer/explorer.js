@@ -690,6 +690,7 @@ const Explorer = (() => {
     z: () => Array.from(z),
     go,
     posterior: () => posterior,
+    reach: () => reach,
     phi,
     inverse,
   };
