@@ -495,6 +495,7 @@ const Explorer = (() => {
           change(Number(select.value));
           reach = reached();
           moved();
+          explain();
         },
       },
       ...order.map((unit) => Page.element("option", {value: unit}, `${unitName(unit)} (${Page.number(kl[unit], 2)})`)),

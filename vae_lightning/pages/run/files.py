@@ -14,7 +14,7 @@ from vae_lightning.runs.regular import content_of
 
 PICTURES = (RECONSTRUCTIONS, SAMPLES)
 PLANE = (RECONSTRUCTIONS, TRAVERSALS, SAMPLES)  # of a model with two latent units: Fig. 4 of the paper
-Frame = tuple[str, str]  # a data URI, and notes on the picture
+Frame = tuple[str, str | None]  # a data URI, and notes on the picture; None where an older version drew it
 MOST_EPOCHS = 60  # pictures on the page; more are thinned evenly, with the first and the last
 MOST_FILES = 60  # in the list of one folder
 
@@ -45,7 +45,7 @@ def film(run: Path, most_bytes: int, kinds: Sequence[str] = PICTURES) -> Film:
     epochs, frames = thinned(every, MOST_EPOCHS), {kind: {} for kind in kinds}
     for kind, epoch in ((kind, epoch) for kind in kinds for epoch in epochs):
         frames[kind][epoch] = picture_uri(paths[kind][epoch]) if epoch in paths[kind] else None
-    while len(epochs) > 2 and sum(len((kept[e] or ("",))[0]) for kept in frames.values() for e in epochs) > most_bytes:
+    while len(epochs) > 2 and sum(len((kept[e] or [""])[0]) for kept in frames.values() for e in epochs) > most_bytes:
         epochs = thinned(epochs, max(2, len(epochs) * 2 // 3))
     shown = {kind: [kept[e] for e in epochs] for kind, kept in frames.items() if any(kept[e] for e in epochs)}
     return Film(epochs, shown, len(every))
@@ -68,7 +68,7 @@ def picture_uri(path: Path) -> Frame | None:
     picture = picture.convert("RGB")
     if is_grey(picture):
         content = min(content, png_of(picture.getchannel("R")), key=len)
-    return png_uri(content), ""
+    return png_uri(content), None
 
 
 def folders(run: Path) -> list[Folder]:

@@ -78,7 +78,8 @@
       const [source, notes] = pictures[at] || [null, ""];
       image.hidden = !source;
       if (source) image.src = source;
-      found(`notes-${kind}`).textContent = notes;
+      image.classList.toggle("older", notes === null); // with its caption, on white
+      found(`notes-${kind}`).textContent = notes || "";
       image.alt = `${Page.say(kind)}, ${said}`;
     }
   };
