@@ -133,9 +133,9 @@ def chosen_of(keys: Sequence[str], said: Iterable[str]) -> list[str]:
     Of the named keys of one part, as schedule.length and schedule.unit, only the first counts.
     """
     simple = sorted(keys, key=lambda key: (key.count("."), len(key), key))
-    named = [next((key for key in simple if among(key, [word])), None) for word in said]
-    parts = {key.rpartition(".")[0] or key: key for key in reversed(named) if key}
-    return list(dict.fromkeys(key for key in named if key in parts.values())) or simple[:1]
+    named = [key for word in said if (key := next((key for key in simple if among(key, [word])), ""))]
+    first_of_part = {key.rpartition(".")[0] or key: key for key in reversed(named)}
+    return [key for key in dict.fromkeys(named) if key in first_of_part.values()] or simple[:1]
 
 
 def value_of(run: Configured, config: Mapping[str, str], key: str) -> str:
