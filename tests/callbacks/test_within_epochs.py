@@ -21,6 +21,7 @@ from vae_lightning.loss import Bernoulli
 from vae_lightning.network import MLP
 from vae_lightning.optimizer import Adam
 from vae_lightning.schedule import Cyclic
+from vae_lightning.sums import BETA
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 STEPS, EPOCHS = 4, 3
@@ -72,11 +73,14 @@ def test_a_cycle_in_each_epoch_does_not_look_flat(tmp_path):
     assert mean[:2] == [[0, 0.625], [1, 0.625]]
 
 
-def test_a_run_resumed_within_an_epoch_has_the_same_log(tmp_path):
-    whole = fit(tmp_path / "whole").read_bytes()
+def test_a_run_resumed_within_an_epoch_has_the_same_betas(tmp_path):
     fit(tmp_path / "part", Stop())
     again = fit(tmp_path / "part", ckpt_path=tmp_path / "part" / "within.ckpt", weights_only=True)
-    assert again.read_bytes() == whole
+    whole = fit(tmp_path / "whole")
+    names = ("epoch", *BETA)
+    assert [[row[name] for name in names] for row in rows_of(again)] == [
+        [row[name] for name in names] for row in rows_of(whole)
+    ]
 
 
 def test_a_checkpoint_of_an_older_version_knows_only_the_last_beta(tmp_path):

@@ -267,12 +267,12 @@ def test_on_a_phone_the_picture_stands_below_the_plane(visit, finished_run):
 
 def test_the_numbers_of_a_row_stand_on_one_line(page):
     places = page.evaluate(
-        "[...document.querySelectorAll('.figures dd')].map((each) => each.getBoundingClientRect())"
-        ".map((box) => [Math.round(box.bottom), Math.round(box.top)])"
+        "[...document.querySelectorAll('.figures > div')].map((each) => [each, each.querySelector('dd')])"
+        ".map(([box, number]) => [box, number].map((each) => each.getBoundingClientRect()))"
+        ".map(([box, number]) => [Math.round(box.top), Math.round(number.bottom)])"
     )
-    rows = {top // 60 for _, top in places}
     assert len(places) >= 5
-    assert len({bottom for bottom, _ in places}) <= len(rows)
+    assert len({bottom for _, bottom in places}) == len({top for top, _ in places})
 
 
 def test_a_beta_that_cycles_within_the_epoch_is_drawn_as_it_goes(visit, finished_run, tmp_path):
