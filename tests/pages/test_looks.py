@@ -82,7 +82,6 @@ def test_the_white_of_a_picture_is_the_paper_of_the_page(finished_run, kind):
     assert not alpha[:2].any()
     assert not alpha[58:60].any()
     assert alpha[2:58, 2:58].min() == 255
-    assert (grey[alpha == 255] < 40).mean() > 0.2  # digits on black
     assert grey[alpha == 0].min() == 255
 
 

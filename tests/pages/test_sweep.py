@@ -105,8 +105,11 @@ KEYS = [
     ([{"o": ()}, {"o": ("callbacks.sample_grid.columns=4",)}], ("callbacks.sample_grid.columns",)),
     ([{"o": ()}, {"o": ("logger=tensorboard",)}], ()),
     ([{"lr": 0.1}, {"lr": 0.01}, {"lr": 0.1, "epochs_said": 9}], ("lr",)),
-    ([{"o": (f"remedy={name}",)} for name in ("none", "linear", "cyclic", "free_bits", "iwae")], ("remedy",)),
-    ([{"o": (f"remedy={name}",)} for name in ("none", "capacity")], ("remedy",)),
+    (
+        [{"o": ("sweep=collapse", f"remedy={name}")} for name in ("none", "linear", "cyclic", "free_bits", "iwae")],
+        ("remedy",),
+    ),
+    ([{"o": ("sweep=collapse", f"remedy={name}")} for name in ("none", "capacity")], ("remedy",)),
     (
         [{"o": ("schedule=linear", *words)} for words in ((), ("schedule.length=2", "schedule.unit=epochs"))],
         ("schedule.length",),

@@ -132,7 +132,8 @@ def chosen_of(keys: Sequence[str], said: Iterable[str]) -> list[str]:
 
     Of the named keys of one part, as schedule.length and schedule.unit, only the first counts.
     """
-    simple = sorted(keys, key=lambda key: (key.count("."), len(key), key))
+    place = {word: i for i, word in enumerate(said)}
+    simple = sorted(keys, key=lambda key: (place.get(key, len(place)), key.count("."), len(key), key))
     named = [key for word in said if (key := next((key for key in simple if among(key, [word])), ""))]
     first_of_part = {key.rpartition(".")[0] or key: key for key in reversed(named)}
     return [key for key in dict.fromkeys(named) if key in first_of_part.values()] or simple[:1]
