@@ -97,7 +97,7 @@ class LatentTraversal(PictureCallback):
             z[row, :, unit] = values
         labels = tuple(f"z{unit + 1}  {nats:.2f}" for unit, nats in zip(units, kl, strict=True))
         what = f"E[x|z], one unit at a time, {-self.limit:g} to {self.limit:g}; its KL in nats"
-        columns = tuple(f"{value:.3g}" for value in values.tolist())
+        columns = tuple(f"{round(value, 6) + 0.0:.3g}" for value in values.tolist())  # 0 and not -1e-7
         return Walk(z.flatten(0, 1), COLUMNS, 2, what, labels, columns)
 
 

@@ -36,8 +36,8 @@ def draw(rows: Rows, title: str, path: Path) -> None:
     across = math.ceil(len(names) / down)
     width, height = WIDE * across, HIGH * down + TOP
     figure = Figure(figsize=(width, height))
-    margins = {"left": 0.5 / width, "right": 1 - 0.1 / width, "bottom": 0.45 / height, "top": 1 - (TOP + 0.3) / height}
-    figure.subplots_adjust(**margins, wspace=0.22, hspace=0.42)  # a layout engine draws twice
+    margins = {"left": 0.62 / width, "right": 1 - 0.1 / width, "bottom": 0.45 / height, "top": 1 - (TOP + 0.3) / height}
+    figure.subplots_adjust(**margins, wspace=0.26, hspace=0.42)  # a layout engine draws twice
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for place, name in zip(axes, names, strict=False):
         beta_panel(place, rows) if name == "beta" else panel(place, rows, name)
@@ -45,7 +45,7 @@ def draw(rows: Rows, title: str, path: Path) -> None:
         place.xaxis.get_major_locator().set_params(integer=True)
         place.grid(alpha=0.3)
         if place.get_legend_handles_labels()[0]:
-            place.legend(frameon=False, fontsize=9)
+            place.legend(frameon=False, fontsize=9, loc="upper left" if name == "beta" else "best")
     for place in axes[len(names) :]:
         place.set_axis_off()
     figure.suptitle(title, fontsize=10)
@@ -82,4 +82,5 @@ def beta_panel(axes: Any, rows: Rows) -> None:
         axes.plot(*zip(*line, strict=True), color="C3", label="first to last step" if within else None, marker=marker)
     if mean and (within or any(row.get("beta_mean") not in ("", row["beta"]) for row in known)):
         axes.plot(*zip(*mean, strict=True), ":", color="0.3", label="mean of the epoch")
-    axes.set_ylim(bottom=0)
+    top = max([value for _, value in (*line, *mean) if value == value], default=1.0)
+    axes.set_ylim(0, top * (1.45 if within else 1.1) or 1.0)  # room for the legend

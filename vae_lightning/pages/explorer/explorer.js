@@ -213,7 +213,7 @@ const Explorer = (() => {
 
   const tickValues = () => {
     const most = cdf ? 2 : Math.floor(reach),
-      step = most > 7 ? 2 : 1;
+      step = Math.ceil((26 * (2 * most + 1)) / (plane.clientWidth || 500));
     return Array.from({length: 2 * Math.floor(most / step) + 1}, (_, i) => (i - Math.floor(most / step)) * step);
   };
   function drawAxes(side, dpr) {
@@ -234,7 +234,7 @@ const Explorer = (() => {
   // The numbers stand beside the plane, so that none lies on a digit.
   let written = "";
   function writeTicks() {
-    const key = [cdf, reach].join();
+    const key = [cdf, tickValues()].join();
     if (written === key) return;
     written = key;
     const tick = (value, edge, share) =>

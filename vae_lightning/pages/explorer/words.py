@@ -6,6 +6,10 @@ EXPLORER: dict[str, tuple[str, str]] = {
         "The decoder of this run ({weights}), running in this page. Drag the point, or use the arrow keys.",
         "この実行のデコーダー（{weights}）がこのページの中で動いています。点をドラッグするか、矢印キーで動かしてください。",
     ),
+    "explorer_lead_plane": (
+        "Pictures of what the decoder of this run makes of z. Drag the point, or use the arrow keys.",
+        "この実行のデコーダーが z から作る画像です。点をドラッグするか、矢印キーで動かしてください。",
+    ),
     "weights_live": ("the weights at its end", "終了時の重み"),
     "plane_label": (
         "Latent plane: arrow keys move the point, with shift further",
