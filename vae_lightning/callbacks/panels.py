@@ -11,7 +11,7 @@ TITLES = {"elbo": "ELBO = -(recon + KL)", "recon": "recon", "kl": "KL", "beta": 
 COLOURS = {"elbo": "C0", "recon": "C1", "kl": "C2", "beta": "C3"}
 BETA = ("beta_first", "beta", "beta_mean")  # of an epoch: in its first step, in its last one, and the mean
 ACROSS = 4  # panels in a row, at most
-WIDE, HIGH, TOP = 3.3, 2.9, 0.45  # inches: of a panel, and above them
+WIDE, HIGH, TOP, LEAST = 3.3, 2.9, 0.45, 6.0  # inches: a panel, the title above them, and the least width of all
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -34,7 +34,7 @@ def draw(rows: Rows, title: str, path: Path) -> None:
         return
     down = math.ceil(len(names) / ACROSS)
     across = math.ceil(len(names) / down)
-    width, height = WIDE * across, HIGH * down + TOP
+    width, height = max(LEAST, WIDE * across), HIGH * down + TOP
     figure = Figure(figsize=(width, height))
     margins = {"left": 0.62 / width, "right": 1 - 0.1 / width, "bottom": 0.45 / height, "top": 1 - (TOP + 0.3) / height}
     figure.subplots_adjust(**margins, wspace=0.26, hspace=0.42)  # a layout engine draws twice
