@@ -6,7 +6,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # every test process keep
 
 BENCHMARKS := train_step overhead convolution accuracy main_job sweep start_up scaling nll image_folder many_runs shards accelerator
 
-.PHONY: run test test-slow bench style lint clean
+.PHONY: run test test-slow bench docs style lint clean
 
 run: .venv/installed  ## the main job with its defaults
 	$(BIN)/python -m vae_lightning.train
@@ -20,6 +20,10 @@ test-slow: .venv/installed  ## the long ones: wheel, sweeps, published numbers
 bench: .venv/installed  ## what training costs, beside its peers; half an hour on two quiet cores
 	for each in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$each || exit; done
 	$(BIN)/python -m benchmarks.document
+
+docs: .venv/installed  ## the site of docs/, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo open site/index.html
 
 style: .venv/installed  ## format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -35,4 +39,4 @@ lint: style  ## and types
 	@touch $@
 
 clean:
-	rm -rf .venv dist
+	rm -rf .venv dist site
