@@ -23,7 +23,7 @@ bench: .venv/installed  ## what training costs, beside its peers; half an hour o
 
 docs: .venv/installed  ## the site of docs/, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo open site/index.html
+	@echo 'open site/index.html; its search needs a server: python -m http.server -d site'
 
 style: .venv/installed  ## format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

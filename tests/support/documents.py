@@ -8,7 +8,8 @@ from conftest import ROOT
 
 ENGLISH, JAPANESE = ROOT / "README.md", ROOT / "README.ja.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *DOCS]
+TRANSLATED = sorted((ROOT / "docs" / "ja").glob("*.md"))  # each repeats the blocks of its English page
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *DOCS, *TRANSLATED]
 PAGES = [ENGLISH, ROOT / "CONTRIBUTING.md", *DOCS]  # README.ja.md repeats the blocks of README.md
 EXTENDING = ROOT / "docs" / "extending.md"  # test_extending.py runs its blocks
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -56,9 +57,14 @@ def links(path: Path) -> list[str]:
     return re.findall(r"\]\(([^)\s]+)\)", prose(path))
 
 
+def headings(path: Path) -> list[tuple[str, str]]:
+    """(level, title) of the headings of a document, such as ("##", "Start")."""
+    return re.findall(r"^(#+) (.+)$", prose(path), re.MULTILINE)
+
+
 def anchors(path: Path) -> set[str]:
     """The anchors of the headings of a document, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    titles = [title for _, title in headings(path)]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
@@ -90,7 +96,7 @@ KINDS = {
     "make": r"make [\w-]+$",
     "benchmark": r"python -m benchmarks\.\w+$",
     "pytest": r"\.venv/bin/python -m pytest ",
-    "install": r"pip install ",
+    "install": r"(\.venv/bin/)?pip (install|wheel) |uv |python -m venv |source |python -c ",
     "ray": r"ray (start|get-auth-token) ",  # test_launchers.py starts two nodes
 }
 
