@@ -331,7 +331,7 @@ def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
     from vae_lightning import status, train
 
     run_quickly([])
-    resume, auto = commands("resume")
+    auto, resume = sorted(commands("resume"), key=len)
     assert (resume.split("=")[0], auto.split("=")[1]) == ("python -m vae_lightning.train resume", "auto")
     (listing,) = commands("status")
     for line, main, shown in ((resume, train.main, "nothing to do"), (listing, status.main, "completed")):
