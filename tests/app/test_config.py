@@ -227,7 +227,7 @@ MISTAKES = {
     "trainer.precision=16-true": (2, "log densities need more digits than a 16-bit number has; use 32-true"),
     "trainer.precision=bf16-true": (2, "use 32-true or bf16-mixed"),
     "trainer.precision=bf16-mixd": (2, "did you mean bf16-mixed?"),
-    "trainer.limit_val_batches=2": (2, "trainer.limit_val_batches=2: no such key"),
+    "trainer.limit_val_batches=2": (2, "trainer.limit_val_batches=2: trainer=default has no such key"),
     "data.allow_subset=false": (3, "VAE_LIGHTNING_DATA"),
     "project_dir=file": (6, "choose another project_dir"),
 }
@@ -276,4 +276,5 @@ def test_help_answers_without_torch_and_makes_no_folder(tmp_path):
 def test_the_top_level_is_the_owners():
     allowed = {"vae_lightning", "conf", "tests", "outputs", "pyproject.toml", "README.md", "README.ja.md", "LICENSE"}
     allowed |= {"LICENSE-THIRD-PARTY.md", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks", "docs"}
+    allowed |= {"CITATION.cff", "mkdocs.yml"}
     assert {path.name for path in Path(ROOT).iterdir() if not path.name.startswith(".")} - allowed <= {"dist", "data"}

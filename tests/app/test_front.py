@@ -104,15 +104,15 @@ def test_the_option_that_is_chosen_by_itself_is_marked(help_of_train):
 
 def test_options_of_ones_own_are_listed(answer, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for place in ("beside", "alone"):
+    for place in ("ours", "solo"):
         (tmp_path / place / "loss").mkdir(parents=True)
         (tmp_path / place / "loss" / f"{place}.yaml").write_text("# A loss of my own.\n_target_: my.Loss\n")
-    _, out, _ = answer(train.main, "--config-dir", "beside", "--help")
-    assert re.search(r"^  beside +A loss of my own\.$", out, re.MULTILINE)
+    _, out, _ = answer(train.main, "--config-dir", "ours", "--help")
+    assert re.search(r"^  ours +A loss of my own\.$", out, re.MULTILINE)
     assert re.search(r"^\* bce ", out, re.MULTILINE)
-    _, out, _ = answer(train.main, "--config-path=alone", "--help")
-    assert "alone" in out
-    assert "beside" not in out
+    _, out, _ = answer(train.main, "--config-path=solo", "--help")
+    assert re.search(r"^  solo +A loss of my own\.$", out, re.MULTILINE)
+    assert not re.search(r"^  (ours|bce) ", out, re.MULTILINE)
     assert answer(train.main, "--config-dir", "none", "--help")[0] == 2
 
 

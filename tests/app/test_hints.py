@@ -112,8 +112,10 @@ def test_an_added_key_and_one_that_is_left_out(ask):
     assert "did you mean ~callbacks.sample_grid? " in ask("~callbacks.sample_grd")
 
 
-def test_the_values_of_a_sweep(ask):
-    assert "latent.dim=8,20? " in ask("-m", "latent=8,20")
+def test_the_values_of_a_sweep(answer, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    ended, _, err = answer(train.main, "-m", "latent=8,20")
+    assert (ended, "latent=8,20: no such option; did you mean latent.dim=8,20? " in err) == (2, True), err
 
 
 def test_another_command_is_not_told_of_the_groups_of_train(answer, tmp_path):

@@ -214,7 +214,7 @@ def test_titles_are_filled_from_the_configuration(run):
         "Maximised: the ELBO, estimator B, L = 1. Adam, lr 0.001, batches of 128, β = 1.0, annealed linearly."
     ) in text
     assert (
-        "各側に tanh 層（500-200 ユニット）、潜在変数 2 次元。p(x|z) はmy likelihood of ?。"
+        "エンコーダー・デコーダーとも tanh 層（500-200 ユニット）、潜在変数 2 次元。p(x|z) はmy likelihood of ?。"
         "最大化するもの：ELBO（推定量 B、L = 1）。Adam、lr 0.001、バッチ 128、β = 1.0（線形に上昇）。"
     ) in text
 

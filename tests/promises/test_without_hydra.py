@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hydra
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from conftest import ROOT, config
 from documents import blocks, page
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from options import OF_GROUP
@@ -259,6 +261,12 @@ def composed(folder: Path, text: str, *words: str):
 def application(*entries: str) -> str:
     rows = [f"  - {entry}" for entry in (*entries, "_self_")]
     return "\n".join(["defaults:", *rows, "hydra:", "  searchpath: [pkg://vae_lightning.conf]", ""])
+
+
+@pytest.fixture(autouse=True)
+def _hydra_as_it_is(monkeypatch):
+    """Other tests in this process run commands of ours, which have Hydra compose with checks of their own."""
+    monkeypatch.setattr(hydra._internal.hydra, "ConfigLoaderImpl", ConfigLoaderImpl)
 
 
 def test_the_application_of_the_page_trains(tmp_path, recwarn):

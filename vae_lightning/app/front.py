@@ -6,6 +6,7 @@ Imports neither torch nor Lightning.
 import ast
 import shutil
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from vae_lightning.app import help_text
@@ -35,7 +36,7 @@ def asked(name: str, arguments: Sequence[str], usage: str | None = None) -> bool
 
 def values(arguments: Sequence[str], flag: str) -> Iterator[str]:
     """The values of a flag: `--flag VALUE` and `--flag=VALUE`; an empty text where there is none."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         name, equals, value = argument.partition("=")
         if name == flag:
             yield value if equals else following

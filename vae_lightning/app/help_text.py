@@ -103,7 +103,7 @@ docs/pages.md describes the pages."""
 
 STATUS = """usage: python -m vae_lightning.status [DIR]
 
-Lists runs, the newest first: status, epochs, best validation ELBO in nats, data.
+Lists runs, the newest first: status, epochs, best validation ELBO (nats), data.
 
 DIR  a run, a group, a sweep, or everything (default: outputs)
 

@@ -82,6 +82,7 @@ def as_number(group: str, value: str) -> Iterator[str]:
             numbered = {f"{stem}{key.text}": where for where, key in option.keys.items()}
             if name in numbered:
                 yield f"{group}.{numbered[name]}={value.removeprefix(stem)}"
+                return
 
 
 def as_word(group: str, value: str) -> Iterator[str]:
@@ -91,6 +92,7 @@ def as_word(group: str, value: str) -> Iterator[str]:
         for key, said in option.keys.items():
             if value in said.words and value.lower() not in ("true", "false", "null", "none"):
                 yield f"{group}.{key}={value}" if name == usual else f"{group}={name} {group}.{key}={value}"
+                return
 
 
 def elsewhere(

@@ -130,7 +130,8 @@ class Study:
     def importance(self) -> dict[str, float]:
         """{key: share} by PED-ANOVA, which share of the variance among good trials a key explains; maybe empty."""
         try:
-            with warnings.catch_warnings(action="ignore"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 return dict(library().importance.get_param_importances(self._study))
         except (ValueError, RuntimeError, ZeroDivisionError):  # too few trials, or all alike
             return {}

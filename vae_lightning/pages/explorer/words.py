@@ -30,7 +30,7 @@ EXPLORER: dict[str, tuple[str, str]] = {
     "up": ("up", "縦軸"),
     "digit": ("E[x|z] at the point", "点での E[x|z]"),
     "log_pz": ("log p(z)", "log p(z)"),
-    "decoded_in": ("decoded in {ms} ms, in this page", "このページ内で {ms} ms で復号"),
+    "decoded_in": ("decoded in {ms} ms, in this page", "このページ内で {ms} ms でデコード"),
     "looked_up": ("nearest of {n} pictures drawn beforehand", "あらかじめ描いた {n} 枚のうち最も近いもの"),
     "nats_of": ("{value} nats", "{value} nats"),
     "sample": ("Sample from the prior", "事前分布からサンプル"),

@@ -2,13 +2,17 @@
 
 JAPANESE: dict[str, str] = {
     # --- networks
-    "A dense network of {hidden} {activation} units on each side": "各側に {activation} 層（{hidden} ユニット）",
-    "One affine map on each side": "各側にアフィン写像1つ",
+    "A dense network of {hidden} {activation} units on each side": (
+        "エンコーダー・デコーダーとも {activation} 層（{hidden} ユニット）"
+    ),
+    "One affine map on each side": "エンコーダー・デコーダーともアフィン写像1つ",
     "Strided convolutions of {widths} channels and {hidden} {activation} units on each side": (
-        "各側にストライド付き畳み込み（{widths} チャンネル）と {activation} 層（{hidden} ユニット）"
+        "エンコーダー・デコーダーとも"
+        "ストライド付き畳み込み（{widths} チャンネル）と {activation} 層（{hidden} ユニット）"
     ),
     "Residual blocks of {widths} channels ({depths} a level) and {hidden} units on each side": (
-        "各側に残差ブロック（{widths} チャンネル、各段 {depths} 個）と全結合層（{hidden} ユニット）"
+        "エンコーダー・デコーダーとも"
+        "残差ブロック（{widths} チャンネル、各段 {depths} 個）と全結合層（{hidden} ユニット）"
     ),
     # --- latent spaces
     "{dim} latent units": "潜在変数 {dim} 次元",

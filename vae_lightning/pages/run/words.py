@@ -29,10 +29,10 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "test_recon": ("Test recon", "テスト recon"),
     "test_bound": ("Test {name}, what was maximised", "テスト {name}（最大化したもの）"),
     "test_kl": ("Test KL", "テスト KL"),
-    "active": ("Active latent units", "使われている潜在ユニット"),
+    "active": ("Active latent units", "活性ユニット"),
     "time": ("Training time", "学習時間"),
     "of_n": ("of {n}", "/ {n}"),
-    "run_stopped": ("The run was stopped:", "実行は止められました："),
+    "run_stopped": ("The run was stopped:", "実行は途中で停止しました："),
     "run_failed": ("The run ended with an error:", "実行はエラーで終わりました："),
     "no_checkpoint": (
         "There is no latent explorer: the run ended before its first checkpoint, so no weights were kept.",
@@ -103,7 +103,7 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "play": ("Play", "再生"),
     "epoch_slider": ("Epoch", "エポック"),
     # --- bound
-    "bound": ("The bound itself", "下界そのもの"),
+    "bound": ("The bound itself", "下界の内訳"),
     "bound_lead": (
         "Every number on this page is a part of this one line. Values: {split}, nats per image.",
         "このページの数値はすべて、この1行の一部です。値は{split}、1画像あたり nats です。",
@@ -169,7 +169,7 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "files": ("Commands and files", "コマンドとファイル"),
     "rerun": ("The same run again", "同じ実行をもう一度"),
     "go_on": ("Go on where it stopped", "止まったところから続ける"),
-    "evaluate": ("Its numbers, by importance sampling", "重点サンプリングによる評価"),
+    "evaluate": ("Its numbers, by importance sampling", "重要度サンプリングによる評価"),
     "again": ("This page again", "このページを作り直す"),
     "run_folder": ("Run folder", "実行フォルダー"),
     "files_n": ("{n} files, {size}", "{n} ファイル、{size}"),
