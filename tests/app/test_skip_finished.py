@@ -163,6 +163,7 @@ def rewrite(record: Path, **changes) -> None:
     record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
 
+@pytest.mark.slow
 def test_what_diverged_would_diverge_again(ask, trained, night):
     rewrite(read_jobs(night)[1].run_folder / "run_meta.json", status="diverged", error="Diverged: loss=nan")
     code, out, _ = ask(*NIGHT, "seed=1,2")
@@ -260,6 +261,7 @@ def test_a_ready_sweep_composes_and_says_how_many_runs_it_has(option):
     assert len({*identities}) == len(identities)
 
 
+@pytest.mark.slow
 def test_a_ready_sweep_runs_and_its_jobs_run_alone(ask, trained, tmp_path):
     words = [word for word in TINY if word != "group=g"]
     code, _, err = ask("sweep=collapse", "remedy=linear,capacity", "seed=1", *words)

@@ -11,6 +11,7 @@ import struct
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -283,6 +284,13 @@ def test_processes_give_the_bytes_of_one(tmp_path):
     assert list(made[0][0].broken) == [77]
 
 
+def forks() -> Any:
+    """Processes that are forks of a fresh one: a fork of this one may wait for a lock of one of its threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
 def together(folder: Path, gate, results) -> None:
     gate.wait()
     counted = []
@@ -294,7 +302,7 @@ def together(folder: Path, gate, results) -> None:
 
 def test_processes_that_start_together_decode_once(tmp_path):
     fill(tmp_path, 60)
-    context = multiprocessing.get_context("fork")
+    context = forks()
     gate, results = context.Barrier(3), context.Queue()
     processes = [context.Process(target=together, args=(tmp_path, gate, results)) for _ in range(3)]
     for process in processes:
@@ -319,7 +327,7 @@ def decode_slowly(folder: Path) -> None:
 
 def test_a_killed_process_leaves_no_part_and_no_process(tmp_path):
     fill(tmp_path, 300)
-    process = multiprocessing.get_context("fork").Process(target=decode_slowly, args=(tmp_path,))
+    process = forks().Process(target=decode_slowly, args=(tmp_path,))
     process.start()
     while not list(tmp_path.glob(".*.tmp")):
         time.sleep(0.02)

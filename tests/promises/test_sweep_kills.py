@@ -50,6 +50,7 @@ def completed(folder: Path) -> Counter[str]:
     return ended
 
 
+@pytest.mark.slow
 def test_two_kills_and_the_same_table(nursery, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
