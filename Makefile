@@ -2,8 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
-PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist worksteal  # each keeps torch to one thread, and waits half of its time
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # every test process keeps torch to one thread
 
 BENCHMARKS := train_step overhead convolution accuracy main_job sweep start_up scaling nll image_folder many_runs shards accelerator
 
