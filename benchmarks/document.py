@@ -52,7 +52,7 @@ def shown(found: dict[str, Any]) -> str:
         lines += medians(found["seconds"], "s", 1, next(iter(found["seconds"])))
     if "going_on" in found:
         lines += ["", "The first batch after nine tenths of an epoch:", ""]
-        lines += medians(found["going_on"], "s", 1, next(iter(found["going_on"])))
+        lines += medians(found["going_on"], "ms", 1000, next(iter(found["going_on"])))
     if "own_mib" in found:
         own = ", ".join(f"{name} {mib:.0f} MiB" for name, mib in found["own_mib"].items())
         lines += ["", f"Memory that the process does not share: {own}."]
