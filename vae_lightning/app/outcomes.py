@@ -6,19 +6,17 @@ from collections import Counter
 from pathlib import Path
 
 from vae_lightning.app.study import Study
-from vae_lightning.runs.files import JOBS
-from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, Job, read_job
+from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, Job, job_file, read_job
 from vae_lightning.runs.lock import Lock
-from vae_lightning.runs.run import Run
+from vae_lightning.runs.run import DIVERGED, Run
 from vae_lightning.runs.study import write_study
 
 PATIENCE = 30.0  # seconds that a worker of a killed sweep may take to end
-DIVERGED = "diverged"  # the status of a run
 
 
 def job_of(study: Study, number: int) -> Job | None:
     """The record of a trial's job."""
-    return read_job(study.folder / JOBS / f"{number:04d}.json")
+    return read_job(job_file(study.folder, number))
 
 
 def settle(study: Study, number: int, or_fail: bool = False) -> bool:

@@ -1,10 +1,10 @@
 """What the results of a run depend on beside its configuration: the files of the package, and the packages below it."""
 
-import importlib.metadata
 from collections.abc import Mapping
 
 from vae_lightning.options import PACKAGE
 from vae_lightning.runs.digest import sha256
+from vae_lightning.version import installed
 
 BELOW = ("torch", "torchvision", "lightning", "numpy")
 NO_PART = ("pages", "formats", "prediction")  # what a run only shows
@@ -14,12 +14,7 @@ def program() -> dict[str, str]:
     """{file or package: the beginning of its SHA-256, or its version}."""
     files = (path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in NO_PART)
     known = {path.relative_to(PACKAGE).as_posix(): sha256(path.read_bytes())[:8] for path in files}
-    for name in BELOW:
-        try:
-            known[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return known
+    return {**known, **installed(BELOW)}
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -20,9 +20,9 @@ from vae_lightning.app.mistakes import as_user_error
 from vae_lightning.app.renewing import pages_of, rebuild, relative, warned
 from vae_lightning.errors import ConfigError, Interrupted, Pruned
 from vae_lightning.output import say
-from vae_lightning.runs.files import JOBS, SWEEP_PAGE
+from vae_lightning.runs.files import SWEEP_PAGE
 from vae_lightning.runs.folder import check_name
-from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, STOPPED, Job, read_job
+from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, STOPPED, Job, job_file, read_job
 from vae_lightning.runs.lock import Lock, is_first_process
 from vae_lightning.runs.named import runs_below
 from vae_lightning.runs.sweep import read_sweep
@@ -148,7 +148,7 @@ def job_of(cfg: DictConfig, group: Path | None) -> tuple[Job | None, Job | None]
     if hydra_cfg.mode != RunMode.MULTIRUN or not is_first_process() or is_trial(cfg):
         return None, None
     number, overrides = number_of(hydra_cfg), tuple(task_overrides(hydra_cfg))
-    file = Path(hydra_cfg.runtime.output_dir) / JOBS / f"{number:04d}.json"
+    file = job_file(Path(hydra_cfg.runtime.output_dir), number)
     before = read_job(file) if skips(cfg) else None
     run, identity = (before.run, before.identity) if before else (None, None)
     return Job(file, number, overrides, group.name if group else None, run=run, identity=identity), before

@@ -1,6 +1,5 @@
 """What a record says of the machine and of the program: device, versions, git revision."""
 
-import importlib.metadata
 import platform
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+
+from vae_lightning.version import installed
 
 PACKAGES = (
     "vae-lightning",
@@ -33,13 +34,7 @@ def device(trainer: pl.Trainer) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """The versions of Python, of the system, and of the packages that are installed."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), "platform": platform.platform(), **installed(PACKAGES)}
 
 
 def git_revision() -> dict[str, Any] | None:

@@ -60,6 +60,11 @@ class Job:
         write_text(self.file, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
+def job_file(sweep: Path, number: int) -> Path:
+    """Where the record of a job of a sweep stands."""
+    return sweep / JOBS / f"{number:04d}.json"
+
+
 def read_jobs(folder: Path) -> list[Job]:
     """The jobs of all sweeps below a folder, in order. Files that are not job records are passed over."""
     walked = ((Path(path), names) for path, _, names in os.walk(folder) if os.path.basename(path) == JOBS)

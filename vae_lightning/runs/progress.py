@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vae_lightning.errors import printable
 from vae_lightning.runs.files import JOBS
-from vae_lightning.runs.jobs import FAILED, Job, read_jobs
+from vae_lightning.runs.jobs import FAILED, PRUNED, Job, read_jobs
 from vae_lightning.runs.named import is_run, runs_below
 from vae_lightning.runs.run import COMPLETED, RUNNING, Run
 from vae_lightning.runs.sweep import read_sweep, sweeps_of
@@ -69,7 +69,7 @@ def progress(folder: Path) -> Progress | None:
 def state(job: Job, run: Run | None) -> str:
     """How one job stands."""
     status = run.status if run else None
-    if job.is_done or status == COMPLETED or job.status == "pruned":
+    if job.is_done or status == COMPLETED or job.status == PRUNED:
         return DONE
     if status == RUNNING or (job.lock is not None and job.lock.held):
         return RUNS
