@@ -24,6 +24,7 @@ END = r"(?=$|[:;]| \()"
 LISTS = [re.compile(rf"(?:^|; )or ((?:[\w-]+, )*[\w-]+){END}"), re.compile(rf"^((?:[\w-]+, )*[\w-]+ or [\w-]+){END}")]
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 OF_HYDRA = ("defaults", "hydra")
+NO_GROUPS = ("hydra", "reproduce")  # groups of Hydra's, and rows of the reproduce command
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Option:
 
 def groups(folder: Path = CONF) -> list[str]:
     """The groups of a folder of YAML files, Hydra's own not among them."""
-    return sorted(path.name for path in folder.iterdir() if path.name != "hydra" and any(path.glob("*.yaml")))
+    return sorted(path.name for path in folder.iterdir() if path.name not in NO_GROUPS and any(path.glob("*.yaml")))
 
 
 @cache

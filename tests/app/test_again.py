@@ -84,6 +84,7 @@ def test_the_line_makes_a_folder_of_its_own(answer, tmp_path, words):
     assert len(runs(tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_the_line_of_a_resumed_run_starts_a_new_one(answer, tmp_path, mine):
     words = [f"--config-dir={mine}", "experiment=mine", *TINY, f"project_dir={tmp_path / 'o'}", "group=g"]
     assert answer(main, *words)[0] == 0

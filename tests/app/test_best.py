@@ -36,7 +36,7 @@ def curve(run: Path) -> dict[int, float]:
     return dict(open_run(run).elbo_curve)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "words",
     [

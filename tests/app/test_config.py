@@ -32,7 +32,7 @@ def test_an_option_is_short_block_style_and_says_what_it_is(path):
     head = lines[1] if lines[0].startswith("# @package") else lines[0]
     assert head.startswith("# ")
     assert len(head) > 20
-    assert len(lines) <= 18
+    assert len(lines) <= (80 if path.parts[0] == "reproduce" else 18)
     assert not any(re.search(r": \{.*:", line) for line in lines)  # no mapping in flow style
 
 
@@ -84,7 +84,7 @@ def test_every_option_composes_and_builds(group, option):
     assert 0 <= build(cfg.schedule)(0.3) <= 1
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
 def test_every_bound_trains_and_logs_itself_beside_the_elbo(train, bound):
     run = train(f"bound={bound}", "beta=0.5", "~callbacks.latent_traversal")
@@ -95,7 +95,7 @@ def test_every_bound_trains_and_logs_itself_beside_the_elbo(train, bound):
     assert all(metrics[key] > metrics["val/elbo"] for key in own)
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("loss", "schedule"),
     [(loss, "linear") for loss in OF_GROUP["loss"]] + [("bce_logits", schedule) for schedule in OF_GROUP["schedule"]],
@@ -233,27 +233,22 @@ MISTAKES = {
 }
 
 
-def test_mistakes_get_one_line_a_status_and_no_folder(tmp_path, capsys, monkeypatch):
+@pytest.mark.sample(40)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_get_one_line_a_status_and_no_folder(answer, monkeypatch, tmp_path, mistake):
     """In this process, through the same entry as the command line."""
-    from vae_lightning.train import main
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    for mistake, (status, says) in MISTAKES.items():
-        arguments = [mistake] if "'" in mistake else mistake.split()
-        monkeypatch.setattr("sys.argv", ["vae-train", *arguments, *NO_NETWORK])
-        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        err = capsys.readouterr().err
-        told = [line for line in err.splitlines() if line.startswith("error: ")]
-        assert (mistake, stop.value.code) == (mistake, status)
-        assert len(told) == 1, mistake
-        assert all(each.isprintable() for each in told[0]), mistake
-        assert str(Path.home()) not in told[0], mistake
-        assert says in told[0], mistake
-        assert "Traceback" not in err
-        assert [path.name for path in tmp_path.iterdir()] == ["file"], mistake
+    status, says = MISTAKES[mistake]
+    ended, _, err = answer(train.main, *([mistake] if "'" in mistake else mistake.split()), *NO_NETWORK)
+    told = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert ended == status
+    assert len(told) == 1
+    assert told[0].isprintable()
+    assert str(Path.home()) not in told[0]
+    assert says in told[0]
+    assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_help_answers_without_torch_and_makes_no_folder(tmp_path):

@@ -12,7 +12,7 @@ from vae_lightning import VAE
 from vae_lightning.app.config import CONF
 
 GROUPS = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "schedule", "data", "callbacks", "logger")
-GROUPS += ("trainer",)
+GROUPS += ("trainer", "paper")
 CHOSEN = [(path.parent.name, path.stem) for group in GROUPS for path in sorted(CONF.glob(f"{group}/*.yaml"))]
 ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option has it. None means that nothing is given
     "VAE.image_shape": [1, 28, 28],
@@ -29,6 +29,9 @@ ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option ha
     "LatentUsage.encode": "encode",
     "ReconstructionGrid.reconstruct": "reconstruct",
     "SampleGrid.sample": "sample",
+    "WakeSleep.beta": 1.0,
+    "WakeSleep.reduction": "mean",
+    "WakeSleep.seed": 0,
 }
 
 

@@ -84,6 +84,7 @@ def test_another_evaluation_loses_nothing_and_the_same_one_stands_once(answer, r
     assert [(row["num_samples"], row["seed"]) for row in rows if row["name"] == "nll"] == [(20, 0), (10, 0), (20, 1)]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("split", ["val", "train"])
 def test_other_splits_and_the_dynamic_protocol(answer, train, split):
     run = train("data.protocol=dynamic", "loss=bce_logits", "latent.dim=2")

@@ -72,7 +72,7 @@ def test_help_lists_every_option_with_the_first_line_of_its_yaml(help_of_train):
                 )
                 assert said in flowing, (group, name)
                 assert re.search(rf"^[* ] {name}( |$)", help_of_train, re.MULTILINE), (group, name)
-    assert set(groups()) == set(chosen()) | {"remedy"}
+    assert set(groups()) == set(chosen())
 
 
 def test_help_lists_every_root_key_with_its_default(help_of_train):

@@ -86,6 +86,7 @@ def test_a_value_that_is_no_option_names_the_words_that_are_meant(ask, wrong, me
     assert err.startswith(f"error: {wrong}: no such option; did you mean {meant}? ("), err
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("wrong", "meant"), KEYS.items())
 def test_a_key_that_is_none_names_the_words_that_are_meant(ask, wrong, meant):
     err = ask(wrong, *NO_NETWORK)
@@ -93,6 +94,7 @@ def test_a_key_that_is_none_names_the_words_that_are_meant(ask, wrong, meant):
     assert f"no such key; did you mean {meant}? --cfg job shows all" in err
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize("meant", dict.fromkeys([*OPTIONS.values(), *KEYS.values()]))
 def test_the_words_of_a_hint_work(meant):
     """They compose."""

@@ -89,6 +89,7 @@ def test_vectors_from_training_to_page_evaluation_and_resume(own, answer, tmp_pa
     assert 990 < float(standard.mean.min()) < float(standard.mean.max()) < 1050
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_ends_as_one_that_was_not(own, tmp_path):
     assert own(*SPECTRA, "epochs=2", "name=whole", "report=false")[0] == 0
     assert own(*SPECTRA, "name=parts", "report=false")[0] == 0
@@ -129,6 +130,7 @@ def test_images_of_any_layout_and_their_page(own, tmp_path):
     assert embedded(run)["shape"] == [3, 9, 7]
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [

@@ -176,7 +176,7 @@ def said(words: list[str]) -> list[str]:
     return ["--config-dir", "my_conf", *small, *words, ALLOWED, "save_dir=run"]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_part_of_ones_own_is_as_good_as_ours(ask, tmp_path, slot):
     run = tmp_path / "run"
@@ -207,6 +207,7 @@ def test_parts_that_do_not_fit_are_refused_before_a_folder_is_made(ask, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_all_parts_at_once_are_resumed(ask, tmp_path):
     words = [word for name, slot in SLOTS.items() if name != "network" for word in slot]
     words += ["network=mine", "+callbacks@callbacks.other=mine"]
@@ -302,6 +303,7 @@ def test_a_logger_is_asked_once_and_made_once(ask, tmp_path):
     assert importlib.import_module("my_pkg").Log.calls == ["asked", "made"]  # the rehearsal touches no logger
 
 
+@pytest.mark.slow
 def test_an_experiment_of_ones_own_asks_for_its_folder_again(ask, tmp_path):
     (tmp_path / "my_conf" / "experiment").mkdir()
     (tmp_path / "my_conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nlr: 0.002\n")

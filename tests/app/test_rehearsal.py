@@ -35,7 +35,7 @@ def ask(answer, tmp_path):
     return run
 
 
-@pytest.mark.sample(10)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -79,7 +79,7 @@ def test_a_mistake_is_found_before_the_folder(ask, tmp_path, words, says):
     assert not (tmp_path / "o").exists()
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "words",
     [

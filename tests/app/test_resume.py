@@ -129,6 +129,7 @@ def test_a_finished_run_has_nothing_to_do(ask, whole):
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
     """Without a schedule or decay over the run, four epochs in two parts are four epochs."""
     plain = ["schedule=none", "optimizer.final_lr=null", "date_prefix=false"]
@@ -374,6 +375,7 @@ def test_another_architecture_is_refused_with_both_shapes(ask, stop_at, tmp_path
     assert before == {path: path.read_bytes() for path in before}
 
 
+@pytest.mark.slow
 def test_what_is_said_last_counts(ask, tmp_path):
     """A run that was started with epochs=2 epochs=1 is a run of one epoch; resumed with epochs=2 it has two."""
     plain = ["schedule=none", "optimizer.final_lr=null", "date_prefix=false", "name=n"]
@@ -398,7 +400,7 @@ def broken_head(cfg, shape, value: float):
 original_vae = build.vae
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("value", "ends"), [(100.0, 5), (0.0, 0)], ids=["broken", "healthy"])
 def test_a_log_variance_head_at_100(ask, monkeypatch, tmp_path, precision, value, ends):
@@ -433,7 +435,7 @@ def test_a_learning_rate_of_1e20(ask, tmp_path, lr, ends):
         assert "lower lr" in err
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("pixel", [float("nan"), 0.5], ids=["broken", "healthy"])
 @pytest.mark.parametrize("step", [0, 50])
 def test_a_pixel_that_is_no_number(ask, monkeypatch, tmp_path, pixel, step):

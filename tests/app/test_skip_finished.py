@@ -86,6 +86,7 @@ def table(sweep: Path) -> list[tuple[str, ...]]:
 NIGHT = ["-m", *TINY, SKIP, "sweep.name=night"]
 
 
+@pytest.mark.slow
 def test_an_extended_sweep_runs_only_what_is_new(ask, answer, trained, night):
     before, whole, end = read_jobs(night), table(night), ": 2 jobs, 2 done"
     code, out, err = ask(*NIGHT, "seed=1,2")
@@ -213,6 +214,7 @@ def test_another_configuration_is_refused_with_what_differs(untrained, tmp_path,
     assert "other" in {path.name for path in (tmp_path / "o" / "multirun").iterdir()}
 
 
+@pytest.mark.slow
 def test_a_name_is_that_of_one_sweep(untrained, tmp_path):
     assert untrained("-m", "seed=1,2", *TINY, "sweep.name=night")[0] == 0
     code, _, err = untrained("-m", "seed=1,2", *TINY, "sweep.name=night")
@@ -227,6 +229,7 @@ def test_a_name_is_that_of_one_sweep(untrained, tmp_path):
     assert untrained("-m", "seed=1,2", *TINY, "sweep.skip_finished=yes")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_project_is_refused(untrained, tmp_path):
     assert untrained("-m", "seed=1,2", *TINY, "sweep.name=night")[0] == 0
     shutil.copytree(tmp_path / "o" / "multirun", tmp_path / "other" / "multirun")

@@ -93,7 +93,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.sample(12)
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("line", MISTAKES)
 def test_a_mistake_is_one_true_line_and_no_folder(checked, tmp_path, line):
     words = [line] if "'" in line else line.split()
@@ -252,6 +252,7 @@ def test_wandb_modes_that_cannot_work(checked, monkeypatch, tmp_path, variable, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_logged_elsewhere_is_the_same_run(ask, monkeypatch):
     """A run of an older version says online or offline where null is the default now."""
     assert ask(*FEW, "logger=wandb", "logger.mode=offline")[0] == 0

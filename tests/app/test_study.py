@@ -267,6 +267,7 @@ def test_without_optuna_the_extra_is_named(ask, tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.slow
 @needs_optuna
 def test_a_study_goes_on_where_it_was(ask, tmp_path, monkeypatch):
     """Two trials, then a third that never got a run, then what is left: one crashes, one diverges."""

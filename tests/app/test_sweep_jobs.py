@@ -52,7 +52,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -208,6 +208,7 @@ def stop_in_job(monkeypatch):
     return arrange
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_is_repeated_with_resume_auto(ask, stop_in_job, tmp_path):
     """Finished is finished: status 0, its numbers on the page; the stopped job goes on, the others begin."""
     words = ["-m", "seed=1,2,3", *TINY, "group=g"]

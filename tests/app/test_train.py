@@ -118,6 +118,7 @@ def test_names(train, tmp_path):
     assert run == tmp_path / "outputs" / "my group" / "ünï 名"
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("logger", ["tensorboard", "wandb", "wandb_tensorboard"])
 def test_loggers(train, logger, monkeypatch):
     from wandb.sdk.wandb_run import Run
@@ -155,6 +156,7 @@ def test_two_wandb_jobs_in_one_process_are_two_runs(train):
     assert len(ids) == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_its_wandb_run(answer, train, tmp_path):
     run = train("logger=wandb", "logger.mode=offline", "name=n", "group=g", "date_prefix=false")
     assert answer(main, f"resume={run}", "epochs=2", "allow_drift=[epochs]")[0] == 0
@@ -193,6 +195,7 @@ def test_an_unreachable_wandb_server_ends_the_command_before_a_folder_is_made(tm
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_each_job_a_folder_and_goes_on_after_a_failure(tmp_path):
     done = command("vae_lightning.train", "-m", "loss=bce,mse", "latent.dim=2,0.5", *QUICK, "group=sweep",
                    "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", cwd=tmp_path, OMP_NUM_THREADS=None)  # fmt: skip

@@ -28,6 +28,7 @@ def record_of(run: Path) -> dict:
     return json.loads((run / "run_meta.json").read_text())
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("words", "epochs"),
     [
@@ -65,6 +66,7 @@ def test_a_stopped_run_is_finished(train, answer):
     assert epochs_of(run) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_between_its_stop_and_its_test_trains_no_more(train, answer):
     words = [*STOPS, *LEVEL, "epochs=10", "date_prefix=false", "group=g"]
     whole, part = train(*words, "name=whole"), train(*words, "name=part")

@@ -300,6 +300,7 @@ def together(folder: Path, gate, results) -> None:
     results.put((len(counted), data.images("train").sum().item()))
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_decode_once(tmp_path):
     fill(tmp_path, 60)
     context = forks()
@@ -325,6 +326,7 @@ def decode_slowly(folder: Path) -> None:
     opened(folder)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_part_and_no_process(tmp_path):
     fill(tmp_path, 300)
     process = forks().Process(target=decode_slowly, args=(tmp_path,))

@@ -300,6 +300,7 @@ def test_names_that_hold_a_comma_are_listed_with_semicolons(ask):
     assert "is better than beta=4, latent.dim=20; beta=1, latent.dim=2; beta=2, latent.dim=2 and beta=4" in said(lines)
 
 
+@pytest.mark.slow
 def test_a_real_sweep_is_ranked(ask, answer):
     words = ["-m", "latent.dim=1,4", "seed=1,2", "epochs=1", "network.hidden=[8]", "data.mirrors=[]", "report=false"]
     words += ["+trainer.limit_train_batches=2", "~callbacks.reconstruction_grid", "~callbacks.latent_traversal"]

@@ -124,6 +124,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize(("runs", "keys"), KEYS)
 def test_which_keys_were_swept(tmp_path, runs, keys):
     for i, each in enumerate(runs):
@@ -412,6 +413,7 @@ def test_means_do_not_mix_test_and_validation(tmp_path):
     assert (fold.split, fold.spread("elbo").mean, fold.spread("elbo").count) == ("test", -100, 1)
 
 
+@pytest.mark.sample(44)
 @pytest.mark.parametrize("junk", [None, 3, "x", [], {"a": 1}, "NaN", 1e400, True])
 @pytest.mark.parametrize(
     "key",
@@ -638,6 +640,7 @@ def test_a_joblib_sweep_with_a_failed_job_leaves_a_complete_page(tmp_path):
     check_three_jobs(tmp_path / "o")
 
 
+@pytest.mark.slow
 def test_a_sweep_over_composed_groups_has_one_page_of_exactly_its_runs(ask, tmp_path):
     assert ask("seed=5", *TINY)[0] == 0
     assert not list((tmp_path / "o").rglob("sweep.html"))  # a single run makes no page

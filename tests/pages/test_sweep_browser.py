@@ -316,6 +316,7 @@ def large(tmp_path_factory) -> Path:
     return group
 
 
+@pytest.mark.slow
 def test_two_hundred_runs_stay_fluent(visit, large):
     """Below 20 MB, painted within 2 s, lit within a frame or two; the limits leave room for a busy machine."""
     begun = time.monotonic()

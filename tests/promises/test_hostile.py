@@ -188,6 +188,7 @@ def test_a_default_run_without_a_network(tmp_path):
     assert json.loads(meta.read_text())["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_data_that_must_be_whole_ends_at_once_without_a_network(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(OFFLINE)
     begun = time.monotonic()

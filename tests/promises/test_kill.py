@@ -143,6 +143,7 @@ def assert_all_whole(folder: Path) -> None:
     assert (folder.parent / "latest").resolve().is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("control", "count"),
     [

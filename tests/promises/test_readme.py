@@ -56,7 +56,7 @@ SMALL = [*QUICK, "+trainer.limit_train_batches=4", "callbacks.latent_traversal.s
 OPTIONS = {
     group.name: {path.stem for path in group.glob("*.yaml")}
     for group in CONF.iterdir()
-    if group.name != "hydra" and any(group.glob("*.yaml"))  # hydra holds groups of Hydra's
+    if group.name not in ("hydra", "reproduce") and any(group.glob("*.yaml"))  # groups of Hydra's, and rows
 }
 
 
@@ -197,7 +197,7 @@ def test_every_command_is_of_one_kind(line):
             assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.sample(16)
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("line", TRAIN)
 def test_every_training_command_runs(run_quickly, monkeypatch, tmp_path, line):
     monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # test_fast.py compiles
@@ -304,6 +304,7 @@ def test_the_grid_and_the_montage_of_the_predecessor(run_quickly, monkeypatch, t
     assert (run.parent / "M.png").is_file()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("line", commands("montage"))
 def test_every_montage_command_runs(run_quickly, monkeypatch, line):
     from vae_lightning.montage import main
@@ -341,7 +342,7 @@ def test_a_finished_run_is_resumed_and_listed(run_quickly, monkeypatch, capsys):
         assert shown in capsys.readouterr().out
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("line", EVALUATE)
 def test_every_evaluation_command_runs(run_quickly, monkeypatch, line):
     """On the folder of a quick run in place of the named one, with few samples of few images."""
@@ -505,6 +506,7 @@ def test_the_root_keys_are_complete():
         ("Latent spaces", "latent"),
         ("Optimizers", "optimizer"),
         ("Learning rates", "lr_schedule"),
+        ("Algorithms of the paper", "paper"),
     ],
 )
 def test_the_page_of_options_describes_every_option(heading, group):

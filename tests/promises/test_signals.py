@@ -64,7 +64,7 @@ WINDOWS = [  # (function, whether the signal comes before it, what is there to r
 ]
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(("function", "before", "saved"), WINDOWS)
 @pytest.mark.parametrize("number", [TERM, INT, pytest.param(HUP, marks=slow)])
 def test_a_signal_outside_of_the_steps(nursery, tmp_path, function, before, saved, number):
@@ -88,7 +88,7 @@ def test_a_signal_after_the_training_is_made_good_by_a_resume(nursery, tmp_path,
 KILLS = ["module.VAE.test_step", "app.fit.write_page", "callbacks.RunRecord.on_fit_end", "callbacks.RunRecord.end"]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("function", KILLS)
 def test_a_kill_after_the_training_is_made_good_by_a_resume(nursery, tmp_path, unbroken, function):
     """At 756e4e9: killed in the test, `completed` without test metrics and report, for ever; killed after the last

@@ -43,6 +43,7 @@ def small(**parts) -> VAE:
 # --- names and numbers -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in MODULES for name in OF_GROUP[group]])
 def test_a_name_is_the_part_that_the_command_line_builds(group, name):
     """At 756e4e9: VAE(loss='bce'): must be a likelihood."""

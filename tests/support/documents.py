@@ -90,6 +90,7 @@ KINDS = {
     "montage": r"python -m vae_lightning\.montage ",
     "predict": r"python -m vae_lightning\.predict ",
     "export": r"python -m vae_lightning\.export ",
+    "reproduce": r"python -m vae_lightning\.reproduce ",
     "shard": r"python -m vae_lightning\.shard ",
     "report": r"python -m vae_lightning\.report ",
     "status": r"python -m vae_lightning\.status ",

@@ -25,6 +25,7 @@ def elbo_of(module: VAE, folder: Path) -> float:
     return float(trainer.callback_metrics["test/elbo"])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("trainer", ["default", "fast"])
 def test_train_tests_what_it_saved(train, trainer, tmp_path):
     """At 756e4e9 the record had the ELBO of the weights before averaging: another number than the checkpoint's."""
@@ -46,6 +47,7 @@ def test_evaluate_measures_the_same_weights(train, answer):
     assert elbo == pytest.approx(metrics["test/elbo"], abs=0.5)  # other noise; the weights before averaging: nats apart
 
 
+@pytest.mark.slow
 def test_a_resumed_run_averages_on(train, answer, tmp_path):
     words = [*EMA, *SMALL, "date_prefix=false", "group=g"]
     whole = train(*words, "epochs=2", "name=whole")
@@ -68,6 +70,7 @@ def test_in_python_too(tmp_path):
     assert all(torch.equal(value.cpu(), saved[name]) for name, value in module.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latent", ["vamp", "iaf"])
 def test_the_weights_of_a_latent_are_averaged_too(train, answer, latent):
     words = [*EMA, f"latent={latent}", "latent.dim=3", "date_prefix=false", "group=g", "+trainer.limit_train_batches=5"]

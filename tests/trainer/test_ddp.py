@@ -53,6 +53,7 @@ def files(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_run(tmp_path, monkeypatch):
     """One folder, one page, each line once; loss, metrics with ragged batches and checkpoints are those of one."""
     words = [*RUN, *SHORT, *few_digits(tmp_path)]

@@ -86,7 +86,7 @@ class Plateau(Noted):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **every}}
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_our_loop_does_what_lightnings_does(tmp_path, options):
     ours, our_seen = fitted(FastTrainer, tmp_path, **options)
@@ -104,6 +104,7 @@ def test_our_loop_does_what_lightnings_does(tmp_path, options):
     )
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_looks_at_a_metric_within_the_epoch_is_asked(tmp_path):
     rates = [
         fitted(kind, tmp_path, Plateau)[0].optimizers[0].param_groups[0]["lr"] for kind in (FastTrainer, pl.Trainer)
@@ -130,6 +131,7 @@ def decided(monkeypatch) -> list[bool]:
     return found
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("options", [*PLAIN.values(), *NOT_PLAIN.values()], ids=[*PLAIN, *NOT_PLAIN])
 def test_what_is_plain(tmp_path, decided, options):
     fitted(FastTrainer, tmp_path, **{"max_epochs": 1, **options, "limit_train_batches": 10})

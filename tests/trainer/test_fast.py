@@ -59,6 +59,7 @@ def test_a_fast_run_has_the_checkpoints_of_any_other(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_without_a_compiler_one_line_says_so_and_training_goes_on(tmp_path):
     words = [*FAST, "epochs=1", "save_dir=fast", "report=false"]
     done = command(
@@ -184,7 +185,7 @@ class Traced(pl.Callback):
 UNCOMPILED = ["trainer=fast", "trainer.compile_mode=null", "trainer.precision=32-true"]
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("trainer", [["trainer=default"], UNCOMPILED], ids=["default", "fast"])
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
 def test_a_step_reads_no_tensor(monkeypatch, tmp_path, bound, trainer):

@@ -87,7 +87,10 @@ def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:
     network = check_kind("network", build(cfg.network, **sizes))
     optimizer, lr_schedule = optimizer_of(cfg), check_kind("lr_schedule", build(cfg.lr_schedule))
     numbers = {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
-    return VAE(network, latent, loss, bound, optimizer, lr_schedule=lr_schedule, **numbers)
+    parts = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
+    parts |= {"lr_schedule": lr_schedule, **numbers}
+    algorithm = build(cfg.paper, _partial_=True) if cfg.get("paper") else VAE  # a part is no argument of `instantiate`
+    return algorithm(**parts)
 
 
 def latent_of(cfg: DictConfig, shape: Sequence[int]) -> Any:

@@ -160,6 +160,7 @@ def name_run(cfg: DictConfig, choices: Mapping[str, str], swept: Sequence[str] =
     protocol = cfg.data.get("protocol", "grey")  # results of two protocols are never compared
     protocol = "" if protocol == "grey" else f"-{protocol}"
     bound = "" if choices["bound"] == "elbo" else f"-{choices['bound']}"
+    bound += f"-{choices['paper']}" if choices.get("paper") else ""
     latent = f"lat{cfg.latent.dim}" if "dim" in cfg.latent else choices["latent"]
     composed = (
         f"{choices['data']}{protocol}-{latent}-{choices['loss']}-beta{cfg.beta:g}-{choices['schedule']}"

@@ -21,7 +21,7 @@ from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences
 from vae_lightning.runs.readings import mapping
 
 PARTS = ("network", "latent", "loss", "bound", "schedule", "optimizer", "lr_schedule")
-GROUPS = (*PARTS, "data", "trainer", "callbacks", "logger", "experiment")
+GROUPS = (*PARTS, "data", "trainer", "callbacks", "logger", "experiment", "paper")
 NOT_CHANGES = ("run_dir", "resume", "allow_drift", "allow_targets", "report", "data.mirrors")
 
 

@@ -96,7 +96,9 @@ allow_targets  packages of the run's own parts, as they were said to train
 Examples:
   python -m vae_lightning.report outputs/GROUP/latest
   python -m vae_lightning.report outputs/GROUP
-  python -m vae_lightning.report 'outputs/GROUP/2*' data_dir=pictures
+  python -m vae_lightning.report 'outputs/GROUP/2*'
+  python -m vae_lightning.report outputs/GROUP/latest data_dir=pictures
+  python -m vae_lightning.report outputs/GROUP/latest allow_targets=[my_pkg.]
 
 docs/pages.md describes the pages."""
 
@@ -110,4 +112,35 @@ DIR  a run, a group, a sweep, or everything (default: outputs)
 Examples:
   python -m vae_lightning.status
   python -m vae_lightning.status outputs/GROUP
-  python -m vae_lightning.status outputs/multirun/NAME"""
+  python -m vae_lightning.status outputs/GROUP/latest
+  python -m vae_lightning.status outputs/multirun/NAME
+  watch python -m vae_lightning.status outputs/multirun/NAME
+
+docs/sweeps.md describes what it says of a sweep."""
+
+
+REPRODUCE = """usage: python -m vae_lightning.reproduce NAME [budget=BUDGET] [KEY=VALUE ...]
+       python -m vae_lightning.reproduce --list | --page
+
+Runs a figure or a published number again: trains what it needs, judges the
+result against the published value, and writes both down. The same command goes
+on where it stopped. Exit status: 0 within tolerance, 1 outside.
+
+NAME    a row: a file of conf/reproduce/
+--list  all rows, with the state of each budget
+--page  writes docs/results.md and its figures again, from docs/results/
+
+budget=cpu            ci: under two minutes; cpu: under two hours on two cores;
+                      full: as published
+project_dir=outputs   the runs go to project_dir/reproduce/NAME-BUDGET
+results=docs/results  the result goes there, as NAME-BUDGET.json, with its figure
+data=                 the folder of the data; empty: that of the train command
+
+Examples:
+  python -m vae_lightning.reproduce --list
+  python -m vae_lightning.reproduce pytorch_example budget=ci
+  python -m vae_lightning.reproduce pytorch_example
+  python -m vae_lightning.reproduce iwae_table1 budget=full
+  python -m vae_lightning.reproduce aevb_fig2 data=pictures results=outputs
+
+docs/paper.md leads from each equation and figure to its row."""

@@ -25,7 +25,7 @@ from vae_lightning.runs.readings import sequence, text
 from vae_lightning.runs.run import Run
 
 UNBUILT = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
-PARTS = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "data")
+PARTS = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule", "data", "paper")
 
 
 def trusted_config(run: Run, allow_targets: Sequence[str]) -> DictConfig:

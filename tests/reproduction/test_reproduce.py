@@ -1,0 +1,270 @@
+"""`reproduce`: a small row from its start to its page, what it answers to mistakes, and a row that is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from documents import page as document
+from documents import read
+
+from vae_lightning import reproduce
+from vae_lightning.app import rows
+from vae_lightning.paper import figures, page, results, table
+from vae_lightning.paper.plan import Planned
+from vae_lightning.paper.reading import row_of
+from vae_lightning.paper.running import held
+from vae_lightning.runs.run import Run
+
+SMALL = """# A small row, for the tests.
+source: nobody
+known: made up
+setting: experiment=ppca data.sizes=[200,50,50] lr=0.01 batch_size=50 report=false
+evaluate: num_samples=10 curve=[1]
+runs:
+  a aevb:
+  a wake-sleep: paper=wake_sleep
+numbers:
+  elbo: test/elbo
+  nll: nll
+published:
+  - {run: a aevb, number: nll, value: 20, ci: 100, cpu: 0.001, others: 19 to 21}
+claims:
+  - {says: it learns, number: elbo, run: a aevb, least: -1000}
+figure: curves
+budgets:
+  ci:
+    words: epochs=1
+  cpu:
+    words: epochs=3
+"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A folder of rows that holds one, and the words that send everything into the test's folder."""
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "small.yaml").write_text(SMALL)
+    monkeypatch.setattr(rows, "FOLDER", tmp_path / "rows")
+    return [f"project_dir={tmp_path / 'outputs'}", f"results={tmp_path / 'results'}"]
+
+
+def test_a_row_from_start_to_page(small, tmp_path, answer, monkeypatch):
+    status, out, err = answer(reproduce.main, "small", "budget=ci", *small)
+    assert status == 0, err
+    result = json.loads((tmp_path / "results" / "small-ci.json").read_text())
+    assert result["within"] is True
+    assert [each["run"] for each in result["runs"]] == ["a aevb", "a wake-sleep"]
+    assert all(None not in each["numbers"].values() and each["seconds"] > 0 for each in result["runs"])
+    assert result["runs"][0]["curve"][0][0] == 200
+    assert {"commit", "processor", "versions", "command", "seconds"} <= set(result)
+    assert result["runs"][0]["numbers"]["nll"] != result["runs"][1]["numbers"]["nll"]
+    assert figures.drawn_from(tmp_path / "results" / "small-ci.png") == figures.fingerprint(result)
+    assert "within tolerance" in out
+
+    ran = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*.json")}
+    status, again, _ = answer(reproduce.main, "small", "budget=ci", *small)
+    assert status == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*.json")} == ran
+    assert "epoch" not in again
+
+    status, listed, _ = answer(reproduce.main, "--list", *small)
+    assert status == 0
+    assert "small: A small row, for the tests." in listed
+    assert "ci    within tolerance" in listed
+    assert "cpu   not run (2 runs)" in listed
+    assert "a aevb: nll 20 published; others 19 to 21; ours" in listed
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "results.md").write_text(f"# Results\n\n{page.BEGIN}\n{page.END}\n\nby hand\n")
+    monkeypatch.chdir(tmp_path)
+    status, _, err = answer(reproduce.main, "--page", *small)
+    assert status == 0, err
+    written = (tmp_path / "docs" / "results.md").read_text()
+    assert "by hand" in written
+    assert "published 20, others 19 to 21" in written
+    assert "![A small row, for the tests.](results/small-ci.png)" in written
+
+
+def test_a_row_outside_its_tolerance_ends_with_1(small, tmp_path, answer):
+    status, out, err = answer(reproduce.main, "small", "budget=cpu", *small)
+    assert status == 1, err
+    assert "OUTSIDE" in out
+    assert not json.loads((tmp_path / "results" / "small-cpu.json").read_text())["within"]
+
+
+def test_a_choice_takes_the_best_value(small, tmp_path, answer):
+    text = SMALL.replace(
+        "numbers:",
+        "choose:\n  key: lr\n  values: [1.0e-6, 0.02]\n  words: epochs=1\n  metric: train/nothing train/elbo\nnumbers:",
+        1,
+    )
+    (tmp_path / "rows" / "small.yaml").write_text(text.replace("  a wake-sleep: paper=wake_sleep\n", ""))
+    status, out, err = answer(reproduce.main, "small", "budget=ci", *small)
+    assert status == 0, err
+    assert "lr=0.02 is chosen" in out
+    (run,) = json.loads((tmp_path / "results" / "small-ci.json").read_text())["runs"]
+    assert "lr=0.02" in run["words"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["iwae_tabel1"], "iwae_tabel1: no such row; did you mean iwae_table1?"),
+        (["iwae_table1", "budget=cup"], "budget=cup: no such budget of iwae_table1; did you mean cpu?"),
+        (["gaussian_likelihoods", "budget=ci"], "budget=ci: no such budget of gaussian_likelihoods; (cpu, full)"),
+        (["iwae_table1", "bugdet=ci"], "bugdet=ci: no such key; did you mean budget?"),
+        (["iwae_table1", "results="], "results=: must not be empty"),
+        (["--lst"], "--lst: no such flag; did you mean --list?"),
+        (["iwae_table1", "aevb_fig2"], "must be one NAME"),
+        (["budget=ci"], "must be one NAME"),
+        (["../secret"], "no such row"),
+    ],
+)
+def test_a_mistake_is_one_line(answer, words, said):
+    status, out, err = answer(reproduce.main, *words)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_help_answers(answer):
+    status, out, _ = answer(reproduce.main, "--help")
+    assert status == 0
+    assert "--list" in out
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"name": 3}', '{"runs": []}'])
+def test_a_damaged_result_is_one_line(small, tmp_path, answer, content):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "small-ci.json").write_text(content)
+    status, _, err = answer(reproduce.main, "--list", *small)
+    assert status == 3
+    assert "small-ci.json" in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(small, tmp_path, answer):
+    row = row_of("small", *rows.row("small"))
+    root = tmp_path / "outputs" / "reproduce" / "small-ci"
+    from vae_lightning.paper.plan import planned
+
+    first = planned(row, "ci", root, "")[0]
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(root), first.folder.name],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert child.stdout.readline()
+        status, _, err = answer(reproduce.main, "small", "budget=ci", *small)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert status == 1
+    assert "in the hands of another process" in err
+    assert not first.folder.exists()
+    assert planned(row, "ci", root, "")[1].run.status == "completed"
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from vae_lightning.runs.lock import Lock
+root = Path(sys.argv[1]); root.mkdir(parents=True, exist_ok=True)
+Lock(root, f".{sys.argv[2]}.lock").take()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_lock_is_released(tmp_path):
+    one = Planned("a", 1, ["x=1"], [], tmp_path)
+    with held(one):
+        pass
+    with held(one):
+        pass
+
+
+# --- the page of results --------------------------------------------------------------------------------------------
+
+FOLDER = ROOT / "docs" / "results"
+
+
+def test_the_page_is_what_the_json_says():
+    found = page.all_results(FOLDER)
+    assert page.with_part(read(document("results")), page.generated(found, FOLDER)) == read(document("results"))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_a_recorded_result_is_of_a_row_and_its_figure_is_drawn_from_it(path):
+    result = results.read(path)
+    row = row_of(result["name"], *rows.row(result["name"]))
+    assert result["budget"] in row.budgets
+    picture = path.with_suffix(".png")
+    if row.figure and row.figure not in table.OF_MODELS:
+        assert figures.drawn_from(picture) == figures.fingerprint(result)
+
+
+# --- slow -----------------------------------------------------------------------------------------------------------
+
+CI = [name for name in rows.names() if "budgets" in rows.row(name)[1] and "ci" in rows.row(name)[1]["budgets"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CI)
+def test_every_ci_budget_is_within_tolerance(tmp_path, answer, name):
+    begun = time.monotonic()
+    words = [f"project_dir={tmp_path / 'outputs'}", f"results={tmp_path / 'results'}"]
+    status, out, err = answer(reproduce.main, name, "budget=ci", *words)
+    assert status == 0, (out[-2000:], err[-2000:])
+    assert time.monotonic() - begun < 120
+
+
+@pytest.mark.slow
+def test_a_row_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
+    """SIGKILL a moment after a new checkpoint, three times; the numbers are then those of an undisturbed row."""
+    (tmp_path / "probe.py").write_text(PROBE)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "small.yaml").write_text(SMALL.replace("epochs=3", "epochs=100"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    numbers = []
+    for place, kills in (("whole", 0), ("killed", 3)):
+        words = [sys.executable, "probe.py", "small", "budget=cpu", f"project_dir={place}", f"results={place}-results"]
+        for kill in range(kills):
+            child = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+            wait_for_a_checkpoint(child, tmp_path / place)
+            time.sleep(0.3 * kill)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1, done.stderr[-2000:]
+        result = json.loads((tmp_path / f"{place}-results" / "small-cpu.json").read_text())
+        numbers.append([each["numbers"] for each in result["runs"]])
+    assert numbers[0] == numbers[1]
+    assert sum(len(Run(path.parent).attempts) for path in (tmp_path / "killed").rglob("run_meta.json")) > 0
+
+
+def wait_for_a_checkpoint(child: subprocess.Popen, folder: Path) -> None:
+    """Waits until the row has written a checkpoint, or has ended."""
+    begun = time.time()
+    while child.poll() is None and time.time() < begun + 120:
+        if any(path.stat().st_mtime > begun for path in folder.rglob("last.ckpt") if path.exists()):
+            return
+        time.sleep(0.05)
+
+
+PROBE = """
+from pathlib import Path
+from vae_lightning import reproduce
+from vae_lightning.app import rows
+rows.FOLDER = Path("rows")
+reproduce.main()
+"""

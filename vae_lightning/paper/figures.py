@@ -1,0 +1,162 @@
+"""The figures of the rows, each drawn from the JSON of its result, and the pictures of the models themselves.
+
+A picture names in its metadata the SHA-256 of what it was drawn from, so that a test sees one that is out of date.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vae_lightning.paper.judging import means
+from vae_lightning.runs.atomic import atomically
+
+STYLES = {"aevb": "C3", "wake-sleep": "C2", "mcem": "C0"}  # the paper's colours: red, green, blue
+DPI = 90
+
+
+def draw(result: Mapping[str, Any], kind: str, path: Path) -> None:
+    """Draws the figure of a result; a kind without a figure draws nothing."""
+    if kind not in KINDS:
+        return
+    figure = KINDS[kind](result)
+    with atomically(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Source": fingerprint(result)})
+
+
+def fingerprint(result: Mapping[str, Any]) -> str:
+    """What a figure depends on: the runs of the result."""
+    return hashlib.sha256(json.dumps(result["runs"], sort_keys=True).encode()).hexdigest()
+
+
+def drawn_from(path: Path) -> str | None:
+    """The fingerprint in a picture, or None."""
+    with Image.open(path) as picture:
+        return picture.info.get("Source")
+
+
+def parted(run: str) -> tuple[str, str]:
+    """(panel, line): the name of a run without its last word, and that word."""
+    panel, _, line = run.rpartition(" ")
+    return panel, line
+
+
+def curves(result: Mapping[str, Any]) -> Figure:
+    """The bound against training samples seen, a panel for each setting: training solid, held-out dashed (Fig. 2)."""
+    first = [each for each in result["runs"] if each["seed"] == result["runs"][0]["seed"]]
+    panels = list(dict.fromkeys(parted(each["run"])[0] for each in first))
+    columns = min(5, len(panels))
+    figure = Figure(figsize=(3.1 * columns, 2.8 * math.ceil(len(panels) / columns)), layout="constrained")
+    grid = figure.subplots(math.ceil(len(panels) / columns), columns, squeeze=False).flatten()
+    for axes, panel in zip(grid, panels, strict=False):
+        for each in (each for each in first if parted(each["run"])[0] == panel):
+            line(axes, each)
+        axes.set(title=panel, xscale="log", xlabel="training samples seen")
+        axes.grid(alpha=0.3)
+        limit(axes)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    grid[0].set_ylabel("lower bound, nats")
+    grid[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def line(axes: Axes, each: Mapping[str, Any]) -> None:
+    """The curves of one run."""
+    name = parted(each["run"])[1]
+    for column, style, what in ((1, "-", "train"), (2, "--", "held out")):
+        points = [(point[0], point[column]) for point in each["curve"] if point[column] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, color=STYLES.get(name, "C1"), label=f"{name}, {what}", lw=1.3)
+
+
+def limit(axes: Axes) -> None:
+    """Leaves out the first, lowest values, as the paper's axes do."""
+    values = sorted(float(value) for curve in axes.lines for value in curve.get_ydata())  # type: ignore[union-attr]
+    if values:
+        low, high = values[len(values) // 20], values[-1]
+        room = 0.06 * (high - low) or 1.0
+        axes.set_ylim(low - room, high + room)
+
+
+def points(result: Mapping[str, Any]) -> Figure:
+    """The first number of each run against the number in its name, a line for each last word (samples, passes)."""
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.subplots()
+    number = next(iter(result["runs"][0]["numbers"]))
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for run, values in means(result["runs"]).items():
+        x = next((float(word) for word in run.split() if word[0].isdigit()), None)
+        if x is not None and number in values:
+            lines.setdefault(" ".join(w for w in run.split() if not w[0].isdigit()), []).append((x, values[number]))
+    for name, found in lines.items():
+        axes.plot(*zip(*sorted(found), strict=True), "o-", label=name, color=STYLES.get(name.rpartition(" ")[2]))
+    for each in result["published"]:
+        axes.axhline(each["value"], color="grey", ls=":", lw=1, label=f"published, {each['run']}: {each['value']:g}")
+    axes.set(xscale="log", ylabel=f"{number}, nats", xlabel=result["title"].rstrip("."))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def frontier(result: Mapping[str, Any]) -> Figure:
+    """Rate against distortion, a point for each run and seed."""
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for index, run in enumerate(dict.fromkeys(each["run"] for each in result["runs"])):
+        found = [each["numbers"] for each in result["runs"] if each["run"] == run]
+        found = [each for each in found if None not in (each["kl"], each["recon"])]
+        if found:
+            axes.scatter(
+                [each["kl"] for each in found], [each["recon"] for each in found], color=f"C{index}", label=run
+            )
+    low, high = axes.get_xlim()
+    for run, values in means(result["runs"]).items():
+        if run.endswith("1") and "kl" in values:  # the tangent of slope -1 touches the frontier at beta = 1
+            total = values["kl"] + values["recon"]
+            axes.plot([low, high], [total - low, total - high], color="grey", lw=1, ls=":")
+            break
+    axes.set(xlabel="rate, KL, nats", ylabel="distortion, recon, nats", xlim=(low, high))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def bars(result: Mapping[str, Any]) -> Figure:
+    """A panel for each number, a bar for each run, a dot for each seed."""
+    numbers, names = list(result["runs"][0]["numbers"]), list(dict.fromkeys(each["run"] for each in result["runs"]))
+    figure = Figure(figsize=(2.9 * len(numbers) + 1.5, 0.32 * len(names) + 1.4), layout="constrained")
+    average = means(result["runs"])
+    for axes, number in zip(figure.subplots(1, len(numbers), squeeze=False)[0], numbers, strict=True):
+        axes.barh(names, [average[name].get(number, math.nan) for name in names], color="C0", alpha=0.45)
+        for each in result["runs"]:
+            if each["numbers"][number] is not None:
+                axes.plot(each["numbers"][number], each["run"], ".", color="black", ms=5)
+        span(axes, [each["numbers"][number] for each in result["runs"] if each["numbers"][number] is not None])
+        axes.invert_yaxis()
+        axes.set_title(number, fontsize=10)
+        axes.grid(alpha=0.3, axis="x")
+        if axes is not figure.axes[0]:
+            axes.set_yticklabels([])
+    return figure
+
+
+def span(axes: Axes, values: Sequence[float]) -> None:
+    """An axis that shows the differences: it begins at zero where the values are not far from it."""
+    if values and min(abs(value) for value in values) > max(values) - min(values):
+        room = 0.15 * (max(values) - min(values)) or 1.0
+        axes.set_xlim(min(values) - room, max(values) + room)
+
+
+KINDS: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
+    "curves": curves,
+    "points": points,
+    "frontier": frontier,
+    "bars": bars,
+}

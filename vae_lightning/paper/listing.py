@@ -1,0 +1,45 @@
+"""All rows with the state of each budget: `python -m vae_lightning.reproduce --list`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vae_lightning.paper import results
+from vae_lightning.paper.judging import means, shown
+from vae_lightning.paper.plan import planned
+from vae_lightning.paper.row import BUDGETS, Row
+from vae_lightning.runs.run import COMPLETED
+
+
+def lines(rows: Sequence[Row], folder: Path, root: Path, data: str) -> Iterator[str]:
+    """Each row, the state of its budgets, and the published values beside our own of the largest budget."""
+    for row in rows:
+        yield f"{row.name}: {row.title}"
+        found = {budget: results.read(results.file_of(folder, row.name, budget)) for budget in row.budgets}
+        for budget in (name for name in BUDGETS if name in row.budgets):
+            yield f"    {budget:<5} {state(row, budget, found[budget], root, data)}"
+        newest = next((found[budget] for budget in reversed(BUDGETS) if found.get(budget)), None)
+        yield from (f"    {line}" for line in beside(row, newest))
+
+
+def state(row: Row, budget: str, result: Mapping[str, Any] | None, root: Path, data: str) -> str:
+    """within tolerance, outside, so many runs done, or not run."""
+    if result:
+        failed = [check["says"] for check in result["checks"] if not check["holds"]]
+        verdict = "within tolerance" if result["within"] else f"outside: {failed[0]}"
+        return f"{verdict} ({results.when(result)})"
+    plan = planned(row, budget, root / f"{row.name}-{budget}", data)
+    if row.choose:
+        return "begun" if any(plan[0].root.glob("*")) else f"not run ({len(plan)} runs)"
+    done = sum(one.run.status == COMPLETED for one in plan)
+    return f"{done} of {len(plan)} runs done" if done else f"not run ({len(plan)} runs)"
+
+
+def beside(row: Row, result: Mapping[str, Any] | None) -> Iterator[str]:
+    """Published values, each beside ours."""
+    ours = means(result["runs"]) if result else {}
+    for each in row.published:
+        own = ours.get(each.run, {}).get(each.number)
+        mine = f"; ours {shown(own)} ({result['budget']})" if result and own is not None else ""
+        others = f"; others {each.others}" if each.others else ""
+        yield f"{each.run}: {each.number} {each.value:g} published{others}{mine}"

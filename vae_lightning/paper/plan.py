@@ -1,0 +1,82 @@
+"""The runs that a budget of a row pays for: their words, their folders, and what is known of them already."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vae_lightning.paper.row import Row, last_of_each
+from vae_lightning.runs.configuration import key_of
+from vae_lightning.runs.readings import mapping
+from vae_lightning.runs.regular import json_of
+from vae_lightning.runs.run import Run
+
+QUICK = ("report=false", "~callbacks.reconstruction_grid", "~callbacks.sample_grid", "~callbacks.latent_traversal")
+QUICK += ("~callbacks.latent_usage",)  # evaluate counts the active units
+DONE = "reproduced.json"  # in a run's folder: the evaluations that are done, and what they took
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that a budget pays for: its words, those of its evaluation, and its folder below `root`."""
+
+    name: str
+    seed: int
+    words: Sequence[str]
+    evaluation: Sequence[str]
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Named after the run, its seed and its words, without the place of the data: other words are another run."""
+        words = [word for word in self.words if key_of(word) != "data.dir"]
+        digest = hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]
+        return self.root / f"{slug(self.name)}-seed{self.seed}-{digest}"
+
+    @property
+    def run(self) -> Run:
+        return Run(self.folder)
+
+
+def slug(text: str) -> str:
+    """A text as a name of a folder."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")
+
+
+def planned(row: Row, budget: str, root: Path, data: str) -> list[Planned]:
+    """All runs of a budget; those of one seed follow each other. A key that is chosen is not among the words yet."""
+    pairs = [(seed, name) for seed in row.budgets[budget].seeds for name in row.names(budget)]
+    return [
+        Planned(name, seed, placed(row.words(name, budget), seed, data), row.evaluation(name, budget), root)
+        for seed, name in pairs
+    ]
+
+
+def placed(words: Sequence[str], seed: int, data: str) -> list[str]:
+    """The words with seed and data. DATA in a word is the folder of the data."""
+    words = last_of_each([*QUICK, *words, f"seed={seed}"])
+    if not any("DATA" in each for each in words):
+        return [*words, *([word("data.dir", data)] if data and "experiment=ppca" not in words else [])]
+    folder = data or "."
+    split = (each.partition("=") for each in words)
+    return [
+        word(key, value.replace("DATA", folder)) if "DATA" in value else key + equals + value
+        for key, equals, value in split
+    ]
+
+
+def word(key: str, path: str | Path) -> str:
+    """KEY=PATH as Hydra reads it."""
+    text = str(path)
+    if re.fullmatch(r"[\w./~+-]+", text, re.ASCII):
+        return f"{key}={text}"
+    escaped = text.replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def evaluation_of(one: Planned) -> Mapping[str, Any]:
+    """What the evaluation of the run said, if it had the words of today; else nothing."""
+    kept = mapping(json_of(one.folder / DONE))
+    return kept if kept.get("words") == list(one.evaluation) else {}
