@@ -30,6 +30,7 @@ ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option ha
     "ReconstructionGrid.reconstruct": "reconstruct",
     "SampleGrid.sample": "sample",
     "WakeSleep.beta": 1.0,
+    "WakeSleep.image_shape": [1, 28, 28],
     "WakeSleep.reduction": "mean",
     "WakeSleep.seed": 0,
 }

@@ -275,6 +275,7 @@ CITED = {
     "DiagonalGaussian": "Eq. (9)",
     "Vamp": "Tomczak & Welling (2018)",
     "Iaf": "Kingma et al. (2016)",
+    "TwoLayers": "Burda et al. (2016)",
     "Adam": "Kingma & Ba (2015)",
     "AdamW": "Loshchilov & Hutter (2019)",
     "Adagrad": "Duchi et al. (2011)",
