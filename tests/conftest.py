@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from vae_lightning.app.config import CONF
 
-torch.set_num_threads(1)  # the models are tiny, and other processes want the cores too
+ONE_THREAD = 1  # the models are tiny, and other processes want the cores too
+torch.set_num_threads(ONE_THREAD)
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "VAE_LIGHTNING_RESUMED")
@@ -55,6 +56,7 @@ def _own_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("NETRC", os.devnull)
     yield
     os.environ.pop("VAE_LIGHTNING_RUN_DIR", None)  # set by a claim
+    torch.set_num_threads(ONE_THREAD)  # a job of a sweep took its share of the cores
 
 
 @pytest.fixture
