@@ -6,7 +6,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal  # every test process keep
 
 BENCHMARKS := train_step overhead convolution accuracy main_job sweep start_up scaling nll image_folder many_runs shards accelerator
 
-.PHONY: run test test-slow bench docs style lint clean
+.PHONY: run test test-slow test-lowest bench docs style lint clean
 
 run: .venv/installed  ## the main job with its defaults
 	$(BIN)/python -m vae_lightning.train
@@ -16,6 +16,9 @@ test: .venv/installed  ## the default tests
 
 test-slow: .venv/installed  ## the long ones: wheel, sweeps, published numbers
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+test-lowest: .venv-lowest/installed  ## the default tests with the lowest versions that pyproject.toml allows
+	.venv-lowest/bin/python -m pytest $(PARALLEL)
 
 bench: .venv/installed  ## what training costs, beside its peers; half an hour on two quiet cores
 	for each in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$each || exit; done
@@ -38,5 +41,12 @@ lint: style  ## and types
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@
 
+.venv-lowest/installed: pyproject.toml  # Python 3.11 or 3.12: the lowest versions have no wheels for 3.13
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade pip packaging
+	.venv-lowest/bin/python tests/support/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet -c .venv-lowest/lowest.txt -e '.[dev]'
+	@touch $@
+
 clean:
-	rm -rf .venv dist site
+	rm -rf .venv .venv-lowest dist site

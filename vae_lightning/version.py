@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Iterable
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Each pair of options of seven groups, once at least: two steps, the test, an evaluation, a report, an export."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from covering import Row, covered, covering, pairs
 from datasets import MAKERS
 
 from vae_lightning import evaluate, export, report, train
+from vae_lightning.data import ImageFolderDataModule
+from vae_lightning.data.write_shards import write_shards
 from vae_lightning.formats import FORMATS
 from vae_lightning.options import options
 
@@ -61,6 +64,11 @@ def small_data(tmp_path, monkeypatch):
         if name == "arrays":
             images = np.random.default_rng(0).integers(0, 256, (80, 1, 8, 12), dtype=np.uint8)
             np.savez(folder / "own.npz", images=images)
+        if name == "shards":
+            write_shards(
+                ImageFolderDataModule(str(folder / "images"), size=(12, 8), batch_size=8), folder / "sized", 0.005
+            )
+            make = partial(make, dir=str(folder / "sized"))
         said = ["data.val_size=8", f"data.dir={getattr(make, 'keywords', {}).get('dir', folder)}", *NO_NETWORK]
         return [word for word in said if word.split("=")[0].removeprefix("data.") in options("data")[name].keys]
 

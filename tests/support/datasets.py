@@ -200,7 +200,7 @@ def image_folder(folder: Path) -> Made:
 def shards(folder: Path) -> Made:
     written = folder / "shards"
     if not written.exists():
-        write_shards(image_folder(folder / "images").make(size=(12, 8)), written, 0.005)
+        write_shards(image_folder(folder / "images").make(), written, 0.005)
     return Made(partial(ShardsDataModule, mix=2, dir=str(written), batch_size=BATCH))
 
 
