@@ -108,7 +108,7 @@ def resolved(folder: str | os.PathLike[str]) -> Path:
     """
     if not str(folder).strip():
         raise ConfigError("no folder is named; say . for the current folder")
-    path = Path(at_home(str(folder)))
+    path = Path(at_home(os.fspath(folder)))
     path = path if path.name not in ("", "..") else path.resolve()
     if path.name == LATEST and not os.path.lexists(path / RECORD):
         try:
