@@ -27,10 +27,7 @@ CSS = (PAGES / "base" / "base.css").read_text(encoding="utf-8")
 TEXTS = ("ink", "soft", "faint", "accent")
 GROUNDS = ("ground", "paper", "raised")
 PAIRS = [(text, ground) for text in TEXTS for ground in GROUNDS]
-PAIRS += [(kind, f"{kind}-soft") for kind in ("accent", "good", "warn", "bad")] + [
-    ("on-accent", "accent"),
-    ("bad", "paper"),
-]
+PAIRS += [*((kind, f"{kind}-soft") for kind in ("accent", "good", "warn", "bad")), ("bad", "paper")]
 
 
 def tokens(dark: bool) -> dict[str, str]:
