@@ -64,8 +64,7 @@ class TwoLayers(nn.Module):
         """An unbiased estimate of p(z) from one t ~ q(t|z), as its log."""
         above, eps = self.above(z), self.noise_of(z)
         t = above.draw(eps)
-        log_pt = equations.normal_log_density(t, torch.zeros_like(t), torch.zeros_like(t)).sum(-1)
-        return log_pt + self.below(t).log_density(z) - above.log_density(t)
+        return equations.log_pz(t) + self.below(t).log_density(z) - above.log_density(t)
 
     def above(self, z: Codes) -> "Moments":
         """q(t|z)."""
@@ -86,6 +85,9 @@ class TwoLayers(nn.Module):
             return self._last[1]
         shape = (*z.shape[:-1], self.top)
         return torch.randn(shape, generator=numbers(z.device, "two layers"), device=z.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}  # the z that was drawn last stays here
 
     def unit_kl(self, posterior: "TwoLayerPosterior", z: Codes) -> PerUnit:
         """Raises ConfigError: the layer above couples the units."""
