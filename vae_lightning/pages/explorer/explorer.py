@@ -25,20 +25,8 @@ from vae_lightning.pages.explorer.ranges import fits_half, is_vector, tolerated,
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
-KEYS = (
-    "decoder",
-    "encoder",
-    "plane",
-    "stills",
-    "pictures",
-    "points",
-    "picks",
-    "why",
-    "why_encoder",
-    "drawn_as",
-    "undo",
-)
-KEYS += ("prior",)
+KEYS = ("decoder", "encoder", "plane", "stills", "pictures", "points", "picks")  # None where there is no such thing
+KEYS += ("why", "why_encoder", "drawn_as", "undo", "prior")
 
 
 @dataclass(frozen=True)
