@@ -48,7 +48,7 @@ def load(run: Run, path: Path, device: str, allow_targets: Sequence[str] = ()) -
     return module_of(run, checkpoint.load(path), path, device, allow_targets)
 
 
-def module_of(run: Run, content: dict[str, Any], path: Path, device: str, allow_targets: Sequence[str] = ()) -> VAE:
+def module_of(run: Run, content: dict[str, Any], path: Path, device: str, allow_targets: Sequence[str]) -> VAE:
     """The module of `load` from the content of the checkpoint `path`."""
     config, place = trusted_config(run, allow_targets), torch_device(device)
     with believed(run), isolate_rng():  # new parts draw random weights

@@ -34,9 +34,9 @@ class Images:
 def read(
     words: Sequence[str],
     shape: Sequence[int],
-    resize: bool = False,
-    most: int | None = None,
-    as_numbers: Callable[[Tensor, int], Tensor] = lambda images, index: images / 255,
+    resize: bool,
+    most: int | None,
+    as_numbers: Callable[[Tensor, int], Tensor],
 ) -> Images:
     """The images of files and folders, in their order; the first `most` of them.
 
