@@ -152,8 +152,9 @@ class Odd(nn.Module):
         ),
         (nn.Sequential(nn.Unflatten(-1, (3, 1, 1)), nn.Conv2d(3, 3, 1, padding="same")), "a Conv2d(padding='same')"),
         (nn.Linear(3, 16), "Odd.decode does more than its layers say"),
+        (nn.Sequential(nn.Linear(3, 16), nn.Linear(3, 16)), "Odd.decode does more than its layers say"),
     ],
-    ids=["name", "layer", "groups", "padding", "forward"],
+    ids=["name", "layer", "groups", "padding", "forward", "misfit"],
 )
 def test_what_the_page_cannot_run_is_named_and_its_pictures_are_real(decoder, says):
     torch.manual_seed(0)
