@@ -16,6 +16,7 @@ from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import Codes, posterior_of
 from vae_lightning.latent import active_units
 from vae_lightning.latent.common import has_closed_kl
+from vae_lightning.latent.vamp import Mixture
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages.explorer import beforehand, export
