@@ -15,8 +15,10 @@ LIMIT = 4.0  # the reach of sliders and planes, in sigmas of the prior
 
 def mixture(model: Model) -> Mixture | None:
     """The prior, if it is a mixture, or its `sketch` as one; else it is taken for N(0, I)."""
-    prior = model.prior
-    return prior.sketch(COMPONENTS) if hasattr(prior, "sketch") else prior if isinstance(prior, Mixture) else None
+    prior: Any = model.prior
+    if isinstance(prior, Mixture):
+        return prior
+    return prior.sketch(COMPONENTS) if hasattr(prior, "sketch") else None
 
 
 def reach(prior: Mixture | None) -> float:
