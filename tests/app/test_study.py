@@ -235,7 +235,7 @@ REFUSED = {
     "sweep.space.lr.low=1": (2, "sweep.space.lr: low=1 is above high=0.01"),
     "sweep.space.lr.low=0": (2, "sweep.space.lr.low=0: must be > 0 with log=true"),
     "~sweep.space.lr": (2, "sweep.space: has no range"),
-    "+sweep.space.lrr={low:1,high:2}": (2, "sweep.space.lrr: lrr=1: no such key; did you mean lr?"),
+    "+sweep.space.lrr={low:1,high:2}": (2, "sweep.space.lrr: lrr=1: no such key; did you mean lr=1?"),
     "+sweep.space.beta={low:-1,high:2}": (2, "sweep.space.beta: beta=-1: must be a finite number >= 0"),
     "+sweep.space.loss={choices:[bce,bcee]}": (2, "sweep.space.loss: loss=bcee: no such option; did you mean bce?"),
     "sweep.metric=val/elbow": (2, "sweep.metric=val/elbow: no trial logs it before its test; did you mean val/elbo?"),
