@@ -155,7 +155,7 @@ def test_monte_carlo_em_refuses_validation():
 def test_the_command_refuses_validation_before_a_folder_is_made(answer, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     status, _, err = answer(train.main, "paper=mcem", *NO_NETWORK)
-    assert (status, err.count("\n")) == (2, 1)
+    assert (status, err.count("error: ")) == (2, 1)
     assert "leave the validation out with +trainer.limit_val_batches=0" in err
     assert not any(tmp_path.iterdir())
 

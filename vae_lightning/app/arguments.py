@@ -122,12 +122,17 @@ def expanded(arguments: Sequence[str]) -> list[str]:
 
 
 def quoted(argument: str) -> str:
-    """name=名 -> name='名': Hydra reads letters outside ASCII only between quotes."""
+    """name=名 -> name='名': Hydra reads letters outside ASCII, and a `~`, only between quotes."""
     key, equals, value = argument.partition("=")
-    if not equals or argument.startswith("-") or value.isascii() or re.search(r"""['"\[\]{}()$\\]""", value):
+    if not equals or argument.startswith("-") or is_bare(value) or re.search(r"""['"\[\]{}()$\\]""", value):
         return argument
-    parts = (part if part.isascii() else f"'{part}'" for part in value.split(","))
+    parts = (part if is_bare(part) else f"'{part}'" for part in value.split(","))
     return f"{key}={','.join(parts)}"
+
+
+def is_bare(value: str) -> bool:
+    """Whether a value holds no letter that Hydra reads only between quotes."""
+    return value.isascii() and "~" not in value
 
 
 def task_overrides(hydra_cfg: Any) -> list[str]:

@@ -19,6 +19,7 @@ JAPANESE: dict[str, str] = {
     "{dim} latent units, their prior a mixture of the posteriors of {components} pseudo-inputs": (
         "潜在変数 {dim} 次元（事前分布は擬似入力 {components} 個の事後分布の混合）"
     ),
+    "{dim} latent units below {top} others": "潜在変数 {dim} 次元（その上に {top} 次元の潜在変数）",
     "{dim} latent units, their posterior a flow of {steps} inverse autoregressive steps": (
         "潜在変数 {dim} 次元（事後分布は {steps} 段の逆自己回帰フロー）"
     ),
