@@ -42,7 +42,7 @@ def line_of(run: Run) -> list[str]:
     return words[3:]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "flags",
     [

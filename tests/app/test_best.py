@@ -36,7 +36,7 @@ def curve(run: Path) -> dict[int, float]:
     return dict(open_run(run).elbo_curve)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "words",
     [

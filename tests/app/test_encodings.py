@@ -48,7 +48,7 @@ def ask(monkeypatch, tmp_path):
     return run
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("stream", [io.TextIOWrapper, Terminal])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_command_under_every_encoding(ask, tmp_path, encoding, stream):
@@ -85,7 +85,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize(("main", "words"), MISTAKES, ids=lambda part: part.__module__ if callable(part) else str(part))
 def test_every_mistake_under_every_encoding(ask, encoding, main, words):

@@ -181,6 +181,7 @@ def test_another_data_set_of_the_same_shape(answer, run):
     assert rows_of(run)["nll"]["data"] == "fashion_mnist"
 
 
+@pytest.mark.slow
 def test_the_group_s_latest_and_a_process_of_its_own(train, tmp_path):
     run = train("group=g", "latent.dim=2", "callbacks.latent_traversal.size=3")
     done = command("vae_lightning.evaluate", f"run={run.parent / 'latest'}", *FEW, cwd=tmp_path)

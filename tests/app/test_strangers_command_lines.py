@@ -227,6 +227,7 @@ def test_the_full_error_of_report_and_status(answer, monkeypatch, tmp_path):
         assert (code, "Traceback" in err, "error: " in err) == (2, True, True)
 
 
+@pytest.mark.slow
 def test_wandb_mode_counts_where_no_mode_is_said(ask, monkeypatch, tmp_path):
     for mode, made in (("offline", True), ("disabled", False), ("dryrun", True)):
         monkeypatch.setenv("WANDB_MODE", mode)

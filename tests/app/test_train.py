@@ -245,6 +245,7 @@ def test_full_mnist_is_used_where_it_is(train, full_mnist):
     assert record["data"]["sizes"] == {"train": 55000, "val": 5000, "test": 10000}
 
 
+@pytest.mark.slow
 def test_fashion_mnist_for_free(tmp_path):
     folder = SHARED / "fashion_mnist"
     if not folder.is_dir():

@@ -28,7 +28,7 @@ def record_of(run: Path) -> dict:
     return json.loads((run / "run_meta.json").read_text())
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("words", "epochs"),
     [
@@ -78,6 +78,7 @@ def test_a_run_that_ended_between_its_stop_and_its_test_trains_no_more(train, an
     assert record_of(part)["stopped_early"] == record_of(whole)["stopped_early"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_that_is_given_more_epochs_goes_on(train, answer):
     run = train(*STOPS, *LEVEL, "epochs=4")
     assert epochs_of(run) == 3

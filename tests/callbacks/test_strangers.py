@@ -57,7 +57,7 @@ def trained(tmp_path_factory):
     return weights
 
 
-@pytest.mark.sample(75)
+@pytest.mark.sample(50)
 @pytest.mark.filterwarnings("error:.*no metric is logged as")
 @pytest.mark.parametrize("project", PROJECTS)
 @pytest.mark.parametrize("name", callbacks.__all__)

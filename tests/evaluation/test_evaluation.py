@@ -171,7 +171,7 @@ CAUGHT_BY = {
 }
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(("name", "lost"), [(name, lost) for name, all_lost in CAUGHT_BY.items() for lost in all_lost])
 def test_a_lost_constant_is_caught(monkeypatch, data, name, lost):
     """The source of a module without one constant, put in the place of the module's functions."""

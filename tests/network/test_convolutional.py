@@ -182,6 +182,7 @@ def test_every_loss_reaches_every_weight(option, loss):
     assert likelihood.mean(network.decode(torch.randn(2, 5, 2))).shape == (2, 5, 3, 8, 6)
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(("option", "bound"), itertools.product(KINDS, OF_GROUP["bound"]))
 def test_every_bound_falls_by_training(option, bound):
     cfg = config(f"network={option}", f"bound={bound}", "network.widths=[4,4]", "network.hidden=[8]", "latent=z2")

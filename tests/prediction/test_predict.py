@@ -78,6 +78,7 @@ def test_an_exported_model_of_vectors_keeps_their_units(answer, vectors, monkeyp
         assert "mean and scale of the data are damaged" in err
 
 
+@pytest.mark.sample(7)
 @pytest.mark.parametrize(("task", "kind"), [(task, kind) for task, kinds in OUTPUTS.items() for kind in kinds])
 def test_every_task_writes_every_kind_of_file(ask, tmp_path, task, kind):
     status, out, err = ask(f"task={task}", f"output=a/b{kind}", "num=3", "num_samples=5", "steps=3")

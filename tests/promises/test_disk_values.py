@@ -458,7 +458,7 @@ def test_an_idx_file_of_no_dimensions_or_of_too_many_numbers(content):
 # --- C4: one function resolves a run ---------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("place", [".", "./", "../run", "samples/..", "../latest", "../../outputs/latest"])
 def test_every_command_finds_the_run_that_a_path_means(answer, monkeypatch, finished_run, tmp_path, place):
     """`run=.`, `resume=.` and `report .` ended in a traceback; three commands knew a group with only latest.txt."""

@@ -175,6 +175,7 @@ sys.addaudithook(forbid)
 """
 
 
+@pytest.mark.slow
 def test_a_default_run_without_a_network(tmp_path):
     """Every connection is refused; the bundled digits remain, and the run is whole."""
     (tmp_path / "sitecustomize.py").write_text(OFFLINE)
@@ -235,6 +236,7 @@ def test_nothing_is_written_outside(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"sitecustomize.py", "written", "work", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_a_killed_data_worker_is_said_in_one_line(answer, monkeypatch, tmp_path):
     """Killed as the system does it when memory runs out; the last checkpoint stays, and the run can go on."""
     import multiprocessing

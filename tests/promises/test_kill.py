@@ -39,6 +39,7 @@ CHAINS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schedule", "workers", "kills", "epochs"), CHAINS)
 def test_a_chain_of_kills_ends_where_the_unbroken_run_does(nursery, tmp_path, schedule, workers, kills, epochs):
     """Killed at random moments, resumed with resume=auto: same weights, optimiser, steps, curves, beta, bit for bit."""

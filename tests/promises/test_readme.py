@@ -377,7 +377,7 @@ def test_every_ranking_command_runs(tmp_path, answer, line):
     assert "picture: " in out
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.split("import ")[1].split()[0])
 def test_every_callback_snippet_runs_in_a_foreign_project(tmp_path, monkeypatch, snippet):
     assert len([line for line in snippet.splitlines() if line]) <= 5
