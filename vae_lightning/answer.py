@@ -41,8 +41,8 @@ class Answer:
     def begin(self) -> None:
         """Takes the place of the handlers that are installed now."""
         if threading.current_thread() is threading.main_thread():
-            heard = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._receive) for number in heard}
+            answered = [number for number in SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in answered}
             self._process = os.getpid()
             self._hooks = sys.unraisablehook, sys.excepthook, threading.excepthook
             sys.unraisablehook = self._drop

@@ -85,7 +85,7 @@ def batches(images: Any, batch_size: int, seed: int, val_images: Any) -> dict[st
             made[name] = x
             continue
         x = in_memory(x, "images" if x is images else "val_images")
-        order = EpochShuffle(len(x), seed) if x is not val_images and name == "train_dataloaders" else None
+        order = EpochShuffle(len(x), seed) if name == "train_dataloaders" else None
         made[name] = loader(ImagesInMemory(x, torch.zeros(len(x), dtype=torch.long)), batch_size, order)
     if made["train_dataloaders"] is None:
         raise DataError(

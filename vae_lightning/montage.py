@@ -9,6 +9,7 @@ from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, check_keys
 from vae_lightning.app.sheet import check_output, save, sheet
 from vae_lightning.errors import ConfigError, printable
+from vae_lightning.options import in_order
 from vae_lightning.output import say
 from vae_lightning.rules import FLAG, Rule, optional, whole
 from vae_lightning.runs.folder import resolved
@@ -31,7 +32,7 @@ def montage(cfg: DictConfig) -> None:
     if not os.path.isdir(folder):
         raise ConfigError(f"run={cfg.run}: there is no folder {folder}; name a run folder, or a group's latest")
     try:
-        paths = choose(sorted(folder.glob(cfg.pattern)), cfg.stride, cfg.maximum)
+        paths = choose(sorted(folder.glob(cfg.pattern), key=lambda path: in_order(path.stem)), cfg.stride, cfg.maximum)
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"pattern={cfg.pattern}: {error}; such as epoch_*.png") from error
     if not paths:

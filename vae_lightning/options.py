@@ -77,9 +77,9 @@ class Option:
         return kind(**{**self.arguments, **{key: value for key, value in more.items() if key in takes}})
 
 
-def groups(folder: Path = CONF) -> list[str]:
-    """The groups of a folder of YAML files, Hydra's own not among them."""
-    return sorted(path.name for path in folder.iterdir() if path.name not in NO_GROUPS and any(path.glob("*.yaml")))
+def groups() -> list[str]:
+    """The groups of conf/, Hydra's own not among them."""
+    return sorted(path.name for path in CONF.iterdir() if path.name not in NO_GROUPS and any(path.glob("*.yaml")))
 
 
 @cache

@@ -6,6 +6,7 @@ the encoding of the terminal raise no error.
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EPIPE
@@ -96,6 +97,11 @@ def written(text: str, end: str, stream: Any) -> None:
 def warn(text: object) -> None:
     """Prints one line on standard error: warning: TEXT."""
     say(f"warning: {printable(text)}", error=True)
+
+
+def wrapped(text: str) -> list[str]:
+    """A text in lines of 80 columns; those after the first one are indented."""
+    return textwrap.wrap(printable(text), 80, subsequent_indent="   ", break_on_hyphens=False)
 
 
 def on_terminal() -> bool:

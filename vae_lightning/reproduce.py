@@ -24,7 +24,7 @@ def options(words: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"{shown(word)}: no such key; {did_you_mean(key, DEFAULTS)}")
         if not value and key != "data":
             raise ConfigError(f"{shown(word)}: must not be empty")
-        chosen[key] = value if key == "budget" else at_home(value, shown(word)) if value.startswith("~") else value
+        chosen[key] = value if key == "budget" else at_home(value, shown(word))
     return chosen
 
 

@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command, config, launch, launchers, sweep
 from vae_lightning.app.arguments import task_overrides
-from vae_lightning.app.finished import answered, settled
+from vae_lightning.app.finished import answered, skipped
 from vae_lightning.app.finishing import finishing
 from vae_lightning.app.quiet import quiet
 
@@ -20,7 +20,7 @@ def train(cfg: DictConfig) -> float:
         config.check(cfg)
         overrides = task_overrides(hydra_cfg)
         config.check_added(overrides)
-        if (score := settled(cfg, recorder)) is not None:
+        if (score := skipped(cfg, recorder)) is not None:
             return score
         from vae_lightning.app.fit import fit
         from vae_lightning.app.prepare import Job, prepare

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -14,12 +15,14 @@ from alike import assert_same_run
 from conftest import NO_NETWORK, command
 
 from vae_lightning import callbacks, checkpoint
-from vae_lightning.app import build
+from vae_lightning.app import build, resume
 from vae_lightning.data import MNISTDataModule
 from vae_lightning.errors import CheckpointError
 from vae_lightning.runs.folder import owned
 from vae_lightning.runs.lock import Lock
+from vae_lightning.runs.run import Run
 from vae_lightning.train import main
+from vae_lightning.version import __version__
 
 RUN = ["epochs=3", "network.hidden=[16]", "latent.dim=3", "schedule=cyclic", "loss=bce_logits", "data.protocol=dynamic"]
 RUN += ["optimizer.final_lr=1e-4", "project_dir=o", "group=g", *NO_NETWORK]
@@ -223,12 +226,12 @@ def test_what_is_no_checkpoint_is_named(tmp_path, content):
 
 def test_runs_that_cannot_be_resumed(ask, whole, tmp_path):
     (tmp_path / "empty").mkdir()
-    for resume, status, says in (
+    for place, status, says in (
         ("nowhere", 4, "resume=nowhere: no such folder"),
         ("empty", 4, "not a run folder"),
     ):
-        assert (resume, ask(f"resume={resume}")[0]) == (resume, status)
-        assert says in ask(f"resume={resume}")[2]
+        assert (place, ask(f"resume={place}")[0]) == (place, status)
+        assert says in ask(f"resume={place}")[2]
     meta = json.loads((whole / "run_meta.json").read_text())
     newer = tmp_path / "newer"
     shutil.copytree(whole, newer)
@@ -236,6 +239,12 @@ def test_runs_that_cannot_be_resumed(ask, whole, tmp_path):
     status, _, err = ask(f"resume={newer}")
     assert status == 4
     assert "made by version 99.1" in err
+
+
+def test_a_checkout_that_is_not_installed_knows_its_version(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.distribution", lambda name: distribution(f"not-{name}"))
+    (tmp_path / "run_meta.json").write_text(json.dumps({"versions": {"vae-lightning": __version__}}))
+    resume.check_version(Run(tmp_path))
 
 
 def test_other_data_are_refused(ask, stop_at, tmp_path, monkeypatch):

@@ -198,7 +198,7 @@ def test_changed_code_is_named(ask, trained, night):
 @pytest.fixture
 def untrained(ask, monkeypatch):
     """A sweep whose jobs do nothing."""
-    monkeypatch.setattr(train, "settled", lambda cfg, recorder: 0.0)
+    monkeypatch.setattr(train, "skipped", lambda cfg, recorder: 0.0)
     return ask
 
 

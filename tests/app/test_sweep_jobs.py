@@ -167,6 +167,11 @@ def test_hydra_says_nothing_after_a_job_that_was_refused(ask):
     assert [line.partition(":")[0] for line in err.splitlines()] == ["error", "error"]
 
 
+def test_a_sweep_that_cannot_be_composed_leaves_no_folder(ask, tmp_path):
+    status, _, err = ask("-m", *TINY, "loss=bce,nonsense")
+    assert (status, [*tmp_path.rglob("*")]) == (2, [tmp_path / "o"]), err
+
+
 def test_an_error_of_the_program_is_still_told_with_its_job(ask, monkeypatch):
     def broken(job):
         raise RuntimeError("a mistake of the program")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_lightning.latent import DiagonalGaussian, Iaf, Vamp
+from vae_lightning.latent import DiagonalGaussian, Iaf, TwoLayers, Vamp
 from vae_lightning.loss import BernoulliLogits
 from vae_lightning.model import Model
 from vae_lightning.network import MLP
@@ -39,6 +39,20 @@ def test_sliders_reach_as_far_as_the_prior():
     model, found = about(latent)
     assert found["limit"] > float(model.prior.mean.abs().max())
     assert about(DiagonalGaussian(3))[1]["limit"] == 4.0
+
+
+def test_a_prior_without_a_density_is_drawn_from_and_no_density_is_shown():
+    """Moments of the mixture on the page and of draws of p(z)."""
+    latent = TwoLayers(3, 2, hidden=[4])
+    torch.nn.init.normal_(latent.downwards[-1].bias, std=2.0)
+    model, found = about(latent)
+    shown, z = found["prior"], model.prior.draw(1, 20_000, torch.Generator().manual_seed(0)).squeeze(0)
+    assert (shown["components"], shown["exact"]) == (500, False)
+    mean, log_var = (numbers(shown[name], 3) for name in ("mean", "log_var"))
+    torch.testing.assert_close(mean.mean(0), z.mean(0), atol=0.25, rtol=0.05)
+    spread = (log_var.exp().mean(0) + mean.var(0)).sqrt()
+    torch.testing.assert_close(spread, z.std(0), atol=0.05, rtol=0.1)
+    assert about(Vamp([1, 16, 16], 3, components=5))[1]["prior"]["exact"] is True
 
 
 def test_nothing_is_drawn_where_the_posterior_is_a_flow():

@@ -4,19 +4,25 @@ import csv
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import config
+from omegaconf import OmegaConf
 from PIL import Image
 
 from vae_lightning import VAE, export, linear_gaussian, load
 from vae_lightning.app import predicting, restore
+from vae_lightning.app.loading import Trained
 from vae_lightning.formats import FORMATS
+from vae_lightning.latent import Vamp
 from vae_lightning.predict import main
 from vae_lightning.prediction import OUTPUTS, results
-from vae_lightning.prediction.tasks import TASKS
+from vae_lightning.prediction.inputs import Images
+from vae_lightning.prediction.tasks import TASKS, Predictor, Traverse
 from vae_lightning.runs.run import open_run
 from vae_lightning.train import train
 
@@ -131,6 +137,16 @@ def test_without_a_word_the_unit_with_the_largest_kl_comes_first(ask, finished_r
     assert (np.load("a.npy") == np.load("b.npy")).all()
 
 
+def test_the_units_of_a_traversal_have_the_kl_of_their_own_prior():
+    """It was the KL to N(0, 1), also where the prior is learned."""
+    vae = VAE(latent=Vamp([1, 4, 4], dim=3, components=5), image_shape=(1, 4, 4)).eval()
+    vae.network.encoder[-1].bias.data[:3] += 3  # far from N(0, 1), and so is the prior
+    x = torch.rand(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    kl = vae.encode(x).kl()[0].tolist()
+    shown = Traverse()(Predictor(vae), Images(x, ("x",)))
+    assert sorted(shown.labels) == [f"z{unit + 1}  {kl[unit]:.2f}" for unit in range(3)]
+
+
 def test_the_nll_is_near_the_closed_form(answer, monkeypatch, tmp_path):
     run = tmp_path / "run"
     monkeypatch.chdir(tmp_path)
@@ -197,7 +213,7 @@ def test_vectors_take_every_task(answer, vectors, monkeypatch, tmp_path, task, k
 
 
 def test_a_picture_is_read_as_a_person_expects(ask, vae, tmp_path):
-    """Grey, RGB, palette, 16 bits, turned by EXIF, lossless: one and the same x."""
+    """Grey, RGB, palette, 16 bits, turned by EXIF, lossless, PNM: one and the same x."""
     values = digits(vae, 1)[0, 0].numpy()
     grey = Image.fromarray(values)
     (tmp_path / "in").mkdir()
@@ -210,13 +226,14 @@ def test_a_picture_is_read_as_a_person_expects(ask, vae, tmp_path):
     turned.save("in/e.tiff", exif=exif)
     opaque = grey.convert("RGBA")
     opaque.save("in/f.webp", lossless=True)
+    grey.save("in/g.pgm")
     (tmp_path / "in" / ".hidden.png").write_text("no picture")
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     status, _, err = ask("task=encode", "input=in", "output=z.csv")
     assert status == 0, err
     _, names, numbers = table("z.csv")
-    assert names == [f"in/{name}" for name in ("a.png", "b.bmp", "c.gif", "d.png", "e.tiff", "f.webp")]
-    assert numbers == pytest.approx(np.repeat(numbers[:1], 6, axis=0), abs=1e-4)
+    assert names == [f"in/{name}" for name in ("a.png", "b.bmp", "c.gif", "d.png", "e.tiff", "f.webp", "g.pgm")]
+    assert numbers == pytest.approx(np.repeat(numbers[:1], 7, axis=0), abs=1e-4)
     assert numbers[0, :2] == pytest.approx(vae.encode(digits(vae, 1)).mean[0].detach().numpy(), abs=1e-4)
 
 
@@ -263,6 +280,20 @@ def test_bytes_get_the_protocol_of_the_run(answer, train, monkeypatch, tmp_path)
     assert first == pytest.approx(second, abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_numbers_get_the_scale_of_the_run(tmp_path, kind):
+    """Of a run, and of a folder that `export` wrote. They stayed as they were, and bytes were divided by 255."""
+    values = np.arange(12, dtype=kind).reshape(3, 4)
+    np.save(tmp_path / "x.npy", values)
+    run: Any = SimpleNamespace(data={"name": "arrays", "protocol": "real"}, record={"image_shape": [1, 1, 4]})
+    cfg = OmegaConf.create({"input": str(tmp_path / "x.npy"), "num": None, "resize": False, "seed": 0})
+    kept = {"scale": 50.0, "protocol": "real", "image_shape": [1, 1, 4]}
+    for where in ({"run": run, "config": {"data": {"scale": 50.0}}}, {"config": kept}):
+        source = Trained(VAE(image_shape=(1, 1, 4), latent=2), tmp_path, **where)
+        x = predicting.images_of(source, None, None, cfg, 64).x
+        assert x.flatten(1).numpy() == pytest.approx(values / 50)
+
+
 def spoilt(folder):
     """Files that are no images of the model, each with the name and the line that answers it."""
     grey = Image.new("L", (28, 28))
@@ -286,8 +317,8 @@ def spoilt(folder):
     ("name", "status", "says"),
     [
         ("cut.jpg", 3, "input=cut.jpg: cannot be read ("),
-        ("text.png", 3, "input=text.png: cannot be read (cannot identify image file"),
-        ("moving.gif", 3, "input=moving.gif: GIF with 3 frames"),
+        ("text.png", 3, "input=text.png: cannot be read (no image)"),
+        ("moving.gif", 3, "input=moving.gif: cannot be read (several pictures in one file"),
         ("pipe.png", 3, "input=pipe.png: cannot be read (not a regular file)"),
         ("empty", 3, "input=empty: a folder without images"),
         ("nothing.png", 2, "input=nothing.png: no such file"),

@@ -195,6 +195,14 @@ def test_a_folder_of_nobody_is_refused(ask):
         at_home("~nobody-of-this-name")
 
 
+def test_the_folder_of_that_name_is_in_the_working_folder(untrained):
+    """`./~nobody`, as the line above says: a Path forgets the `./`."""
+    ask, jobs = untrained
+    status, _, err = ask(*TINY, "project_dir=./~nobody-of-this-name", "group=g")
+    assert status == 0, err
+    assert jobs[0].folder.expanduser().parent == Path("~nobody-of-this-name").absolute() / "g"
+
+
 @pytest.mark.parametrize("key", ["project_dir", "save_dir", "data.dir", "resume"])
 @pytest.mark.parametrize("address", ["file:///tmp/x", "s3://bucket/runs", "memory:/x"])
 def test_an_address_is_no_folder(key, address):

@@ -5,10 +5,11 @@ import math
 import lightning.pytorch as pl
 import pytest
 import torch
+from conftest import NO_NETWORK
 from linear import learned, truth_and_images
 from torch.distributions import Normal, kl_divergence
 
-from vae_lightning import VAE, equations
+from vae_lightning import VAE, equations, train
 from vae_lightning.bound import Elbo
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
@@ -149,6 +150,14 @@ def test_an_image_is_known_by_its_content():
 def test_monte_carlo_em_refuses_validation():
     with pytest.raises(ConfigError, match="no encoder"):
         MonteCarloEM(**parts()).on_validation_start()
+
+
+def test_the_command_refuses_validation_before_a_folder_is_made(answer, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = answer(train.main, "paper=mcem", *NO_NETWORK)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "leave the validation out with +trainer.limit_val_batches=0" in err
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

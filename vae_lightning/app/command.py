@@ -110,8 +110,9 @@ def telling(task: Callable[[DictConfig], Any], name: str) -> Callable[[DictConfi
         hydra_cfg = HydraConfig.get()
         if hydra_cfg.mode == RunMode.RUN:
             return attempted(task, cfg, name)
-        with numbered(number_of(hydra_cfg)), stopping.job(hydra_cfg.job.num):
-            say(f"job {number_of(hydra_cfg)}: {' '.join(task_overrides(hydra_cfg))}")
+        number = number_of(hydra_cfg)
+        with numbered(number), stopping.job(hydra_cfg.job.num):
+            say(f"job {number}: {' '.join(task_overrides(hydra_cfg))}")
             return attempted(task, cfg, name)
 
     return told

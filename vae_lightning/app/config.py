@@ -1,4 +1,4 @@
-"""The configuration: where its YAML files are, what its root keys may be, and the names composed from it.
+"""The configuration: what its root keys may be, and the names composed from it.
 
 Imports neither torch nor Lightning, so that a mistake is answered at once.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning import options
 from vae_lightning.app import hints
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.environment import check_environment
@@ -83,7 +84,7 @@ def check(cfg: DictConfig) -> None:
     """Raises ConfigError for the first key that breaks its rule, or whose value cannot be known when it is read."""
     values: Any = OmegaConf.to_container(cfg)
     check_groups(values)
-    check_environment(cfg)
+    check_environment(cfg, values)
     for key, value in leaves(values):
         if re.search(r"\$\{[^}]*\brun_dir\b", str(value)) and (key.partition(".")[0] not in LATE or key in RULES):
             raise ConfigError(
@@ -94,7 +95,7 @@ def check(cfg: DictConfig) -> None:
         if (value := OmegaConf.select(cfg, key)) is not None:
             raise ConfigError(f"{key}={shown(value)}: this key has a new name; here it is {renamed(key, shown(value))}")
     check_keys(cfg, RULES)
-    check_file_names(cfg)
+    check_file_names(cfg, values)
     if (said := cfg.trainer.get("max_epochs", cfg.epochs)) != cfg.epochs:
         raise ConfigError(
             f"trainer.max_epochs={shown(said)}: the number of epochs is another key, epochs={shown(said)}"
@@ -106,16 +107,15 @@ def check_added(overrides: Sequence[str], command: str = "train") -> None:
 
     A key below a group of the command is an argument of the class that the group names.
     """
-    main: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{command}.yaml"))
-    known = [key for key, _ in leaves(main)]
-    in_use = {str(group) for entry in main["defaults"] if isinstance(entry, dict) for group in entry}
-    known_groups = {name for name in (*groups(), "hydra") if command == "train" or name in in_use}
+    known = options.command(command).keys
+    roots = {key.partition(".")[0] for key in known}
+    known_groups = [name for name in (*groups(), "hydra") if command == "train" or name in options.chosen(command)]
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
         root = key.replace("@", "/").replace(".", "/").partition("/")[0]
         if root == "run_dir":
             raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
-        if override.startswith("+") and root not in known_groups and key not in (*main, *known):
+        if override.startswith("+") and root not in known_groups and key not in (*roots, *known):
             near = hints.of_key(override, command) or nearest(key, [*known, *known_groups])
             raise ConfigError(f"{shown(override)}: nothing reads this key; {near}--cfg job shows all")
 

@@ -4,7 +4,7 @@ The record of a run keeps all values. A text such as `${oc.${group}:SECRET}` or 
 variable, so the resolver itself looks where its value goes. Imports neither torch nor Lightning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -58,9 +58,12 @@ def closed(said: str) -> Iterator[None]:
         raise ConfigError(value.refusal)
 
 
-def check_environment(cfg: DictConfig) -> None:
-    """Raises ConfigError for a key that is no folder and whose value comes from an environment variable."""
-    probe, values = cfg.copy(), OmegaConf.to_container(cfg)
+def check_environment(cfg: DictConfig, values: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a key that is no folder and whose value comes from an environment variable.
+
+    `values` are the plain values of `cfg`, not resolved.
+    """
+    probe = cfg.copy()
     OmegaConf.update(probe, "run_dir", ".", force_add=True)  # filled in later, and others contain it
     for key, value in leaves(values):
         if "${" in str(value) and key not in FOLDERS:

@@ -33,7 +33,8 @@ def export(
     writer = formats.format_of(name)
     source = trained(place, "cpu", allow_targets, checkpoint)
     config = {key: source.config[key] for key in OF_THE_MODULE if key in source.config} if source.config else {}
-    config |= {"protocol": source.protocol} if config else {}
+    if config:
+        config |= {"protocol": source.protocol} | ({"scale": source.scale} if source.scale else {})
     model = common.Exported(source.module.float(), source.image_shape, config)
     x, named = images(source, data_dir, allow_targets)
     with folder_atomically(output) as folder:

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app import older
-from vae_lightning.app.config import CONF
 from vae_lightning.app.places import outside, settled
 from vae_lightning.app.trust import located
+from vae_lightning.options import CONF
 from vae_lightning.pages.run.facts import yaml_text
 from vae_lightning.parts import facts
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences

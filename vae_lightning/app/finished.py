@@ -20,7 +20,7 @@ from vae_lightning.runs.run import DIVERGED, RUNNING, Run
 PATIENCE = 10.0  # seconds in which a job ends whose command was killed
 
 
-def settled(cfg: DictConfig, recorder: Recorder) -> float | None:
+def skipped(cfg: DictConfig, recorder: Recorder) -> float | None:
     """The score of a job that need not run, in nats. None: it runs, and `cfg.resume` names the run to go on with.
 
     A job that was completed is done. One that another process works on is left to it, also if that process belongs to
@@ -58,8 +58,7 @@ def run_of(job: Job | None, cfg: DictConfig) -> Run | None:
 
 def stays(run: Run, cfg: DictConfig) -> bool:
     """Whether a run that is not completed is not gone on with: it runs in another process, or would diverge again."""
-    again = bool(goes_on(cfg) and cfg.sweep.retry_diverged)
-    return goes_on(cfg) and (run.status == RUNNING or (run.status == DIVERGED and not again))
+    return goes_on(cfg) and (run.status == RUNNING or (run.status == DIVERGED and not cfg.sweep.retry_diverged))
 
 
 def answered(run: Run, recorder: Recorder) -> float:

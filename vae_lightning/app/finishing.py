@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app.renewing import rebuild, warned
 from vae_lightning.output import say
-from vae_lightning.runs.files import JOBS, SWEEP_PAGE
+from vae_lightning.runs.files import JOBS, MULTIRUN, SWEEP_PAGE
 from vae_lightning.runs.progress import progress, said
 
 
@@ -63,11 +63,12 @@ def finishing() -> Iterator[None]:
 def finish() -> None:
     """Writes the last page of this process's sweep, and prints its path and how the jobs stand.
 
-    A sweep without a job has no page.
+    A sweep without a job has no page, and leaves no folder if there is only what Hydra wrote.
     """
     while UNFINISHED:
         folder = UNFINISHED.pop()
         if not (folder / JOBS).is_dir():
+            remove_empty(folder)
             continue
         warned(partial(rebuild, folder))
         if (folder / SWEEP_PAGE).is_file():
@@ -75,3 +76,12 @@ def finish() -> None:
         if (now := progress(folder)) is not None:
             say(said(now))
             _ended[:] = [(len(now.done), len(now.failed))]
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes the folder of a sweep that holds nothing but Hydra's file, and the folder of sweeps if that is empty."""
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {MULTIRUN}:
+            (folder / MULTIRUN).unlink(missing_ok=True)
+            folder.rmdir()
+            folder.parent.rmdir()

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning import checkpoint
 from vae_lightning.app import build, restore
 from vae_lightning.app.trust import ALLOWED, check_targets
-from vae_lightning.data.protocol import PROTOCOLS
+from vae_lightning.data.protocol import OF_BYTES, PROTOCOLS
 from vae_lightning.data.standard import Standard
 from vae_lightning.errors import CheckpointError, ConfigError, UserError
 from vae_lightning.formats import STANDARD, check_installed, kept, weights
@@ -21,6 +21,7 @@ from vae_lightning.runs.configuration import at
 from vae_lightning.runs.files import CHECKPOINTS
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.named import is_run
+from vae_lightning.runs.readings import finite
 from vae_lightning.runs.regular import json_of
 from vae_lightning.runs.run import Run, open_run
 
@@ -29,12 +30,16 @@ OF_THE_MODULE = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule
 
 @dataclass(frozen=True)
 class Trained:
-    """A module in evaluation mode, and its run where it lies in one. `config` is what the module was built from."""
+    """A module in evaluation mode, and its run where it lies in one. `config` is what the module was built from.
+
+    `standard` says how the vectors that it was trained on were standardised; None if they were not.
+    """
 
     module: VAE
     place: Path
     run: Run | None = None
     config: Mapping[str, Any] | None = None
+    standard: Standard | None = None
 
     @property
     def image_shape(self) -> list[int]:
@@ -47,19 +52,17 @@ class Trained:
         return list(shape)
 
     @property
-    def standard(self) -> Standard | None:
-        """How the vectors that the model was trained on were standardised; None if they were not."""
-        if self.place.is_file():
-            return Standard.in_checkpoint(checkpoint.load(self.place))
-        path = self.place / STANDARD
-        return Standard.in_json(json_of(path)) if path.is_file() else None
-
-    @property
     def protocol(self) -> str:
         """How pixels became x in training, a key of PROTOCOLS; "grey" if nothing says it."""
         said = (self.run.data.get("protocol") if self.run else None) or at(self.config, "data.protocol")
         said = said or (self.config or {}).get("protocol")
         return said if isinstance(said, str) and said in PROTOCOLS else "grey"
+
+    @property
+    def scale(self) -> float | None:
+        """What `data=arrays` divided all numbers by in training, `data.scale`; None where pixels are bytes over 255."""
+        own = at(self.config, "data.scale" if self.run and self.run.data.get("name") == "arrays" else "scale")
+        return None if self.protocol in OF_BYTES else finite(own) or None
 
 
 def load(path: str | os.PathLike[str], device: str = "cpu", allow_targets: Sequence[str] = ()) -> VAE:
@@ -88,15 +91,16 @@ def trained(
     content = checkpoint.load(place)
     module = described(content.get("hyper_parameters"), place)
     checkpoint.check_fits(content, module, place)
-    return Trained(ready(module, content["state_dict"], device), place)
+    return Trained(ready(module, content["state_dict"], device), place, standard=Standard.in_checkpoint(content))
 
 
 def of_run(run: Run, asked: str | None, device: str, allow_targets: Sequence[str]) -> Trained:
     """The model of a run folder."""
     path = run.checkpoint(asked)
-    module = restore.load(run, path, device, allow_targets)
+    content = checkpoint.load(path)
+    module = restore.module_of(run, content, path, device, allow_targets)
     config: Any = OmegaConf.to_container(restore.trusted_config(run, allow_targets))
-    return Trained(module, path, run, config)
+    return Trained(module, path, run, config, Standard.in_checkpoint(content))
 
 
 def of_folder(folder: Path, device: str, allow_targets: Sequence[str]) -> Trained:
@@ -115,7 +119,9 @@ def of_folder(folder: Path, device: str, allow_targets: Sequence[str]) -> Traine
         twin = next((name for name in state if shared.get(name) == shared[key] != 0), None)
         state |= {key: state[twin]} if twin else {}
     checkpoint.check_fits({"state_dict": state}, module, folder)
-    return Trained(ready(module, state, device), folder, config=config)
+    path = folder / STANDARD
+    standard = Standard.in_json(json_of(path)) if path.is_file() else None
+    return Trained(ready(module, state, device), folder, config=config, standard=standard)
 
 
 def described(parts: Any, place: Path) -> VAE:

@@ -3,9 +3,8 @@
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import build
-from vae_lightning.app.rehearsal import OURS, modes_of
+from vae_lightning.app.rehearsal import modes_of
 from vae_lightning.app.trust import ALLOWED, check_targets
-from vae_lightning.callbacks import LatentUsage
 from vae_lightning.errors import ConfigError, did_you_mean
 
 WAYS = {"maximize": "max", "minimize": "min"}
@@ -23,9 +22,7 @@ def check_objective(cfg: DictConfig, metric: str, direction: str) -> None:
     module = build.vae(cfg, build.image_shape(data, cfg.data._target_))
     callbacks = build.named_callbacks(cfg).values()
     validates = getattr(data, "val_size", None) != 0 and cfg.trainer.get("limit_val_batches") != 0
-    modes = modes_of(module, ("train", "val") if validates else ("train",))
-    modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks) else {}
-    logs_more = not all(type(part).__module__.startswith(OURS) for part in callbacks)
+    modes, logs_more = modes_of(module, callbacks, validates)
     if metric.startswith("test") or (metric not in modes and not logs_more):
         raise ConfigError(f"sweep.metric={metric}: no trial logs it before its test; {did_you_mean(metric, modes)}")
     if modes.get(metric) not in (None, WAYS[direction]):

@@ -35,15 +35,10 @@ def settled(cfg: DictConfig) -> DictConfig:
         items = value if isinstance(value, list) else [value]
         if key in FOLDERS and re.match(r"\w{2,}:/", str(value)):
             raise ConfigError(f"{key}={shown(value)}: must be a folder of this machine, not an address")
-        whole = [at_home(item, f"{key}={shown(item)}") if is_at_home(item) else item for item in items]
+        whole = [at_home(item, f"{key}={shown(item)}") if isinstance(item, str) else item for item in items]
         if whole != items:
             OmegaConf.update(cfg, key, whole if isinstance(value, list) else whole[0])
     return cfg
-
-
-def is_at_home(value: Any) -> bool:
-    """Whether a value is a path that begins with `~`."""
-    return isinstance(value, str) and value.startswith("~")
 
 
 def known(cfg: DictConfig, key: str, value: Any) -> Any:
@@ -54,9 +49,12 @@ def known(cfg: DictConfig, key: str, value: Any) -> Any:
     return value
 
 
-def check_file_names(cfg: DictConfig) -> None:
-    """Raises ConfigError for a file name of a callback, logger or profiler that leads out of its folder."""
-    for key, value in late_leaves(OmegaConf.to_container(cfg), FILE_NAMES):
+def check_file_names(cfg: DictConfig, values: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a file name of a callback, logger or profiler that leads out of its folder.
+
+    `values` are the plain values of `cfg`, not resolved.
+    """
+    for key, value in late_leaves(values, FILE_NAMES):
         name = str(known(cfg, key, value))
         for path in (PurePosixPath(name), PureWindowsPath(name)):
             if ".." in path.parts or path.is_absolute():

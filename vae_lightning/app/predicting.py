@@ -55,8 +55,15 @@ def images_of(source: Trained, data: Any, standard: Any, cfg: DictConfig, few: i
         x = x[: cfg.num or few].float()
         return Images(x, tuple(f"test[{i}]" for i in range(len(x))))
     words = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)
-    images = inputs.read(words, source.image_shape, cfg.resize, cfg.num, under(source.protocol, cfg.seed))
-    return Images(standard.apply(images.x), images.names) if standard else images
+    as_numbers = unscaled if source.scale else under(source.protocol, cfg.seed)
+    images = inputs.read(words, source.image_shape, cfg.resize, cfg.num, as_numbers)
+    x = images.x / source.scale if source.scale else images.x
+    return Images(standard.apply(x) if standard else x, images.names)
+
+
+def unscaled(images: Tensor, index: int) -> Tensor:
+    """Bytes as the numbers that they are, for data that have a scale of their own."""
+    return images.float()
 
 
 def under(protocol: str, seed: int) -> Callable[[Tensor, int], Tensor]:

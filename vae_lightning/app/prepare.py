@@ -19,6 +19,7 @@ from vae_lightning.app.sweep import goes_on
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import ConfigError
 from vae_lightning.module import VAE
+from vae_lightning.parts import MODULES
 from vae_lightning.runs.folder import claim
 from vae_lightning.runs.run import Run
 
@@ -42,8 +43,7 @@ class Job:
     @property
     def parts(self) -> dict[str, object]:
         """{part: object} of the parts that the record says something of."""
-        named = ("network", "latent", "loss", "bound", "optimizer", "lr_schedule")
-        return {**{name: getattr(self.module, name) for name in named}, "schedule": self.schedule}
+        return {**{name: getattr(self.module, name) for name in MODULES}, "schedule": self.schedule}
 
     @property
     def is_trial(self) -> bool:

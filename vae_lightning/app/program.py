@@ -1,6 +1,7 @@
 """What the results of a run depend on beside its configuration: the files of the package, and the packages below it."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from vae_lightning.options import PACKAGE
 from vae_lightning.runs.digest import sha256
@@ -10,6 +11,7 @@ BELOW = ("torch", "torchvision", "lightning", "numpy")
 NO_PART = ("pages", "formats", "prediction")  # what a run only shows
 
 
+@cache
 def program() -> dict[str, str]:
     """{file or package: the beginning of its SHA-256, or its version}."""
     files = (path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in NO_PART)

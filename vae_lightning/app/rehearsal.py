@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE, in_sweep: bool = False) ->
     trainer = build.make_trainer(whole, data, with_loggers=False)
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
+    if batches["val"]:
+        getattr(module, "refuse_validation", bool)()
     check_processes(trainer, data, in_sweep)
     schedule = build.schedule(cfg)
     length = length_of(trainer, batches["train"])
@@ -144,20 +146,24 @@ def is_started_on_all_nodes(trainer: pl.Trainer) -> bool:
     return environment.creates_processes_externally or bool({"NODE_RANK", "GROUP_RANK"} & set(os.environ))
 
 
-def modes_of(module: VAE, stages: Sequence[str]) -> dict[str, str | None]:
-    """{metric: the better end} of the metrics that the module logs in training and validation; None: neither is."""
+def modes_of(module: VAE, callbacks: Collection[pl.Callback], validates: bool) -> tuple[dict[str, str | None], bool]:
+    """{metric: the better end, or None} of what is logged in training and validation, and whether it may be more.
+
+    A callback of the user's own may log more metrics.
+    """
     terms = {**MODES, module.bound.name: "max"}
-    return {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
+    stages = ("train", "val") if validates else ("train",)
+    modes = {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
+    modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks) else {}
+    return modes, not all(type(part).__module__.startswith(OURS) for part in callbacks)
 
 
 def check_monitors(callbacks: Callbacks, module: VAE, validates: bool) -> None:
     """Raises ConfigError for a callback whose `monitor` is not logged, or whose `mode` takes the worst for the best.
 
-    A callback of the user's own may log more metrics: then only the metrics of this package are checked.
+    Where more metrics may be logged, only those of this package are checked.
     """
-    modes = modes_of(module, ("train", "val") if validates else ("train",))
-    modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks.values()) else {}
-    logs_more = not all(type(part).__module__.startswith(OURS) for part in callbacks.values())
+    modes, logs_more = modes_of(module, callbacks.values(), validates)
     rates = any(isinstance(part, LearningRateMonitor) for part in callbacks.values())
     for name, part in callbacks.items():
         monitor, mode = getattr(part, "monitor", None), getattr(part, "mode", None)

@@ -45,8 +45,12 @@ def load(run: Run, path: Path, device: str, allow_targets: Sequence[str] = ()) -
     The parts are built from the run's configuration: a part of the user's own is as good as one of this package.
     Raises CheckpointError where the file is damaged or of another model, ConfigError where there is no such device.
     """
-    content, config = checkpoint.load(path), trusted_config(run, allow_targets)
-    place = torch_device(device)
+    return module_of(run, checkpoint.load(path), path, device, allow_targets)
+
+
+def module_of(run: Run, content: dict[str, Any], path: Path, device: str, allow_targets: Sequence[str]) -> VAE:
+    """The module of `load` from the content of the checkpoint `path`."""
+    config, place = trusted_config(run, allow_targets), torch_device(device)
     with believed(run), isolate_rng():  # new parts draw random weights
         module = build.vae(config, image_shape(run, config))
     checkpoint.check_fits(content, module, path)

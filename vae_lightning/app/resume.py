@@ -4,7 +4,6 @@
 not change the run, unless `allow_drift` names its key.
 """
 
-import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences
 from vae_lightning.runs.files import PAGE
 from vae_lightning.runs.readings import sequence
 from vae_lightning.runs.run import COMPLETED, Run
+from vae_lightning.version import __version__
 
 
 def configuration(run: Run, said: Sequence[str], asked: DictConfig) -> DictConfig:
@@ -100,9 +100,8 @@ def place_without_option(word: str) -> str | None:
 def check_version(run: Run) -> None:
     """Raises CheckpointError for a run of a newer version of this package."""
     made_by = at(run.record, "versions.vae-lightning")
-    here = importlib.metadata.version("vae-lightning")
-    if made_by and version(str(made_by)) > version(here):
-        raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {here}; update first")
+    if made_by and version(str(made_by)) > version(__version__):
+        raise CheckpointError(f"resume={run.path}: made by version {made_by}, this is {__version__}; update first")
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -152,8 +152,8 @@ def choices_of(key: str, values: Mapping[str, Any]) -> Choices:
 def worded(value: Any) -> str:
     """A plain value as the right side of key=value, in Hydra's grammar."""
     if isinstance(value, str):
-        plain = re.fullmatch(r"[A-Za-z_][\w./+-]*", value, re.ASCII) and value.lower() not in WORDS
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        plain = re.fullmatch(r"[A-Za-z_/][\w./+-]*", value, re.ASCII) and value.lower() not in WORDS
+        quoted = re.sub(r"\\+(?='|\Z)", r"\g<0>\g<0>", value).replace("'", "\\'")  # only these escape anything
         return value if plain else f"'{quoted}'"
     return repr(value) if is_number(value) else json.dumps(value, ensure_ascii=False)
 

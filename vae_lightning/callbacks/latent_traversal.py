@@ -28,11 +28,11 @@ class LatentTraversal(PictureCallback):
 
     Rows and columns carry the values of z. Two dimensions: a plane of `size` x `size` images, z_1 to the right and z_2
     upwards, spaced by the inverse Gaussian CDF of the unit square (`span="icdf"`, Fig. 4) or evenly over
-    [-limit, limit] (`span="linear"`). More dimensions: one row for
-    each of the `rows` units with the largest KL. The unit walks evenly over [-limit, limit]; the other units stay at
-    the posterior mean of the first test image. `decode` maps z [N, J] to images, `encode` maps x to (mean, log_var), to
-    an object with these attributes, or to a Normal; both are names of methods or functions. `batch` is the key or index
-    of the images in a batch, or a function of the batch. Vectors become curves, or bars if they are short.
+    [-limit, limit] (`span="linear"`). More dimensions: one row for each of the `rows` units with the largest KL. The
+    unit walks evenly over [-limit, limit]; the other units stay at the posterior mean of the first test image. `decode`
+    maps z [N, J] to images, `encode` maps x to (mean, log_var), to an object with these attributes, or to a Normal;
+    both are names of methods or functions. `batch` is the key or index of the images in a batch, or a function of the
+    batch. Vectors become curves, or bars if they are short.
     """
 
     folder, key = TRAVERSALS, "traversal"

@@ -30,9 +30,9 @@ class LatentUsage(pl.Callback):
     `num_images` held-out images. Logs `active_units`. Prints a sentence when units die and a sentence at the end: the
     units, since when, and what to try. `encode` is the name of a method or a function; it maps x to (mean, log_var), to
     an object with these attributes, or to a Normal. The KL is that to N(0, 1), or what the object's own method `kl`
-    returns. It sees the images in parts, so memory does not grow with their
-    number. `batch` is the key or index of the images in a batch, or a function of the batch. The second LatentUsage of
-    a trainer logs `active_units_2`, and writes `latent_usage_2.csv` if it has no folder of its own.
+    returns. The encoder sees the images in parts, so memory does not grow with their number. `batch` is the key or
+    index of the images in a batch, or a function of the batch. The second LatentUsage of a trainer logs
+    `active_units_2`, and writes `latent_usage_2.csv` if it has no folder of its own.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from vae_lightning.runs.atomic import atomically
 from vae_lightning.runs.files import LAYOUT, epoch_picture
 
 GAP = 2  # white pixels between two images
-SMALL = 10  # the size of the letters below the columns
+LETTERS, SMALL = 13, 10  # the sizes of letters: of texts and labels, and of the labels below the columns
 
 
 @dataclass(frozen=True)
@@ -111,27 +111,26 @@ def grid(images: Tensor, columns: int, scale: int = 2, gap: int = GAP) -> np.nda
 def captioned(
     canvas: np.ndarray,
     text: str,
-    row_labels: Sequence[str] | None = None,
-    size: int = 13,
+    row_labels: Sequence[str] = (),
     column_labels: Sequence[str] = (),
 ) -> Image.Image:
     """The picture with a text below it, broken at its dots, and a label on the left of each row of equal height.
 
     Labels of columns stand between the picture and the text. Labels that do not fit are thinned evenly.
     """
-    font, small = ImageFont.load_default(size), ImageFont.load_default(SMALL)
-    margin = margin_of(row_labels, size)
+    font, small = ImageFont.load_default(LETTERS), ImageFont.load_default(SMALL)
+    margin = margin_of(row_labels)
     height, width = canvas.shape[0], canvas.shape[1] + margin
     axis = SMALL + 6 if column_labels else 0
     lines = broken(text, lambda line: font.getlength(line) + 8 <= width)
     width = max(width, *(int(font.getlength(line)) + 8 for line in lines))
-    image = Image.new("RGB", (width, height + axis + len(lines) * (size + 4) + 4), "white")
+    image = Image.new("RGB", (width, height + axis + len(lines) * (LETTERS + 4) + 4), "white")
     image.paste(Image.fromarray(canvas), (margin, 0))
     draw = ImageDraw.Draw(image)
     for i, line in enumerate(lines):
-        draw.text((4, height + axis + 2 + i * (size + 4)), line, fill="black", font=font)
-    for i, label in spread(row_labels or (), height, lambda _: size):
-        draw.text((margin - 6, (i + 0.5) * height / len(row_labels or [])), label, fill="black", font=font, anchor="rm")
+        draw.text((4, height + axis + 2 + i * (LETTERS + 4)), line, fill="black", font=font)
+    for i, label in spread(row_labels, height, lambda _: LETTERS):
+        draw.text((margin - 6, (i + 0.5) * height / len(row_labels)), label, fill="black", font=font, anchor="rm")
     for i, label in spread(column_labels, canvas.shape[1], lambda label: small.getlength(label) + 3):
         middle = margin + (i + 0.5) * canvas.shape[1] / len(column_labels)
         draw.text((middle, height + 3), label, fill="black", font=small, anchor="mt")
@@ -147,9 +146,9 @@ def spread(labels: Sequence[str], room: float, size: Callable[[str], float]) -> 
     return list(enumerate(labels))[:: next(even, least)]
 
 
-def margin_of(row_labels: Sequence[str] | None, size: int = 13) -> int:
+def margin_of(row_labels: Sequence[str]) -> int:
     """The width of the labels on the left."""
-    font = ImageFont.load_default(size)
+    font = ImageFont.load_default(LETTERS)
     return int(max(font.getlength(label) for label in row_labels)) + 10 if row_labels else 0
 
 

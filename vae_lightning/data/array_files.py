@@ -119,13 +119,8 @@ def unreadable(path: Path, error: Exception, name: str = "") -> DataError:
     what = f"{path}, {shown(name)}" if name else str(path)
     if isinstance(error, FileNotFoundError):
         return DataError(f"{what}: no such file; name a .npy or .npz with data.file=FILE")
-    why = shown_whole(reason(error)) or type(error).__name__
+    why = reason(error).partition("\n")[0][:200] or type(error).__name__
     return DataError(f"{what}: cannot be read ({why}); save it again with np.save or np.savez")
-
-
-def shown_whole(text: str) -> str:
-    """The first line of a reason."""
-    return (text.splitlines() or [""])[0][:200]
 
 
 def most_bytes() -> int:

@@ -9,10 +9,10 @@ import numpy as np
 
 from vae_lightning.data.array_files import array_at
 from vae_lightning.data.array_tensors import as_array
+from vae_lightning.data.splits import SPLITS
 from vae_lightning.errors import ConfigError, DataError, shown
 from vae_lightning.runs.digest import sha256
 
-SPLITS = ("train", "val", "test")
 X_OF = ("{}", "{}_images", "{}_x", "x_{}", "X_{}")  # names of a split's x
 LABELS_OF = ("{}_labels", "labels_{}", "{}_y", "y_{}", "Y_{}")
 X, LABELS = ("images", "x", "X", "data", "arr_0"), ("labels", "y", "Y", "targets", "arr_1")  # names of the only array

@@ -63,7 +63,7 @@ class Decoded:
     grey: int = 0
 
 
-def decode_all(task: Task, processes: int, tell: Callable[[int], None] = lambda done: None) -> Decoded:
+def decode_all(task: Task, processes: int, tell: Callable[[int], None]) -> Decoded:
     """Decodes all images; `tell` hears how many are done.
 
     Raises Misfit for an image that does not fit the others, Colourful, OSError for a disk that is full.

@@ -21,7 +21,7 @@ SPARE = 2**26  # bytes of a disk that stay free
 
 @dataclass(frozen=True)
 class Kept:
-    """What was found in a folder: the shape [C, H, W], the SHA-256 of the files, the broken rows, the grey images.
+    """What was found in a folder: the shape [C, H, W], the SHA-256 of the files, and the broken rows.
 
     `images` [N, C, H, W] are mapped, with zeros in place of broken ones; None where they are not kept.
     """

@@ -7,12 +7,11 @@ import torch
 
 from vae_lightning.data.images import ImageDataModule
 from vae_lightning.data.protocol import OF_NUMBERS
-from vae_lightning.data.splits import Splits
+from vae_lightning.data.splits import SPLITS, Splits
 from vae_lightning.linear_gaussian import LinearGaussian
 from vae_lightning.noise import generator
 from vae_lightning.rules import Count, Positive, Rule, check
 
-SPLITS = ("train", "val", "test")
 SIZES = Rule(
     lambda v: isinstance(v, list | tuple) and len(v) == 3 and all(type(size) is int and size >= 1 for size in v),
     "must be three whole numbers >= 1",

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vae_lightning.data.splits import SPLITS
 from vae_lightning.errors import DataError
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.regular import json_in, reason
 
 INDEX, VERSION = "index.json", 1
 COLUMNS = ("shard", "offset", "size", "label")  # of SPLIT.npy, [N, 4] int64: a shard's number, bytes, bytes, a class
-SPLITS = ("train", "val", "test")
 Value = TypeVar("Value")
 
 

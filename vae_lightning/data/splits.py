@@ -16,6 +16,7 @@ from vae_lightning.errors import DataError
 from vae_lightning.noise import generator
 
 Images = ImagesInMemory | LazyImages
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from vae_lightning.data.bar import bar
 from vae_lightning.data.images import ImageDataModule
-from vae_lightning.data.shard_index import COLUMNS, INDEX, SPLITS, Index, Part, Shard
-from vae_lightning.data.splits import Images
+from vae_lightning.data.shard_index import COLUMNS, INDEX, Index, Part, Shard
+from vae_lightning.data.splits import SPLITS, Images
 from vae_lightning.errors import ConfigError
 from vae_lightning.runs.atomic import folder_atomically, write_text
 from vae_lightning.runs.digest import sha256

@@ -1,14 +1,14 @@
 """The newest evaluations of several runs side by side: a column for each setting, over its seeds. Nats per image."""
 
 import os
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.errors import ConfigError, printable
+from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation.result import check_alike, read
+from vae_lightning.output import wrapped
 from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.files import CHECKPOINTS
@@ -22,7 +22,7 @@ NAMES += ("ais", "appendix_d")
 OF_K = ("elbo", "recon", "nll", "bits_per_dimension")
 ONE_NLL = ("data", "protocol", "split", "num_images", "num_samples", "value")
 ONE_EVALUATION = ("data", "protocol", "subset", "split", "seed", "checkpoint_sha256")
-WIDTH, LABEL, CELL, ACROSS = 80, 20, 20, 3  # characters of a line, a label and a cell; columns beside each other
+LABEL, CELL, ACROSS = 20, 20, 3  # characters of a label and of a cell; columns beside each other
 Rows = Mapping[str, Mapping[str, Any]]  # {name: row} of one evaluation
 
 
@@ -146,8 +146,3 @@ def cell(over_runs: Spread | None) -> str:
     mean, deviation = over_runs.mean, over_runs.deviation
     shown = f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
     return shown if len(shown) < CELL else f"{mean:.4g}" + ("" if deviation is None else f" ± {deviation:.1g}")
-
-
-def wrapped(text: str) -> list[str]:
-    """The text in lines of 80 columns."""
-    return textwrap.wrap(printable(text), WIDTH, subsequent_indent="   ", break_on_hyphens=False, drop_whitespace=True)

@@ -18,8 +18,7 @@ from vae_lightning.runs.files import EVALUATION
 from vae_lightning.runs.regular import json_of
 from vae_lightning.runs.run import Run
 
-SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit")
-SAME += ("settings",)
+SAME = ("data", "protocol", "subset", "split", "data_sha256", "num_images", "num_samples", "unit", "settings")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,10 @@ class Latent(Protocol):
 
 @runtime_checkable
 class Prior(Protocol):
-    """p(z): its log density, [L, B], in nats, and draws z [L, B, J] of it."""
+    """p(z): its log density, [L, B], in nats, and draws z [L, B, J] of it.
+
+    One more member is optional: `sketch(K)` is a `Mixture` that stands for the prior on a page, which draws from it.
+    """
 
     def log_pz(self, z: Tensor) -> Tensor: ...
     def draw(self, num_samples: int, batch: int, generator: torch.Generator) -> Tensor: ...

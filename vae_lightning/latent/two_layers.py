@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vae_lightning import equations
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent.diagonal_gaussian import Gaussian, Posterior
+from vae_lightning.latent.vamp import Mixture
 from vae_lightning.noise import generator as numbers
 from vae_lightning.rules import Count, check, wholes
 from vae_lightning.shapes import Codes, Encoded, PerSample, PerUnit, at_least_float32
@@ -64,8 +65,7 @@ class TwoLayers(nn.Module):
         """An unbiased estimate of p(z) from one t ~ q(t|z), as its log."""
         above, eps = self.above(z), self.noise_of(z)
         t = above.draw(eps)
-        log_pt = equations.normal_log_density(t, torch.zeros_like(t), torch.zeros_like(t)).sum(-1)
-        return log_pt + self.below(t).log_density(z) - above.log_density(t)
+        return equations.log_pz(t) + self.below(t).log_density(z) - above.log_density(t)
 
     def above(self, z: Codes) -> "Moments":
         """q(t|z)."""
@@ -86,6 +86,9 @@ class TwoLayers(nn.Module):
             return self._last[1]
         shape = (*z.shape[:-1], self.top)
         return torch.randn(shape, generator=numbers(z.device, "two layers"), device=z.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}  # the z that was drawn last stays here
 
     def unit_kl(self, posterior: "TwoLayerPosterior", z: Codes) -> PerUnit:
         """Raises ConfigError: the layer above couples the units."""
@@ -126,6 +129,13 @@ class TwoLayerPrior:
         eps = self.latent.noise(num_samples, batch, generator)
         own, t = eps.split([self.latent.dim, self.latent.top], -1)
         return self.latent.below(t).draw(own)
+
+    def sketch(self, number: int) -> Mixture:
+        """p(z|t) of so many t ~ N(0, I), the same in each call: a mixture that is drawn from as p(z) is."""
+        weights = next(self.latent.parameters())
+        t = torch.randn(number, self.latent.top, generator=numbers(weights.device, "sketch"), device=weights.device)
+        below = self.latent.below(t)
+        return Mixture(below.mean, below.log_var)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vae_lightning.errors import ConfigError, shown
-from vae_lightning.network.dense import ACTIVATIONS, stack
+from vae_lightning.network.dense import ACTIVATIONS, as_list, stack
 from vae_lightning.rules import Count, check, one_of, wholes
 from vae_lightning.shapes import Encoded, Image, Params
 
@@ -94,11 +94,6 @@ def doubling(inputs: int, outputs: int, sides: tuple[int, int]) -> nn.ConvTransp
     """The transpose of the convolution that halves an image of these sides. An odd side needs one row more."""
     odd = (sides[0] % 2, sides[1] % 2)
     return nn.ConvTranspose2d(inputs, outputs, KERNEL, stride=2, padding=1, output_padding=odd)
-
-
-def as_list(sizes: Sequence[int] | int) -> list[int]:
-    """One number as a list."""
-    return [sizes] if isinstance(sizes, int) else list(sizes)
 
 
 def halved(image_shape: Sequence[int], widths: Sequence[int], option: str) -> list[tuple[int, int]]:

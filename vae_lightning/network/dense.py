@@ -86,7 +86,7 @@ class MLP(Dense):
         super().__init__(image_shape, latent_dim, num_parameters)
         self.hidden, self.activation, self.initial = hidden, activation, initial
         check(self, "network")
-        self.hidden = sizes = [hidden] if isinstance(hidden, int) else list(hidden)
+        self.hidden = sizes = as_list(hidden)
         self.encoder = stack(self.inputs, *sizes, 2 * latent_dim, activation=ACTIVATIONS[activation]())
         self.decoder = stack(latent_dim, *sizes[::-1], self.outputs, activation=ACTIVATIONS[activation]())
         for parameter in self.parameters():
@@ -105,6 +105,11 @@ class Linear(Dense):
         check(self, "network")
         self.encoder = nn.Linear(self.inputs, 2 * latent_dim)
         self.decoder = nn.Linear(latent_dim, self.outputs)
+
+
+def as_list(sizes: Sequence[int] | int) -> list[int]:
+    """One number as a list."""
+    return [sizes] if isinstance(sizes, int) else list(sizes)
 
 
 def stack(*sizes: int, activation: nn.Module) -> nn.Sequential:

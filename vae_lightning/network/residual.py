@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 from torch import Tensor, nn
 
 from vae_lightning.errors import ConfigError, shown
-from vae_lightning.network.convolutional import Convolutional, as_list
+from vae_lightning.network.convolutional import Convolutional
+from vae_lightning.network.dense import as_list
 from vae_lightning.rules import Count, check, wholes
 
 CHANNELS = 4  # of a group, at least; eight groups at most

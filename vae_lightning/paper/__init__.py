@@ -3,7 +3,8 @@
 `python -m vae_lightning.reproduce NAME` runs a row of conf/reproduce/. Importing this package alone imports no torch.
 """
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["BurdaStages", "FullVB", "MonteCarloEM", "WakeSleep"]
 
@@ -14,21 +15,10 @@ if TYPE_CHECKING:
     from vae_lightning.paper.wake_sleep import WakeSleep
 
 
-def __getattr__(name: str):
-    if name == "BurdaStages":
-        from vae_lightning.paper.burda import BurdaStages
+HOMES = {"BurdaStages": "burda", "FullVB": "full_vb", "MonteCarloEM": "mcem", "WakeSleep": "wake_sleep"}
 
-        return BurdaStages
-    if name == "WakeSleep":
-        from vae_lightning.paper.wake_sleep import WakeSleep
 
-        return WakeSleep
-    if name == "MonteCarloEM":
-        from vae_lightning.paper.mcem import MonteCarloEM
-
-        return MonteCarloEM
-    if name == "FullVB":
-        from vae_lightning.paper.full_vb import FullVB
-
-        return FullVB
-    raise AttributeError(f"module 'vae_lightning.paper' has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'vae_lightning.paper' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"vae_lightning.paper.{HOMES[name]}"), name)

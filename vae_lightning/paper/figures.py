@@ -3,7 +3,6 @@
 A picture names in its metadata the SHA-256 of what it was drawn from, so that a test sees one that is out of date.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from PIL import Image
 
 from vae_lightning.paper.judging import means
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.digest import sha256
 
 STYLES = {"aevb": "C3", "wake-sleep": "C2", "mcem": "C0"}  # the paper's colours: red, green, blue
 DPI = 90
@@ -32,7 +32,7 @@ def draw(result: Mapping[str, Any], kind: str, path: Path) -> None:
 
 def fingerprint(result: Mapping[str, Any]) -> str:
     """What a figure depends on: the runs of the result."""
-    return hashlib.sha256(json.dumps(result["runs"], sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(result["runs"], sort_keys=True).encode())
 
 
 def drawn_from(path: Path) -> str | None:

@@ -18,8 +18,8 @@ def lines(rows: Sequence[Row], folder: Path, root: Path, data: str) -> Iterator[
         found = {budget: results.read(results.file_of(folder, row.name, budget)) for budget in row.budgets}
         for budget in (name for name in BUDGETS if name in row.budgets):
             yield f"    {budget:<5} {state(row, budget, found[budget], root, data)}"
-        newest = next((found[budget] for budget in reversed(BUDGETS) if found.get(budget)), None)
-        yield from (f"    {line}" for line in beside(row, newest))
+        largest = next((found[budget] for budget in reversed(BUDGETS) if found.get(budget)), None)
+        yield from (f"    {line}" for line in beside(row, largest))
 
 
 def state(row: Row, budget: str, result: Mapping[str, Any] | None, root: Path, data: str) -> str:

@@ -79,11 +79,14 @@ class MonteCarloEM(VAE):
         self.chains.update(zip(names, moved.z[0].unbind(), strict=True))
         return moved.z
 
-    def on_validation_start(self) -> None:
+    def refuse_validation(self) -> None:
+        """Raises ConfigError: there is no ELBO."""
         raise ConfigError(
             "paper=mcem: it has no encoder, so there is no ELBO to validate; leave the validation out with "
             "+trainer.limit_val_batches=0"
         )
+
+    on_validation_start = refuse_validation
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: there is no ELBO. `evaluate appendix_d.num_images=100` estimates log p(x)."""

@@ -51,7 +51,7 @@ def section(one: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield ""
     yield from (f"* {'Holds' if check['holds'] else '**Does not hold**'}: {check['says']}." for check in one["checks"])
     yield ""
-    yield f"{provenance(one)}"
+    yield provenance(one)
     yield ""
     if (folder / (picture := f"{one['name']}-{one['budget']}.png")).is_file():
         yield f"![{one['title']}]({folder.name}/{picture})"

@@ -1,14 +1,15 @@
 """The runs that a budget of a row pays for: their words, their folders, and what is known of them already."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.app.space import worded
 from vae_lightning.paper.row import Row, last_of_each
 from vae_lightning.runs.configuration import key_of
+from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.readings import mapping
 from vae_lightning.runs.regular import json_of
 from vae_lightning.runs.run import Run
@@ -32,8 +33,7 @@ class Planned:
     def folder(self) -> Path:
         """Named after the run, its seed and its words, without the place of the data: other words are another run."""
         words = [word for word in self.words if key_of(word) != "data.dir"]
-        digest = hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]
-        return self.root / f"{slug(self.name)}-seed{self.seed}-{digest}"
+        return self.root / f"{slug(self.name)}-seed{self.seed}-{sha256(' '.join(words).encode())[:8]}"
 
     @property
     def run(self) -> Run:
@@ -69,11 +69,7 @@ def placed(words: Sequence[str], seed: int, data: str) -> list[str]:
 
 def word(key: str, path: str | Path) -> str:
     """KEY=PATH as Hydra reads it."""
-    text = str(path)
-    if re.fullmatch(r"[\w./~+-]+", text, re.ASCII):
-        return f"{key}={text}"
-    escaped = text.replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    return f"{key}={worded(str(path))}"
 
 
 def evaluation_of(one: Planned) -> Mapping[str, Any]:

@@ -16,7 +16,6 @@ from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.readings import finite, mapping, text
 from vae_lightning.runs.regular import json_in
 
-FOLDER = Path("docs/results")
 SHAPE: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("name", "budget", "title", "source", "known", "says", "command", "processor", "ended"), str),
     **dict.fromkeys(("runs", "checks", "published"), list),

@@ -1,8 +1,9 @@
 """The rows as a whole: one row run to its result, the list of all, and the page of results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vae_lightning.errors import FolderError, printable
 from vae_lightning.output import say
@@ -44,13 +45,13 @@ def one(row: Row, budget: str, places: Places, command: str) -> int:
         from vae_lightning.paper import figures
 
         figures.draw(result, row.figure, picture)
-    say("\n".join([*page.table(result), *("{} {}".format(*verdict(check)) for check in result["checks"])]))
+    say("\n".join([*page.table(result), *map(verdict, result["checks"])]))
     say(f"{row.name}, budget={budget}: {'within' if result['within'] else 'outside'} tolerance -> {printable(path)}")
     return 0 if result["within"] else 1
 
 
-def verdict(check: dict[str, object]) -> tuple[str, object]:
-    return ("ok     " if check["holds"] else "OUTSIDE"), check["says"]
+def verdict(check: Mapping[str, Any]) -> str:
+    return f"{'ok' if check['holds'] else 'OUTSIDE':<7} {check['says']}"
 
 
 def listed(rows: Sequence[Row], places: Places) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor
 from vae_lightning.callbacks.curves import plots, vectors
 from vae_lightning.callbacks.pictures import captioned, grid
 from vae_lightning.callbacks.pixels import pixels
-from vae_lightning.callbacks.sheet import Undo, pairs, sheet, undone
+from vae_lightning.callbacks.sheet import Undo, padded, pairs, sheet, undone
 from vae_lightning.errors import ConfigError
 from vae_lightning.pages.base.pictures import MOST_PIXELS
 from vae_lightning.pages.sweep.tables import inert
@@ -82,9 +82,9 @@ class Pictures:
 
     def _pixels(self, columns: int) -> tuple[np.ndarray, list[str], list[str]]:
         shown, notes = pixels(self.rows.flatten(0, 1), "output")
-        rows = shown.unflatten(0, self.rows.shape[:2])
-        folds = [padded(part, columns) for part in rows.split(columns, 1)]
-        return grid(torch.cat(folds).flatten(0, 1), columns, scale_of(rows)), notes, [*self.labels] * len(folds)
+        folds = shown.unflatten(0, self.rows.shape[:2]).split(columns, 1)
+        rows = torch.cat([padded(row, columns) for fold in folds for row in fold])
+        return grid(rows, columns, scale_of(rows)), notes, [*self.labels] * len(folds)
 
     def _plots(self, columns: int) -> tuple[np.ndarray, list[str], list[str]]:
         if self.film is None and len(self.rows) == 2:  # E[x|z] is drawn on top of x
@@ -108,11 +108,6 @@ def folded(rows: Tensor) -> int:
     """The columns of a sheet: ten, or as many as make a single row of images a square."""
     count = rows.shape[1]
     return min(count, max(COLUMNS, math.isqrt(count)) if rows.shape[0] > 1 else math.ceil(math.sqrt(count)))
-
-
-def padded(part: Tensor, columns: int) -> Tensor:
-    """Rows [R, K, C, H, W] filled up with white images."""
-    return torch.cat([part, part.new_ones(part.shape[0], columns - part.shape[1], *part.shape[2:])], 1)
 
 
 def scale_of(images: Tensor) -> int:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from vae_lightning.callbacks.sheet import Undo
-from vae_lightning.equations import kl_standard_normal
 from vae_lightning.errors import ConfigError
-from vae_lightning.evaluation import importance_weighted
+from vae_lightning.evaluation import importance_weighted, posterior_of
 from vae_lightning.evaluation.result import bootstrap
 from vae_lightning.module import VAE
 from vae_lightning.prediction.inputs import Images
@@ -115,10 +114,10 @@ class Traverse:
     few: ClassVar[int] = 1
 
     def __call__(self, model: Predictor, images: Images) -> Pictures:
-        mean, log_var = model.encode(images.x)
-        kl = kl_standard_normal(mean, log_var).mean(0) if self.kl is None else torch.tensor(self.kl)
+        posterior = posterior_of(model.vae.model, images.x.to(model.vae.device), model.batch_size)
+        kl = posterior.kl().mean(0).cpu() if self.kl is None else torch.tensor(self.kl)
         units = self.chosen(kl)
-        z = mean[0].repeat(len(units), self.steps, 1)
+        z = posterior.mean[0].cpu().repeat(len(units), self.steps, 1)
         for row, unit in enumerate(units):
             z[row, :, unit] = torch.linspace(-self.limit, self.limit, self.steps)
         walk = model.decode(z)

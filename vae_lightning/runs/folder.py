@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 from vae_lightning.errors import ConfigError, FolderError, shown
@@ -13,7 +14,7 @@ from vae_lightning.runs.atomic import atomically, leftovers, write_text
 from vae_lightning.runs.contents import foreign
 from vae_lightning.runs.files import LATEST, LATEST_TEXT, OF_TRAINING, RECORD
 from vae_lightning.runs.lock import Lock, is_first_process
-from vae_lightning.runs.place import check_links
+from vae_lightning.runs.place import at_home, check_links
 from vae_lightning.runs.regular import content_of
 
 JOINED = "VAE_LIGHTNING_RUN_DIR"  # tells the other processes of a distributed run the folder of the first process
@@ -48,7 +49,7 @@ def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, sav
 def claim_number(parent: Path, name: str) -> Path:
     """Makes parent/YYYYMMDD-NNN-name with the next free number of the day."""
     today = date.today().strftime("%Y%m%d")
-    for number in free_numbers(parent, today):
+    for number in count(max(taken(parent, today), default=0) + 1):
         lock = parent / f".{today}-{number:03d}.claim"
         try:
             lock.mkdir()
@@ -63,13 +64,6 @@ def claim_number(parent: Path, name: str) -> Path:
         finally:
             lock.rmdir()
     raise AssertionError("the numbers do not end")
-
-
-def free_numbers(parent: Path, today: str) -> Iterator[int]:
-    """The numbers above those of today's folders, in order."""
-    number = max(taken(parent, today), default=0)
-    while True:
-        yield (number := number + 1)
 
 
 def taken(parent: Path, today: str) -> set[int]:
@@ -110,11 +104,11 @@ def point_latest(parent: Path, target: str) -> None:
 def resolved(folder: str | os.PathLike[str]) -> Path:
     """The folder itself, or the folder that a link or latest.txt points at. `.` becomes an absolute path.
 
-    Raises ConfigError where nothing is named.
+    Raises ConfigError where nothing is named, and where the user after `~` does not exist.
     """
     if not str(folder).strip():
         raise ConfigError("no folder is named; say . for the current folder")
-    path = Path(os.path.expanduser(folder))
+    path = Path(at_home(os.fspath(folder)))
     path = path if path.name not in ("", "..") else path.resolve()
     if path.name == LATEST and not os.path.lexists(path / RECORD):
         try:

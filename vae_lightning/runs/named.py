@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vae_lightning.runs.files import RECORD
 from vae_lightning.runs.folder import resolved
+from vae_lightning.runs.place import at_home
 from vae_lightning.runs.run import Run, open_run
 
 WITHIN = ("*", "*/*")  # the runs of a group, and those of the groups of a project
@@ -29,7 +30,7 @@ def folders_of(word: str) -> list[Path]:
     path = resolved(word)
     if os.path.isdir(path):
         return [path]
-    return [resolved(match) for match in sorted(glob.glob(os.path.expanduser(word))) if os.path.isdir(match)]
+    return [resolved(match) for match in sorted(glob.glob(at_home(word))) if os.path.isdir(match)]
 
 
 def is_run(folder: Path) -> bool:

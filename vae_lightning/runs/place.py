@@ -1,6 +1,7 @@
 """Where the program writes: a path is read in one way, no link leads out of a run folder, and there is room."""
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ OTHERS = ("wandb",)  # a folder of W&B's: its links to its own logs lead out, an
 
 
 def at_home(path: str, named: str = "") -> str:
-    """~/runs -> /home/me/runs. Any other text is returned as it is.
+    """~/runs -> /home/me/runs, and ./~runs -> its absolute path: a Path forgets the `./`. Other texts stay as they are.
 
     Raises ConfigError, which names `named`, where the user after `~` does not exist.
     """
@@ -24,7 +25,7 @@ def at_home(path: str, named: str = "") -> str:
         raise ConfigError(
             f"{named or shown(path)}: there is no user {shown(user[1:])}; a folder of that name is ./{shown(path)}"
         )
-    return whole
+    return os.path.abspath(path) if re.match(r"(\./+)+~", path) else whole
 
 
 def own_file(path: str | os.PathLike[str], flags: int) -> int:

@@ -1,7 +1,7 @@
 """A run folder as it is on disk: the only reader of its record, curves, checkpoints and evaluations.
 
 What a folder holds may have any shape. A missing or malformed value reads as None or empty, and `Run.broken` names it;
-nothing but `open_run`, `Run.check_config` and `Run.checkpoint` raises.
+only `open_run` and `Run.checkpoint` raise.
 """
 
 import math

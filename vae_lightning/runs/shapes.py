@@ -11,9 +11,9 @@ from vae_lightning.errors import shown
 from vae_lightning.rules import FLAG, Rule, number, whole
 from vae_lightning.runs.configuration import leaves
 from vae_lightning.runs.readings import LARGEST
+from vae_lightning.runs.regular import MOST_NAMED
 
 EVERY = "*"
-MOST_NAMED = 20  # mistakes of one file
 TEXT = Rule(lambda v: isinstance(v, str), "must be a text")
 COUNT = whole(0, 2**63 - 1)
 NUMBER = number(least=-LARGEST, most=LARGEST)

@@ -123,5 +123,5 @@ const Page = (() => {
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changed("theme"));
   relabel();
-  return {data, say, language, onChange, hintScrolling, element, colour, number, reduced, dark, setLanguage, setTheme};
+  return {data, say, language, onChange, hintScrolling, element, colour, number, reduced};
 })();

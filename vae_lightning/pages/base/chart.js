@@ -1,5 +1,5 @@
-// Small SVG charts: lines with a band, bars, scatter. Colours are CSS variables, words follow the language, arrow keys
-// read the values. Every chart takes (container, spec) and returns {update(spec), light(id)}; Page.say takes the texts.
+// Small SVG charts: lines with a band, bars. Colours are CSS variables, words follow the language, arrow keys read the
+// values. Every chart takes (container, spec); Page.say takes the texts.
 "use strict";
 const Chart = (() => {
   const NS = "http://www.w3.org/2000/svg";
@@ -133,20 +133,17 @@ const Chart = (() => {
     return text;
   };
 
-  // spec: {title, label, height, x: {label, whole}, y: {label, zero}, digits,
-  //        series: [{id, name, values: [[x, y]], colour, dashed, hidden}],
+  // spec: {title, height, x: {label, whole}, y: {label}, series: [{name, values: [[x, y]], colour, dashed}],
   //        band: {name, values, colour, label, outline: [[x, y]] where it changes between the values, steps: [[x, y]],
-  //        says: x => text}}, onHover(id or null)
+  //        says: x => text}}
   function line(container, spec) {
-    const hidden = new Set((spec.series || []).filter((each) => each.hidden).map((each) => each.name));
-    let at = null,
-      lit = null;
+    const hidden = new Set();
+    let at = null;
     const state = frame(container, draw);
 
     function draw(state) {
-      const height = spec.height || 260,
-        box = {left: 56, right: state.width - (spec.band ? 50 : 14), top: 26, bottom: height - 44};
-      const drawn = canvas(state, spec, height);
+      const box = {left: 56, right: state.width - (spec.band ? 50 : 14), top: 26, bottom: spec.height - 44};
+      const drawn = canvas(state, spec, spec.height);
       const shown = spec.series.filter((each) => !hidden.has(each.name));
       const xs = [
         ...new Set([
@@ -159,27 +156,17 @@ const Chart = (() => {
         xs.at(-1) > begin ? [begin, xs.at(-1)] : [(xs[0] ?? 0) - 1, (xs[0] ?? 0) + 1],
         [box.left, box.right],
       );
-      const y = scale(
-        spec.y?.domain ||
-          extent(
-            shown.flatMap((each) => each.values.map(([, b]) => b)),
-            spec.y,
-          ),
-        [box.bottom, box.top],
-      );
+      const y = scale(extent(shown.flatMap((each) => each.values.map(([, b]) => b))), [box.bottom, box.top]);
       if (spec.band) band(drawn, box, x, spec.band);
       axes(drawn, box, x, y, spec);
       for (const each of shown) {
-        const faded = lit !== null && lit !== each.id;
         drawn.append(
           svg("path", {
             class: "plain",
             d: path(each.values, x, y),
             stroke: each.colour,
-            "stroke-width": lit === each.id && lit !== null ? 3.2 : each.width || 2,
+            "stroke-width": 2,
             "stroke-dasharray": each.dashed ? "5 4" : null,
-            opacity: faded ? 0.18 : 1,
-            "data-id": each.id,
           }),
         );
         if (each.values.length < 3)
@@ -242,10 +229,10 @@ const Chart = (() => {
       function legend(here) {
         const value = (values) => {
           const found = here === null ? undefined : values.find(([a]) => a === here)?.[1];
-          return Number.isFinite(found) ? Page.number(found, spec.digits ?? 2) : "";
+          return Number.isFinite(found) ? Page.number(found) : "";
         };
         const text = (each) => (each.says && here !== null ? each.says(here) : value(each.values));
-        const items = spec.legend === false ? [] : [...spec.series, ...(spec.band ? [{...spec.band, area: true}] : [])];
+        const items = [...spec.series, ...(spec.band ? [{...spec.band, area: true}] : [])];
         if (state.legend.childElementCount !== items.length || state.legend.dataset.lang !== Page.language()) {
           state.legend.dataset.lang = Page.language();
           state.legend.replaceChildren(
@@ -277,27 +264,12 @@ const Chart = (() => {
         state.reading.textContent =
           here === null
             ? ""
-            : `${Page.say(spec.x?.label)} ${here}${
-                spec.legend === false
-                  ? ""
-                  : ": " +
-                    spec.series
-                      .filter((s) => value(s.values))
-                      .map((s) => `${Page.say(s.name)} ${value(s.values)}`)
-                      .join(", ")
-              }`;
+            : `${Page.say(spec.x.label)} ${here}: ${spec.series
+                .filter((s) => value(s.values))
+                .map((s) => `${Page.say(s.name)} ${value(s.values)}`)
+                .join(", ")}`;
       }
     }
-    return {
-      update: (next) => {
-        spec = {...spec, ...next};
-        state.redraw();
-      },
-      light: (id) => {
-        lit = id;
-        state.redraw();
-      },
-    };
   }
 
   // A shaded area from 0, on an axis of its own at the right.
@@ -330,70 +302,46 @@ const Chart = (() => {
     drawn.append(svg("text", {x: box.right + 46, y: box.top - 10, "text-anchor": "end"}, Page.say(label)));
   }
 
-  // spec: {title, label, height, horizontal, x: {label}, y: {label}, unit, digits,
-  //        bars: [{id, name, value, colour, note}]}, onSelect(id)
+  // spec: {title, height, y: {label}, unit, bars: [{name, value, colour, note}]}
   function bars(container, spec) {
     let at = null;
     const state = frame(container, draw);
 
     function draw(state) {
       const n = spec.bars.length,
-        row = 22,
-        drawnHeight = spec.horizontal ? n * row + 50 : spec.height || 240;
-      const drawn = canvas(state, spec, drawnHeight),
-        values = spec.bars.map((each) => each.value);
-      const left = spec.horizontal
-        ? Math.min(state.width * 0.4, 12 + 7.2 * Math.max(...spec.bars.map((each) => Page.say(each.name).length), 3))
-        : 56;
-      const box = {
-        left,
-        right: state.width - (spec.horizontal ? 56 : 10),
-        top: spec.horizontal ? 4 : 26,
-        bottom: drawnHeight - 44,
-      };
-      const along = scale(
-        extent(values, {zero: true}),
-        spec.horizontal ? [box.left, box.right] : [box.bottom, box.top],
-      );
-      if (!spec.horizontal) axes(drawn, box, null, along, {y: spec.y, x: spec.x});
-      const step = spec.horizontal ? row : (box.right - box.left) / Math.max(1, n),
-        thick = Math.max(1, Math.min(step * 0.72, 46));
-      const every = spec.horizontal ? 1 : Math.max(1, Math.ceil((n * 30) / (box.right - box.left)));
+        drawn = canvas(state, spec, spec.height),
+        box = {left: 56, right: state.width - 10, top: 26, bottom: spec.height - 44};
+      const y = scale(extent(spec.bars.map((each) => each.value), {zero: true}), [box.bottom, box.top]);
+      axes(drawn, box, null, y, spec);
+      const step = (box.right - box.left) / Math.max(1, n),
+        thick = Math.max(1, Math.min(step * 0.72, 46)),
+        every = Math.max(1, Math.ceil((n * 30) / (box.right - box.left)));
       spec.bars.forEach((each, i) => {
-        const centre = (spec.horizontal ? box.top : box.left) + (i + 0.5) * step,
-          from = along(0),
-          to = along(each.value || 0);
-        const size = Math.max(1, Math.abs(to - from));
-        const area = spec.horizontal
-          ? {x: Math.min(from, to), y: centre - thick / 2, width: size, height: thick}
-          : {x: centre - thick / 2, y: Math.min(from, to) - (size === 1 ? 1 : 0), width: thick, height: size};
+        const centre = box.left + (i + 0.5) * step,
+          from = y(0),
+          to = y(each.value || 0),
+          size = Math.max(1, Math.abs(to - from));
         const bar = svg(
           "rect",
           {
-            ...area,
+            x: centre - thick / 2,
+            y: Math.min(from, to) - (size === 1 ? 1 : 0),
+            width: thick,
+            height: size,
             rx: Math.min(3, thick / 4),
-            fill: each.colour || "var(--c1)",
-            "data-id": each.id,
+            fill: each.colour,
             opacity: at === null || at === i ? 1 : 0.55,
           },
           svg("title", {}, reading(i)),
         );
         drawn.append(bar);
-        if (spec.horizontal) {
-          drawn.append(svg("text", {x: box.left - 8, y: centre + 4, "text-anchor": "end"}, Page.say(each.name)));
-          drawn.append(
-            svg("text", {x: Math.max(from, to) + 6, y: centre + 4}, Page.number(each.value, spec.digits ?? 2)),
-          );
-        } else if (i % every === 0)
+        if (i % every === 0)
           drawn.append(svg("text", {x: centre, y: box.bottom + 18, "text-anchor": "middle"}, Page.say(each.name)));
-        const hit = spec.horizontal
-          ? svg("rect", {class: "hit", x: 0, y: centre - step / 2, width: state.width, height: step})
-          : svg("rect", {class: "hit", x: centre - step / 2, y: box.top, width: step, height: box.bottom - box.top});
-        hit.append(svg("title", {}, reading(i)));
+        const area = {x: centre - step / 2, y: box.top, width: step, height: box.bottom - box.top};
+        const hit = svg("rect", {class: "hit", ...area}, svg("title", {}, reading(i)));
         hit.addEventListener("pointerenter", () => {
           state.reading.textContent = reading(i);
         });
-        hit.addEventListener("click", () => spec.onSelect?.(each.id));
         drawn.append(hit);
       });
       drawn.addEventListener("pointerleave", () => {
@@ -401,7 +349,6 @@ const Chart = (() => {
       });
       drawn.addEventListener("keydown", (event) => {
         const move = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1}[event.key];
-        if (event.key === "Enter" && at !== null) spec.onSelect?.(spec.bars[at].id);
         if (move === undefined || !n) return;
         event.preventDefault();
         at = Math.max(0, Math.min(n - 1, (at ?? (move < 0 ? n : -1)) + move));
@@ -418,124 +365,9 @@ const Chart = (() => {
     function reading(i) {
       const each = spec.bars[i];
       const note = each.note ? ` · ${Page.say(each.note)}` : "";
-      return `${Page.say(each.name)}: ${Page.number(each.value, spec.digits ?? 2)} ${Page.say(spec.unit)}${note}`;
+      return `${Page.say(each.name)}: ${Page.number(each.value)} ${Page.say(spec.unit)}${note}`;
     }
-    return {
-      update: (next) => {
-        spec = {...spec, ...next};
-        state.redraw();
-      },
-      light: (id) => {
-        at = spec.bars.findIndex((each) => each.id === id);
-        if (at < 0) at = null;
-        state.redraw();
-      },
-    };
   }
 
-  // spec: {title, label, height, x: {label, domain}, y: {label, domain}, digits,
-  //        points: [{id, x, y, name, colour, size}], lines: [{points: [[x, y]], colour, dashed, name}],
-  //        below(drawn, box, x, y, svg), onHover(id or null), onSelect(id)}
-  function scatter(container, spec) {
-    let at = null,
-      lit = null;
-    const state = frame(container, draw);
-
-    function draw(state) {
-      const height = spec.height || 340,
-        box = {left: 56, right: state.width - 18, top: 26, bottom: height - 44};
-      const drawn = canvas(state, spec, height);
-      const x = scale(
-        spec.x?.domain ||
-          extent(
-            spec.points.map((each) => each.x),
-            {air: 0.08},
-          ),
-        [box.left, box.right],
-      );
-      const y = scale(
-        spec.y?.domain ||
-          extent(
-            spec.points.map((each) => each.y),
-            {air: 0.08},
-          ),
-        [box.bottom, box.top],
-      );
-      spec.below?.(drawn, box, x, y, svg);
-      axes(drawn, box, x, y, spec);
-      for (const each of spec.lines || []) {
-        drawn.append(
-          svg("path", {
-            class: "plain",
-            d: path(each.points, x, y),
-            stroke: each.colour || "var(--soft)",
-            "stroke-width": 1.6,
-            opacity: 0.7,
-            "stroke-dasharray": each.dashed ? "5 4" : null,
-          }),
-        );
-      }
-      spec.points.forEach((each, i) => {
-        if (!Number.isFinite(each.x) || !Number.isFinite(each.y)) return;
-        const dot = svg(
-          "circle",
-          {
-            cx: x(each.x),
-            cy: y(each.y),
-            r: each.id === lit && lit !== null ? 8 : each.size || 5,
-            fill: each.colour || "var(--c1)",
-            stroke: "var(--paper)",
-            "stroke-width": 1.5,
-            "data-id": each.id,
-            opacity: lit === null || lit === each.id ? 1 : 0.25,
-            style: "cursor: pointer",
-          },
-          svg("title", {}, reading(i)),
-        );
-        dot.addEventListener("pointerenter", () => {
-          state.reading.textContent = reading(i);
-          spec.onHover?.(each.id);
-        });
-        dot.addEventListener("pointerleave", () => {
-          state.reading.textContent = "";
-          spec.onHover?.(null);
-        });
-        dot.addEventListener("click", () => spec.onSelect?.(each.id));
-        drawn.append(dot);
-      });
-      drawn.addEventListener("keydown", (event) => {
-        const order = spec.points.map((_, i) => i).sort((a, b) => spec.points[a].x - spec.points[b].x),
-          n = order.length;
-        if (event.key === "Enter" && at !== null) spec.onSelect?.(spec.points[order[at]].id);
-        const move = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: 1, ArrowDown: -1}[event.key];
-        if (move === undefined || !n) return;
-        event.preventDefault();
-        at = Math.max(0, Math.min(n - 1, (at ?? (move < 0 ? n : -1)) + move));
-        lit = spec.points[order[at]].id;
-        spec.onHover?.(lit);
-        state.redraw();
-        state.reading.textContent = reading(order[at]);
-      });
-    }
-    function reading(i) {
-      const each = spec.points[i],
-        digits = spec.digits ?? 2;
-      const across = `${Page.say(spec.x?.label)} ${Page.number(each.x, digits)}`;
-      return `${Page.say(each.name)}: ${across}, ${Page.say(spec.y?.label)} ${Page.number(each.y, digits)}`;
-    }
-    return {
-      update: (next) => {
-        spec = {...spec, ...next};
-        state.redraw();
-      },
-      light: (id) => {
-        if (id !== lit) {
-          lit = id;
-          state.redraw();
-        }
-      },
-    };
-  }
-
-  return {svg, scale, ticks, tickText, extent, axes, path, frame, canvas, line, bars, scatter};
+  return {svg, scale, ticks, tickText, extent, axes, path, frame, canvas, line, bars};
 })();

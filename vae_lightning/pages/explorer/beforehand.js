@@ -8,10 +8,9 @@ const Beforehand = (() => {
       [black, white] = range,
       isVector = channels * height === 1;
     const n = plane.size,
-      z = stills ? Net.floats(stills.z, 32) : [],
-      many = stills ? stills.n : 0,
+      z = Net.floats(stills.z, 32),
       sheets = {};
-    let waiting = stills ? 2 : 1;
+    let waiting = 2;
     const read = (name, source) => {
       const image = new Image();
       image.onload = () => {
@@ -24,7 +23,7 @@ const Beforehand = (() => {
       image.src = source;
     };
     read("plane", plane.sheet);
-    if (stills) read("stills", stills.sheet);
+    read("stills", stills.sheet);
 
     const nearest = (value) =>
       plane.axis.reduce((best, each, i) => (Math.abs(each - value) < Math.abs(plane.axis[best] - value) ? i : best), 0);
@@ -39,7 +38,7 @@ const Beforehand = (() => {
         const there = j === order[0] ? plane.axis[column] : j === order[1] ? plane.axis[row] : 0;
         least += (point[j] - there) ** 2;
       }
-      for (let k = 0; k < many; k++) {
+      for (let k = 0; k < stills.n; k++) {
         let far = 0;
         for (let j = 0; j < dims && far < least; j++) far += (point[j] - z[k * dims + j]) ** 2;
         if (far < least) {
@@ -67,11 +66,10 @@ const Beforehand = (() => {
     }
 
     function sample() {
-      if (!stills) return Array.from({length: dims}, () => 0);
       const k = stills.n - 1 - Math.floor(Math.random() * stills.samples);
       return Array.from({length: dims}, (_, j) => z[k * dims + j]);
     }
-    return {decode, sample, ready: () => waiting === 0, count: n * n + many};
+    return {decode, sample, ready: () => waiting === 0, count: n * n + stills.n};
   }
   return {pictures};
 })();

@@ -51,9 +51,10 @@ const Explorer = (() => {
       const [m, v] = [mean(j), logVar(j)];
       return sum - 0.5 * (Math.log(2 * Math.PI) + v + (each - m) * (each - m) * Math.exp(-v));
     }, 0);
-  // The prior: N(0, I), or a mixture of `components` Gaussians.
+  // The prior: N(0, I), or a mixture of `components` Gaussians. One that is not exact stands for another prior.
   const mixture = about.prior && {
     components: about.prior.components,
+    exact: about.prior.exact,
     mean: Net.floats(about.prior.mean),
     logVar: Net.floats(about.prior.log_var),
   };
@@ -315,6 +316,7 @@ const Explorer = (() => {
       dims <= 3
         ? `z = (${Array.from(z, two).join(", ")})`
         : `${unitName(across)} = ${two(z[across])}, ${unitName(up)} = ${two(z[up])}, |z| = ${two(Math.hypot(...z))}`;
+    found("log-pz").parentElement.hidden = mixture ? !mixture.exact : false;
     found("log-pz").textContent = Page.say("nats_of", {value: Page.number(logPz(), 2)});
     found("cost").textContent = network
       ? Page.say("decoded_in", {ms: (spent / decodings).toFixed(spent / decodings < 0.1 ? 3 : 2)})

@@ -16,6 +16,7 @@ from vae_lightning.errors import DataError
 from vae_lightning.evaluation.latent_space import Codes, posterior_of
 from vae_lightning.latent import active_units
 from vae_lightning.latent.common import has_closed_kl
+from vae_lightning.latent.vamp import Mixture
 from vae_lightning.model import Model
 from vae_lightning.noise import generator
 from vae_lightning.pages.explorer import beforehand, export
@@ -25,20 +26,8 @@ from vae_lightning.pages.explorer.ranges import fits_half, is_vector, tolerated,
 
 MOST_POINTS, MOST_NUMBERS = 1000, 60_000  # encoded test points, and all their coordinates
 NUM_PICKS = 12
-KEYS = (
-    "decoder",
-    "encoder",
-    "plane",
-    "stills",
-    "pictures",
-    "points",
-    "picks",
-    "why",
-    "why_encoder",
-    "drawn_as",
-    "undo",
-)
-KEYS += ("prior",)
+KEYS = ("decoder", "encoder", "plane", "stills", "pictures", "points", "picks")  # None where there is no such thing
+KEYS += ("why", "why_encoder", "drawn_as", "undo", "prior")
 
 
 @dataclass(frozen=True)
@@ -85,7 +74,11 @@ def explorer(model: Model, images: Images | None, kl: list[float] | None, image_
     active = active_units(posterior.mean).tolist() if posterior else [value > 0.01 for value in nats]
     values: dict[str, Any] = {"dims": dims, "order": order, "kl": nats, "active": active, "shape": image_shape}
     prior, closed = mixture(model), has_closed_kl(model.latent)
-    values |= {"limit": reach(prior), "closed_kl": closed, **exported_prior(prior)}
+    values |= {
+        "limit": reach(prior),
+        "closed_kl": closed,
+        **exported_prior(prior, exact=isinstance(model.prior, Mixture)),
+    }
     z = some_points(posterior, dims, values["limit"])
     values |= {"range": value_range(model, images.x if images else None, z)}
     values |= {"bits": 32 if is_vector(image_shape) and not fits_half(*values["range"]) else 16}

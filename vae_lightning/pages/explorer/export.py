@@ -44,9 +44,9 @@ def decoder(network: Any, loss: Any, z: Tensor, span: float = 1.0) -> tuple[Expo
 
     `span` is the distance from black to white. Raises Inexpressible.
     """
-    link = link_of(loss)
+    link, name = link_of(loss), f"{type(network).__name__}.decode"
     layers = layers_of(network, "decoder")
-    check_cost(layers, tuple(z.shape[1:]))
+    check_cost(layers, tuple(z.shape[1:]), name)
     with torch.no_grad():
         params = network.decode(z)  # [N, P, C, H, W]
         expected = loss.mean(params)
@@ -58,7 +58,7 @@ def decoder(network: Any, loss: Any, z: Tensor, span: float = 1.0) -> tuple[Expo
         again = torch.cat([head.unsqueeze(1)] * params.shape[1], dim=1)  # the mean reads only the first of P
         return bool((loss.mean(again) - expected).abs().max() <= PIXEL_TOLERANCE * span)
 
-    return exported(layers, tuple(z.shape[1:]), agrees, f"{type(network).__name__}.decode", z), link
+    return exported(layers, tuple(z.shape[1:]), agrees, name, z), link
 
 
 def encoder(network: Any, x: Tensor) -> Exported:
@@ -92,7 +92,7 @@ def exported(
 
     Weights are rounded for inputs that are `like` the given ones. Raises Inexpressible.
     """
-    parameters, operations = check_cost(layers, shape)
+    parameters, operations = check_cost(layers, shape, name)
     if not all(weight.isfinite().all() for layer in layers for weight in layer.parameters()):
         raise Inexpressible("why_not_finite")
     for bits, tried in ((16, in_half(layers, like)), (32, list(layers))):
@@ -107,10 +107,16 @@ def exported(
     raise Inexpressible("why_forward", name=name)
 
 
-def check_cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> tuple[int, int]:
-    """Parameters and operations of one pass. Raises Inexpressible if they are too many for a page."""
+def check_cost(layers: Sequence[nn.Module], shape: tuple[int, ...], name: str) -> tuple[int, int]:
+    """Parameters and operations of one pass.
+
+    Raises Inexpressible if they are too many for a page, or the layers do not fit each other.
+    """
     parameters = sum(weight.numel() for layer in layers for weight in layer.parameters())
-    operations = cost(layers, shape)
+    try:
+        operations = cost(layers, shape)
+    except RuntimeError as error:
+        raise Inexpressible("why_forward", name=name) from error
     if parameters > MOST_PARAMETERS or operations > MOST_OPERATIONS:
         raise too_costly(parameters, operations)
     return parameters, operations
@@ -135,20 +141,17 @@ def first_outputs(layers: list[nn.Module], size: int, outputs: int) -> list[nn.M
 
 
 def cost(layers: Sequence[nn.Module], shape: tuple[int, ...]) -> int:
-    """The multiplications of one pass, counted on a zero. Raises Inexpressible if the layers do not fit each other."""
+    """The multiplications of one pass, counted on a zero. Raises RuntimeError if the layers do not fit each other."""
     state, operations = torch.zeros(1, *shape), 0
-    try:
-        with torch.no_grad():
-            for layer in layers:
-                before, state = state, layer.eval()(state)
-                if isinstance(layer, Residual):
-                    operations += cost(list(layer), tuple(before.shape[1:]))
-                elif isinstance(layer, nn.ConvTranspose2d):
-                    operations += before[0, 0].numel() * layer.weight.numel()
-                elif isinstance(layer, nn.Conv2d):
-                    operations += state[0, 0].numel() * layer.weight.numel()
-                elif isinstance(layer, nn.Linear):
-                    operations += layer.weight.numel()
-    except RuntimeError as error:
-        raise Inexpressible("why_forward") from error
+    with torch.no_grad():
+        for layer in layers:
+            before, state = state, layer.eval()(state)
+            if isinstance(layer, Residual):
+                operations += cost(list(layer), tuple(before.shape[1:]))
+            elif isinstance(layer, nn.ConvTranspose2d):
+                operations += before[0, 0].numel() * layer.weight.numel()
+            elif isinstance(layer, nn.Conv2d):
+                operations += state[0, 0].numel() * layer.weight.numel()
+            elif isinstance(layer, nn.Linear):
+                operations += layer.weight.numel()
     return operations

@@ -219,5 +219,5 @@ const Net = (() => {
       return {mean: Array.from(both.subarray(0, dims)), log_var: Array.from(both.subarray(dims, 2 * dims))};
     };
   }
-  return {floats, build, decoder, encoder};
+  return {floats, decoder, encoder};
 })();

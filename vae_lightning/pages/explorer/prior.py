@@ -1,4 +1,4 @@
-"""The prior on the page: N(0, I), or the components of a mixture.
+"""The prior on the page: N(0, I), or the components of a mixture, or of one that stands for it.
 
 K components, J latent dims.
 """
@@ -9,13 +9,16 @@ from vae_lightning.latent.vamp import Mixture
 from vae_lightning.model import Model
 from vae_lightning.pages.explorer.layers import packed
 
+COMPONENTS = 500  # of a mixture that stands for another prior
 LIMIT = 4.0  # the reach of sliders and planes, in sigmas of the prior
 
 
 def mixture(model: Model) -> Mixture | None:
-    """The prior, if it is a mixture; else it is taken for N(0, I)."""
-    prior = model.prior
-    return prior if isinstance(prior, Mixture) else None
+    """The prior, if it is a mixture, or its `sketch` as one; else it is taken for N(0, I)."""
+    prior: Any = model.prior
+    if isinstance(prior, Mixture):
+        return prior
+    return prior.sketch(COMPONENTS) if hasattr(prior, "sketch") else None
 
 
 def reach(prior: Mixture | None) -> float:
@@ -26,10 +29,9 @@ def reach(prior: Mixture | None) -> float:
     return round(float(max(LIMIT, (centre.abs() + LIMIT * variance.sqrt()).max())), 2)
 
 
-def exported_prior(prior: Mixture | None) -> dict[str, Any]:
-    """The components of a mixture, as fp16."""
+def exported_prior(prior: Mixture | None, exact: bool) -> dict[str, Any]:
+    """The components of a mixture, as fp16. One that is not `exact` is drawn from, and has no log p(z)."""
     if prior is None:
         return {}
-    return {
-        "prior": {"components": len(prior.mean), "mean": packed(prior.mean), "log_var": packed(prior.log_var)},
-    }
+    packed_both = {"mean": packed(prior.mean), "log_var": packed(prior.log_var)}
+    return {"prior": {"components": len(prior.mean), "exact": exact, **packed_both}}

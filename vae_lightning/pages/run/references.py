@@ -45,7 +45,6 @@ KL = fixed("term_kl", "Appendix B", equations.kl_standard_normal)
 POSTERIOR = fixed("term_posterior", "Eq. (9)", equations.log_qz_x)
 SAMPLE = fixed("term_sample", "Eq. (4)", equations.reparameterise)
 TRAINING = fixed("term_training", "Algorithm 1", VAE)
-FIXED = (ELBO, KL, POSTERIOR, SAMPLE, TRAINING)
 
 
 def references(run: Run, parts: Mapping[str, Any]) -> list[tuple[str, Reference]]:

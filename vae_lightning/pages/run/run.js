@@ -28,8 +28,8 @@
   };
   const series = (column, colour) =>
     [
-      {id: 0, name: "train", values: rows.map((row) => [row.epoch, row[column]]), colour},
-      {id: 1, name: "val", values: rows.map((row) => [row.epoch, row[`val_${column}`]]), colour, dashed: true},
+      {name: "train", values: rows.map((row) => [row.epoch, row[column]]), colour},
+      {name: "val", values: rows.map((row) => [row.epoch, row[`val_${column}`]]), colour, dashed: true},
     ].filter((each) => each.values.some(([, value]) => Number.isFinite(value)));
   for (const [column, colour] of [
     ["elbo", "var(--c1)"],
@@ -57,7 +57,6 @@
       unit: "nats",
       y: {label: "nats"},
       bars: units.map((unit) => ({
-        id: unit.name,
         name: unit.name,
         value: unit.value,
         colour: unit.active ? "var(--c3)" : "var(--idle)",

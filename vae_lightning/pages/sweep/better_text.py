@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from vae_lightning.errors import printable
+from vae_lightning.output import wrapped
 from vae_lightning.pages.sweep.better import Comparison, Values
 from vae_lightning.runs.ranking import Place
 
@@ -175,8 +176,3 @@ def listed(names: Sequence[str]) -> str:
     shown = [*names[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])]
     between = "; " if any(", " in name for name in names) else ", "
     return " and ".join(filter(None, (between.join(shown[:-1]), shown[-1])))
-
-
-def wrapped(text: str) -> list[str]:
-    """The text in lines of 80 columns."""
-    return textwrap.wrap(printable(text), WIDTH, subsequent_indent="   ", break_on_hyphens=False)

@@ -1,5 +1,5 @@
 // The sweep's three charts. Every mark carries data-run, data-fold or data-folds, by which sweep.js lights it up;
-// nothing is redrawn for that. `view` is {section, runs, folds, shown(run id), colour(fold), along, ...}.
+// nothing is redrawn for that. `view` is {section, folds, run(id), visibleRuns(fold), colour(fold), along, ...}.
 "use strict";
 const SweepCharts = (() => {
   const {svg, scale, ticks, tickText, extent} = Chart;
@@ -301,8 +301,6 @@ const SweepCharts = (() => {
   }
 
   function resultAxis(view, key, digits) {
-    const [low, high] = domain(view, key),
-      exact = [low, high];
     const inner = view
       .visibleFolds()
       .flatMap((fold) => view.visibleRuns(fold))
@@ -310,7 +308,7 @@ const SweepCharts = (() => {
       .filter((run) => run.done)
       .map((run) => value(run, key))
       .filter(finite);
-    const [from, to] = inner.length ? [Math.min(...inner), Math.max(...inner)] : exact;
+    const [from, to] = inner.length ? [Math.min(...inner), Math.max(...inner)] : domain(view, key);
     const at = (number) => (to > from ? (number - from) / (to - from) : 0.5);
     const marks = to > from ? [from, to] : [from];
     return {

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vae_lightning.options import in_order
 from vae_lightning.pages.base.pictures import Layout, is_grey, layout_of, opened, png_uri
 from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs.files import SAMPLES
@@ -25,9 +26,10 @@ def rows_for(runs: int) -> int:
 
 def samples(run: SweptRun, rows: int) -> str | None:
     """The first rows of the run's newest samples/epoch_XXXX.png as a data URI, or None."""
-    found = sorted((run.folder / SAMPLES).glob("epoch_*.png")) if run.folder else []
+    found = (run.folder / SAMPLES).glob("epoch_*.png") if run.folder else ()
+    newest = max(found, key=lambda path: in_order(path.stem), default=None)
     try:
-        return picture(found[-1], found[-1].stat().st_mtime_ns, rows, *layout(run)) if found else None
+        return picture(newest, newest.stat().st_mtime_ns, rows, *layout(run)) if newest else None
     except (OSError, ValueError):  # a torn or foreign file
         return None
 
