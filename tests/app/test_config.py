@@ -11,7 +11,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from options import GROUPS, OF_GROUP
 
-from vae_lightning import VAE
+from vae_lightning import VAE, train
 from vae_lightning.app.build import build
 from vae_lightning.app.config import CONF
 
