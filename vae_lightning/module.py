@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, optim
 
 from vae_lightning.batch import images_of
@@ -75,15 +76,16 @@ class VAE(Fitting):
         """The parts of p(x, z) and q(z|x): what estimators take."""
         return Model(self.network, self.latent, self.loss)
 
-    def encode(self, x: Image) -> AnyPosterior:
-        """q(z|x). Bytes are taken as x = byte / 255."""
-        return self.model.posterior(as_x(x).to(self.dtype))
+    def encode(self, x: Image | NDArray[Any]) -> AnyPosterior:
+        """q(z|x). Bytes are taken as x = byte / 255; an array goes to the device of the module."""
+        images = x if isinstance(x, Tensor) else torch.as_tensor(x, device=self.device)
+        return self.model.posterior(as_x(images).to(self.dtype))
 
     def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
         return self.loss.mean(self.network.decode(z.to(self.dtype)))
 
-    def reconstruct(self, x: Image) -> Image:
+    def reconstruct(self, x: Image | NDArray[Any]) -> Image:
         """E[x|z] at the mean of q(z|x)."""
         return self.decode(self.encode(x).mean)
 

@@ -24,8 +24,8 @@ def as_numbers(images: Tensor) -> Tensor:
 
 
 def as_x(images: Tensor) -> Tensor:
-    """What a network takes: numbers, and vectors [B, D] as [B, 1, 1, D]."""
-    return as_numbers(images[:, None, None] if images.ndim == 2 else images)
+    """What a network takes: numbers, vectors [B, D] as [B, 1, 1, D], and grey images [B, H, W] as [B, 1, H, W]."""
+    return as_numbers(images[:, None, None] if images.ndim == 2 else images[:, None] if images.ndim == 3 else images)
 
 
 def at_least_float32(params: Tensor) -> Tensor:

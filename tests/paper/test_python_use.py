@@ -134,6 +134,23 @@ def test_bytes_of_a_loader_are_images(tmp_path):
     torch.testing.assert_close(module.encode(images).mean, module.encode(images / 255).mean)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float64])
+def test_what_fit_takes_is_encoded(dtype):
+    """At e0baa0f: 'numpy.ndarray' object has no attribute 'to'; [N, H, W]: mat1 and mat2 cannot be multiplied."""
+    module, images = small(), torch.randint(0, 2, (8, 1, 4, 4), dtype=dtype)
+    for same in (images.numpy(), images.squeeze(1), images.squeeze(1).numpy()):
+        torch.testing.assert_close(module.encode(same).mean, module.encode(images).mean)
+        torch.testing.assert_close(module.reconstruct(same), module.reconstruct(images))
+
+
+def test_a_loader_of_grey_images_without_a_channel_trains_as_with_it():
+    images, modules = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(1)), (small(), small())
+    fit(modules[0], loader(images))
+    fit(modules[1], loader(images.squeeze(1)))
+    for mine, other in zip(*(module.parameters() for module in modules), strict=True):
+        assert torch.equal(mine, other)
+
+
 def test_bytes_train_as_their_numbers_do():
     images = torch.randint(0, 256, (8, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     modules = small(), small()
