@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDERS_OF_RUNS, check_keys
-from vae_lightning.errors import ConfigError, UserError
+from vae_lightning.errors import ConfigError, UserError, printable
 from vae_lightning.output import say, warn
 from vae_lightning.rules import Rule, optional, whole
 from vae_lightning.runs.named import named
@@ -41,7 +41,7 @@ def evaluations(cfg: DictConfig) -> None:
     words = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
     folders = named(words, "runs")
     if isinstance(cfg.runs, str) and len(folders) == 1:
-        raise ConfigError(f"runs={cfg.runs}: {SEVERAL}")
+        raise ConfigError(f"runs={cfg.runs}: only one run is there, {printable(folders[0])}; {SEVERAL}")
     from vae_lightning.evaluation.compare import newest, table
 
     evaluations, mistakes = {}, []
