@@ -1,6 +1,5 @@
 """Figures and published numbers from scratch: `python -m vae_lightning.reproduce NAME budget=cpu`; --list."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,8 +46,8 @@ def reproduce(arguments: Sequence[str]) -> int:
     places = table.Places(Path(chosen["project_dir"]), Path(chosen["results"]), chosen["data"])
     if flags:
         return table.listed(known, places) if flags == ["--list"] else table.page_again(known, places)
-    said = ["python", "-m", "vae_lightning.reproduce", *(word for word in arguments if not word.startswith("data="))]
-    return table.one(known[0], chosen["budget"], places, shlex.join(said))
+    said = f"python -m vae_lightning.reproduce {known[0].name} budget={chosen['budget']}"
+    return table.one(known[0], chosen["budget"], places, said)
 
 
 def main() -> None:

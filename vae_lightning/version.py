@@ -2,16 +2,16 @@
 
 import importlib.metadata
 from collections.abc import Iterable
+from contextlib import suppress
 
 __version__ = "1.0.0"
+OURS = "vae-lightning"
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:
-    """{package: version} of those packages that are installed."""
+    """{package: version} of those packages that are installed. This one counts as it is, installed or not."""
     found = {}
     for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = __version__ if package == OURS else importlib.metadata.version(package)
     return found

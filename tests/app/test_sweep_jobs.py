@@ -148,6 +148,7 @@ def test_each_line_of_a_job_carries_its_number_and_is_written_at_once():
     print("run folder: o\n  epoch", end="", file=stream)
     print("   ELBO", file=stream, flush=True)
     print("\nbest epoch", file=stream)
+    print("job 3: beta=2", file=stream)
     print("no end", end="", file=stream)
     stream.end()
     print("between two jobs", file=stream)
@@ -155,6 +156,7 @@ def test_each_line_of_a_job_carries_its_number_and_is_written_at_once():
         "job 3: run folder: o\n",
         "job 3:   epoch   ELBO\n",
         "job 3: best epoch\n",
+        "job 3: beta=2\n",
         "job 3: no end\n",
         "between two jobs\n",
     ]

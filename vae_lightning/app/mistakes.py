@@ -113,6 +113,9 @@ def explain(error: BaseException, overrides: list[str], command: str) -> str:
         return f"~{shown(gone[1])}: there is no {shown(name or group)} to leave out; {near}--cfg job shows all"
     if isinstance(error, TypeError) and (line := number_as_option(pairs_of(overrides))):  # a list of numbers
         return line
+    if added := re.search(r"BasicLauncher.*'(\w+)'|'(\w+)' not in 'BasicLauncherConf'", text):
+        key = f"hydra.launcher.{added[1] or added[2]}"
+        return f"{key}: jobs that run one after the other have no such key; add hydra/launcher=joblib before it"
     text = text.partition(" full_key:")[0]
     return text.removeprefix("ConfigError raised while resolving interpolation: ") or type(error).__name__
 
@@ -139,13 +142,14 @@ def pairs_of(overrides: list[str]) -> list[tuple[str, str, str]]:
 
 
 def no_text(overrides: list[str]) -> str:
-    """The answer to a group whose value is no text: loss=null, latent=20."""
+    """The answer to a group whose value is no text: loss=null, latent=20, remedy=2."""
     pairs = pairs_of(overrides)
     if line := number_as_option(pairs):
         return line
-    used, group = next(((w, g) for w, g, value in pairs if value in ("", "null") and "." not in g), ("null", "null"))
+    used, group = next(((w, g) for w, g, said in pairs if g in groups() and said not in options(g)), ("null", ""))
+    known = f" ({', '.join(options(group))})" if group and group not in SETS else ""
     leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
-    return f"{shown(used)}: not an option; say group=option{leaves_out}"
+    return f"{shown(used)}: not an option; say group=option{known}{leaves_out}"
 
 
 def number_as_option(pairs: list[tuple[str, str, str]]) -> str | None:

@@ -1,6 +1,7 @@
 """Progress of a run: one line per epoch, 80 columns, readable in a log file too."""
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -30,6 +31,8 @@ class Progress(ProgressBar):
     all. On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed.
     """
 
+    _started: float | None = None
+
     def __init__(self, columns: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.columns = dict(columns or {})
@@ -47,17 +50,18 @@ class Progress(ProgressBar):
         return self._enabled and on_terminal()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started, self._drawn, self._best = time.monotonic(), 0.0, (-math.inf, 0)
+        self._started, self._drawn, self._best = None, 0.0, (-math.inf, 0)
         self._length, self._done_before = length_of(trainer), 0.0
-        self._done_before = self._done(trainer, epochs=trainer.current_epoch)
         self._metrics = NewMetrics(trainer, self, self.columns.values() or ELBO, any_will_do=not self.columns)
         if self._enabled:
             names = "".join(f"  {name:>{width_of(name)}}" for name in self.columns) or HEADER
-            say(f"{headline(trainer)}\n  epoch{names}   time left")
+            say("\n".join([*headline(trainer), f"  epoch{names}   time left"]))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if self._started is None:  # compiling the first step says nothing of the others
+            self._started, self._done_before = time.monotonic(), self._done(trainer, trainer.current_epoch)
         if not self._live or time.monotonic() - self._drawn < 0.1:
             return
         self._drawn = time.monotonic()
@@ -95,8 +99,7 @@ class Progress(ProgressBar):
         if self._enabled and "test/elbo" in logged:
             terms = [f"{float(logged[key]):.2f}" for key in ("test/recon", "test/kl") if key in logged]
             split = f" = -({' + '.join(terms)})" if len(terms) == 2 else ""
-            say(f"test ELBO {float(logged['test/elbo']):.2f} nats{split}")
-            say(headline(trainer))
+            say("\n".join([f"test ELBO {float(logged['test/elbo']):.2f} nats{split}", *headline(trainer)]))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self._enabled and isinstance(exception, KeyboardInterrupt):
@@ -116,7 +119,7 @@ class Progress(ProgressBar):
 
     def _time_left(self, trainer: pl.Trainer, epochs: int) -> str:
         done = self._done(trainer, epochs)
-        if done <= self._done_before:
+        if self._started is None or done <= self._done_before:
             return "?"
         left = (time.monotonic() - self._started) / (done - self._done_before) * (1 - done)
         return duration(math.ceil(left))
@@ -140,7 +143,12 @@ def width_of(name: str) -> int:
     return max(10, len(name))
 
 
-def headline(trainer: pl.Trainer) -> str:
-    """The data, if the data module has a description, and the run folder, which a trial does not have."""
-    folder = "trial (fast_dev_run)" if trainer.fast_dev_run else f"run folder: {trainer.default_root_dir}"  # type: ignore
-    return "\n".join(line for line in (description(trainer), folder) if line)
+def headline(trainer: pl.Trainer) -> list[str]:
+    """The data, if the data module has a description, and the run folder.
+
+    A trial has no folder, and neither has a fit whose root is where the program was started.
+    """
+    root = str(trainer.default_root_dir)
+    folder = "" if os.path.abspath(root) == os.getcwd() else f"run folder: {root}"
+    lines = (description(trainer), "trial (fast_dev_run)" if trainer.fast_dev_run else folder)  # type: ignore
+    return [line for line in lines if line]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.output import wrapped
 from vae_lightning.paper import results
 from vae_lightning.paper.judging import means, shown
 from vae_lightning.paper.plan import planned
@@ -14,12 +15,12 @@ from vae_lightning.runs.run import COMPLETED
 def lines(rows: Sequence[Row], folder: Path, root: Path, data: str) -> Iterator[str]:
     """Each row, the state of its budgets, and the published values beside our own of the largest budget."""
     for row in rows:
-        yield f"{row.name}: {row.title}"
+        yield from wrapped(f"{row.name}: {row.title}")
         found = {budget: results.read(results.file_of(folder, row.name, budget)) for budget in row.budgets}
         for budget in (name for name in BUDGETS if name in row.budgets):
-            yield f"    {budget:<5} {state(row, budget, found[budget], root, data)}"
+            yield from wrapped(f"    {budget:<5} {state(row, budget, found[budget], root, data)}")
         largest = next((found[budget] for budget in reversed(BUDGETS) if found.get(budget)), None)
-        yield from (f"    {line}" for line in beside(row, largest))
+        yield from (part for line in beside(row, largest) for part in wrapped(f"    {line}"))
 
 
 def state(row: Row, budget: str, result: Mapping[str, Any] | None, root: Path, data: str) -> str:
@@ -29,10 +30,11 @@ def state(row: Row, budget: str, result: Mapping[str, Any] | None, root: Path, d
         verdict = "within tolerance" if result["within"] else f"outside: {failed[0]}"
         return f"{verdict} ({results.when(result)})"
     plan = planned(row, budget, root / f"{row.name}-{budget}", data)
+    untouched = f"not run ({len(plan)} run{'s' * (len(plan) > 1)})"
     if row.choose:
-        return "begun" if any(plan[0].root.glob("*")) else f"not run ({len(plan)} runs)"
+        return "begun" if any(plan[0].root.glob("*")) else untouched
     done = sum(one.run.status == COMPLETED for one in plan)
-    return f"{done} of {len(plan)} runs done" if done else f"not run ({len(plan)} runs)"
+    return f"{done} of {len(plan)} runs done" if done else untouched
 
 
 def beside(row: Row, result: Mapping[str, Any] | None) -> Iterator[str]:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vae_lightning.app import restore
+from vae_lightning.callbacks.pictures import captioned
 from vae_lightning.callbacks.sheet import sheet
 from vae_lightning.module import VAE
 from vae_lightning.paper.plan import Planned
@@ -21,7 +23,9 @@ def draw(done: Sequence[Planned], kind: str, path: Path) -> None:
     from PIL import Image
 
     first = [one for one in done if one.seed == done[0].seed]
-    sheets = [KINDS[kind](restore.load(one.run, one.run.checkpoint(), "cpu")) for one in first]
+    modules = [restore.load(one.run, one.run.checkpoint(), "cpu") for one in first]
+    captions = [f"{one.name}: {module.latent.dim}-D latent space" for one, module in zip(first, modules, strict=True)]
+    sheets = [np.asarray(captioned(KINDS[kind](module), text)) for module, text in zip(modules, captions, strict=True)]
     height, width = max(s.shape[0] for s in sheets), sum(s.shape[1] + GAP for s in sheets) - GAP
     canvas, left = torch.full((height, width, 3), 255, dtype=torch.uint8).numpy(), 0
     for one in sheets:
