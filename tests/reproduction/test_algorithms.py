@@ -70,7 +70,7 @@ def test_dreams_of_the_true_model_teach_the_exact_posterior():
     module = WakeSleep(**parts(lr=0.02))
     set_to(module.network, truth)
     optimizer = torch.optim.Adam(module.network.encoder.parameters(), lr=0.02)
-    module._dreams = torch.Generator().manual_seed(0)
+    module._of_step = torch.Generator().manual_seed(0)
     for step in range(250):
         optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 250)
         optimizer.zero_grad()

@@ -6,7 +6,7 @@ B batch, L samples, J latent dims. Nats.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,13 @@ from torch.func import functional_call
 
 from vae_lightning import equations
 from vae_lightning.model import Model
-from vae_lightning.module import VAE
 from vae_lightning.network import Network
-from vae_lightning.noise import generator
+from vae_lightning.paper.drawing import DrawingVAE
 from vae_lightning.rules import Count, Positive, check
 from vae_lightning.sums import REDUCE, sums_of
 
 
-class FullVB(VAE):
+class FullVB(DrawingVAE):
     """Implements Appendix F, Algorithm 2: q(theta) = N(mean, sigma^2 I) over the decoder's weights, p(theta) = N(0, I).
 
     A step draws one theta and one z for each data point, and maximises the bound of log p(X) per data point,
@@ -33,7 +32,7 @@ class FullVB(VAE):
     `decoder` in the network are the means. Raises ConfigError when a number breaks its rule.
     """
 
-    _draws: torch.Generator | None = None
+    key: ClassVar[str] = "theta"
 
     def __init__(self, num_data: Count = 50_000, sigma: Positive = 0.01, **options: Any) -> None:
         self.num_data, self.sigma = num_data, sigma
@@ -48,11 +47,6 @@ class FullVB(VAE):
         decoder: Any = self.network.decoder  # type: ignore[attr-defined]
         return dict(decoder.named_parameters())
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        step, rank = self.trainer.fit_loop.total_batch_idx, self.trainer.global_rank
-        self._draws = generator(self.device, "theta", self.seed, rank, step)
-        return super().training_step(batch, batch_idx)
-
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
         """Minus the bound with theta ~ q(theta), and the batch's sums. Without gradients: the ELBO of the mean."""
         if not torch.is_grad_enabled():
@@ -64,7 +58,7 @@ class FullVB(VAE):
 
     def theta(self) -> dict[str, Tensor]:
         """theta = mean + sigma * zeta, Eq. (4) for the weights."""
-        noise = self._draws or generator(self.device, "theta", self.seed)
+        noise = self.further()
         drawn = {}
         for (name, mean), log_var in zip(self.means().items(), self.weight_log_var, strict=True):
             zeta = torch.randn(mean.shape, generator=noise, device=mean.device)

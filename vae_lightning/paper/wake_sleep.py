@@ -4,19 +4,18 @@ B batch, L samples, J latent dims. Nats.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from vae_lightning.model import Draw
-from vae_lightning.module import VAE
-from vae_lightning.noise import generator
+from vae_lightning.paper.drawing import DrawingVAE
 from vae_lightning.shapes import PerDatum
 from vae_lightning.sums import REDUCE, sums_of
 
 
-class WakeSleep(VAE):
+class WakeSleep(DrawingVAE):
     """Follows Hinton et al. (1995), the wake-sleep algorithm, with the encoder and decoder of the paper's Sec. 5.
 
     Wake: z ~ q(z|x) of a data point trains the decoder, which maximises log p(x, z). Sleep: a dream z ~ p(z),
@@ -25,12 +24,7 @@ class WakeSleep(VAE):
     dreams of a step are a function of (seed, step). `beta` has no part in it. `CompileStep` cannot compile the step.
     """
 
-    _dreams: torch.Generator | None = None
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        step, rank = self.trainer.fit_loop.total_batch_idx, self.trainer.global_rank
-        self._dreams = generator(self.device, "sleep", self.seed, rank, step)
-        return super().training_step(batch, batch_idx)
+    key: ClassVar[str] = "sleep"
 
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
         """The sum of both phases, and the batch's sums. Without gradients: those of the ELBO."""
@@ -50,7 +44,7 @@ class WakeSleep(VAE):
 
     def sleep(self, number: int) -> PerDatum:
         """-log q(z|x) of as many dreams."""
-        model, noise = self.model, self._dreams or generator(self.device, "sleep", self.seed)
+        model, noise = self.model, self.further()
         with torch.no_grad():
             z = model.prior.draw(1, number, noise)
             x = model.loss.sample(model.network.decode(z), noise).squeeze(0)
