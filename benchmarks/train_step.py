@@ -20,7 +20,7 @@ from benchmarks.contest import arguments, demand, ratio, record, seconds, table,
 from benchmarks.peers import BATCH, BareLoop, ExampleStyle, data_dir, mnist, pythae
 from vae_lightning.app import build
 from vae_lightning.app.config import CONF
-from vae_lightning.app.quiet import quiet
+from vae_lightning.quiet import quiet
 
 PICTURES = ["reconstruction_grid", "sample_grid", "latent_traversal", "curve_log", "latent_usage", "run_record", "last"]
 

@@ -17,7 +17,7 @@ COMMANDS = ("train", "evaluate", "compare", "montage", "report", "status", "pred
 LEVELS: list[tuple[str, ...]] = [
     ("errors", "rules", "version", "shapes", "batch", "output", "answer", "signals", "share", "options", "conf"),
     ("runs",),
-    ("equations", "noise"),
+    ("equations", "noise", "quiet"),
     ("loss", "latent", "network", "schedule", "optimizer", "lr_schedule", "length"),
     ("model", "bound", "linear_gaussian"),
     ("module", "sums", "parts", "checkpoint", "logger", "trainer", "evaluation", "data", "callbacks", "fitting"),

@@ -6,10 +6,10 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
-from vae_lightning.app.quiet import quiet
 from vae_lightning.errors import printable
 from vae_lightning.formats import FORMATS, check_installed
 from vae_lightning.output import say
+from vae_lightning.quiet import quiet
 from vae_lightning.rules import number, one_of, optional
 from vae_lightning.runs.place import check_output
 

@@ -1,7 +1,6 @@
 """A module in a notebook: `fit` trains it on images in memory, without a configuration and without a run folder."""
 
 import inspect
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
@@ -16,6 +15,7 @@ from vae_lightning.callbacks.progress import Progress
 from vae_lightning.errors import ConfigError, DataError, nearest, shown
 from vae_lightning.output import warn
 from vae_lightning.parts import describe
+from vae_lightning.quiet import quietly
 from vae_lightning.rules import whole
 
 M = TypeVar("M", bound="Fitting")
@@ -61,9 +61,7 @@ class Fitting(pl.LightningModule):
         check_shape(given, self.network)
         options = {**NOTHING_ON_DISK, "num_sanity_val_steps": 0, **trainer, "max_epochs": max_epochs}
         bar = [Progress()] if options.get("enable_progress_bar", True) else []
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # the images are in memory
-            warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+        with quietly():
             made_trainer(callbacks=[*bar, *callbacks], **options).fit(self, **given)
         return self.eval()
 

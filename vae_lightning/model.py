@@ -114,16 +114,20 @@ class Model:
         NaN is outside of every support. Raises ConfigError for 16-bit numbers.
         """
         PRECISION.check("precision", x.dtype)
-        size = getattr(self.network, "image_shape", None)
-        if size is not None and list(x.shape[1:]) != list(size):
-            taken = ", ".join(map(str, size))
-            raise DataError(f"x is {list(x.shape)}, but the network takes [B, {taken}]; reshape x, or build it for x")
+        self.check_shape(x)
         if getattr(self.loss, "support", REAL_LINE) == UNIT_INTERVAL:
             low, high = x.min().item(), x.max().item()
             if not (low >= 0 and high <= 1):
                 raise DataError(outside(self.loss, low, high, "this p(x|z) is defined on [0, 1]"))
         elif not x.isfinite().all():
             raise DataError(f"loss={option_of(self.loss)}: the batch holds values that are not finite; clean the data")
+
+    def check_shape(self, x: Image) -> None:
+        """Raises DataError for images of another shape than the network's."""
+        size = getattr(self.network, "image_shape", None)
+        if size is not None and list(x.shape[1:]) != list(size):
+            taken = ", ".join(map(str, size))
+            raise DataError(f"x is {list(x.shape)}, but the network takes [B, {taken}]; reshape x, or build it for x")
 
     def log_px_z(self, x: Image, z: Codes) -> PerSample:
         """log p(x|z)."""

@@ -24,7 +24,7 @@ from vae_lightning.network import MLP, Network
 from vae_lightning.noise import generator
 from vae_lightning.optimizer import Adam
 from vae_lightning.parts import MODULES, Named, describe, plain, rebuild, translated
-from vae_lightning.rules import REDUCTION, NonNegative, Seed, check
+from vae_lightning.rules import REDUCTION, NonNegative, Seed, check, whole
 from vae_lightning.shapes import Image, Picture, as_x
 from vae_lightning.share import share_of
 from vae_lightning.sums import REDUCE, EpochSums, sums_of
@@ -77,9 +77,13 @@ class VAE(Fitting):
         return Model(self.network, self.latent, self.loss)
 
     def encode(self, x: Image | NDArray[Any]) -> AnyPosterior:
-        """q(z|x). Bytes are taken as x = byte / 255; an array goes to the device of the module."""
-        images = x if isinstance(x, Tensor) else torch.as_tensor(x, device=self.device)
-        return self.model.posterior(as_x(images).to(self.dtype))
+        """q(z|x). Bytes are taken as x = byte / 255; an array goes to the device of the module.
+
+        Raises DataError for images of another shape than the network's.
+        """
+        images = as_x(x if isinstance(x, Tensor) else torch.as_tensor(x, device=self.device)).to(self.dtype)
+        self.model.check_shape(images)
+        return self.model.posterior(images)
 
     def decode(self, z: Float[Tensor, "*batch J"]) -> Picture:
         """E[x|z], the mean of p(x|z)."""
@@ -95,7 +99,8 @@ class VAE(Fitting):
 
     @torch.no_grad()
     def sample(self, n: int, seed: int | None = None) -> Picture:
-        """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`."""
+        """E[x|z] of `n` draws z ~ p(z); the same ones for the same `seed`. Raises ConfigError for n < 1."""
+        whole(1).check("n", plain(n))
         noise = generator(self.device, "sample", int(torch.randint(2**31, ())) if seed is None else seed)
         return self.decode(self.model.prior.draw(n, 1, noise).squeeze(1))
 

@@ -6,10 +6,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, TEXT, WORDS, check_keys
-from vae_lightning.app.quiet import quiet
 from vae_lightning.errors import ConfigError, printable, shown
 from vae_lightning.output import say
 from vae_lightning.prediction import OUTPUTS
+from vae_lightning.quiet import quiet
 from vae_lightning.rules import FLAG, SEED, Rule, number, one_of, optional, whole
 from vae_lightning.runs.place import check_output
 

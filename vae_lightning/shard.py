@@ -6,9 +6,9 @@ from omegaconf import DictConfig
 
 from vae_lightning.app import command
 from vae_lightning.app.config import FOLDER, check_keys
-from vae_lightning.app.quiet import quiet
 from vae_lightning.errors import ConfigError, printable
 from vae_lightning.output import say
+from vae_lightning.quiet import quiet
 from vae_lightning.rules import number
 from vae_lightning.runs.place import check_output
 

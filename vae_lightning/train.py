@@ -7,7 +7,7 @@ from vae_lightning.app import command, config, launch, launchers, sweep
 from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.finished import answered, skipped
 from vae_lightning.app.finishing import finishing
-from vae_lightning.app.quiet import quiet
+from vae_lightning.quiet import quiet
 
 
 def train(cfg: DictConfig) -> float:

@@ -1,7 +1,9 @@
 """docs/without_hydra.md: parts by name and number, `fit`, loaders outside of a trainer, another Hydra application."""
 
+import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import hydra
@@ -102,6 +104,23 @@ def test_a_part_that_was_named_is_in_the_checkpoint(tmp_path):
     torch.testing.assert_close(again.reconstruct(x), module.reconstruct(x))
 
 
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda vae: vae.sample(0), "n=0: must be a whole number >= 1"),
+        (lambda vae: vae.sample("4"), "n='?4'?: must be a whole number >= 1"),
+        (lambda vae: vae.encode(noise(2, 1, 5, 5)), r"x is \[2, 1, 5, 5\], but the network takes \[B, 1, 4, 4\]"),
+        (lambda vae: vae(noise(4, 4)), r"x is \[4, 1, 1, 4\], but the network takes \[B, 1, 4, 4\]"),
+        (lambda vae: vae.reconstruct(noise(2, 3, 4, 4)), r"x is \[2, 3, 4, 4\], but the network takes"),
+    ],
+)
+def test_a_mistake_in_a_call_is_one_line(call, line):
+    """At 4bfe977: mat1 and mat2 shapes cannot be multiplied; Trying to create tensor with negative dimension."""
+    with pytest.raises((ConfigError, DataError), match=line) as refused:
+        call(small())
+    assert "\n" not in str(refused.value)
+
+
 # --- fit -------------------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +147,22 @@ def test_fit_trains_on_images_of_any_kind_and_writes_nothing(tmp_path, monkeypat
     assert not torch.equal(before, module.network.encoder[0].weight)
     assert module.sample(16).shape == (16, 1, 4, 4)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fit_prints_one_line_per_epoch_and_nothing_of_lightning(capsys, caplog):
+    """docs/without_hydra.md. At 4bfe977: GPU available, tips, and that there is no val_dataloader."""
+    lightning_log = logging.getLogger("lightning.pytorch")
+    lightning_log.addHandler(caplog.handler)
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            small().fit(noise(40, 4, 4), max_epochs=2, accelerator="cpu")
+    finally:
+        lightning_log.removeHandler(caplog.handler)
+    assert [str(warning.message) for warning in warned] == []
+    assert caplog.messages == []
+    printed = capsys.readouterr()
+    assert len((printed.out + printed.err).strip().splitlines()) == 3  # the names of the columns, and two epochs
 
 
 def test_fit_is_what_a_trainer_does_with_the_same_images():

@@ -3,9 +3,23 @@
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
+RANK_ZERO = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+NOT_FOR_US = (
+    "does not have many workers",  # the images are in memory
+    "smaller than the logging interval",
+    "across ranks is zero",  # val_size=0
+    "no `val_dataloader`",  # fit without val_images
+    "Using `DistributedSampler` with the dataloaders",  # `check_processes` tells
+    "sync_dist=True",  # the module itself sums over processes
+    "your dataloader is not resumable",  # ours starts where the run stopped
+    "LeafSpec.*deprecated",  # Lightning's own, against torch 2.15
+    "Checkpoint directory .* exists and is not empty",
+)
 
 
 def quiet() -> None:
@@ -19,18 +33,29 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in (*ASKED_FOR, "utilities.rank_zero"):
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.INFO)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(was_asked_for)
+    RANK_ZERO.addFilter(was_asked_for)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # a compiler for the CPU needs no CUDA
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", ".*across ranks is zero.*")  # val_size=0
-    warnings.filterwarnings("ignore", ".*Using `DistributedSampler` with the dataloaders.*")  # `check_processes` tells
-    warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # the module itself sums over processes
-    warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")  # ours starts where the run stopped
-    warnings.filterwarnings("ignore", ".*LeafSpec.*deprecated.*")  # Lightning's own, against torch 2.15
-    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+    ignore_warnings()
     if not torch.cuda.is_available():  # Lightning has torch look for the driver's library; Adam would at every step
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """The same silence for a while, in a program that is somebody else's."""
+    RANK_ZERO.addFilter(was_asked_for)
+    try:
+        with warnings.catch_warnings():
+            ignore_warnings()
+            yield
+    finally:
+        RANK_ZERO.removeFilter(was_asked_for)
+
+
+def ignore_warnings() -> None:
+    """Adds a filter for each of Lightning's warnings that are not for us."""
+    for words in NOT_FOR_US:
+        warnings.filterwarnings("ignore", f".*{words}.*")
 
 
 def was_asked_for(record: logging.LogRecord) -> bool:
