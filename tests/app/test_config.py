@@ -150,7 +150,6 @@ MISTAKES = {
     "beta": (2, "neither key=value nor group=option"),
     "=1": (2, "key=value"),
     "+=1": (2, "+=1: no key before '='"),
-    "name=~root": (2, "quote the value"),
     "latent.dim=0": (2, "latent.dim=0: must be"),
     "latent.dim=-3": (2, "latent.dim=-3: must be"),
     "latent.dim=2.5": (2, "latent.dim=2.5: must be"),

@@ -158,7 +158,8 @@ def test_the_notebook_is_short_and_holds_no_outputs():
 
 
 @pytest.mark.slow
-def test_the_notebook_leads_from_the_equations_to_the_explorer(tmp_path):
+def test_the_notebook_leads_from_the_equations_to_the_explorer(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the kernel: beside another test, two are twenty times slower
     nbformat = pytest.importorskip("nbformat", reason="nbclient and ipykernel are in the extra `dev`")
     nbclient = pytest.importorskip("nbclient", reason="nbclient and ipykernel are in the extra `dev`")
     pytest.importorskip("ipykernel", reason="nbclient and ipykernel are in the extra `dev`")

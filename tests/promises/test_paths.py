@@ -16,7 +16,7 @@ from sweeps import make_run
 
 from vae_lightning import evaluate, montage, report, train
 from vae_lightning.app import find, fit, places
-from vae_lightning.app.arguments import expanded
+from vae_lightning.app.arguments import expanded, quoted
 from vae_lightning.callbacks.foreign import run_dir
 from vae_lightning.data import MNISTDataModule
 from vae_lightning.errors import CheckpointError, ConfigError, FolderError
@@ -178,6 +178,7 @@ def test_the_other_commands_read_a_path_alike(ask, answer, run, tmp_path, monkey
 def test_words_with_a_tilde_that_are_no_paths_stay():
     with_home = places.settled(config("name='~'", "data.dir='~/d'", "group='a~b'"))
     assert (with_home.name, with_home.group, with_home.data.dir) == ("~", "a~b", os.path.expanduser("~/d"))
+    assert [quoted(word) for word in expanded(["name=~root"])] == ["name='~root'"]
 
 
 def test_a_folder_of_nobody_is_refused(ask):
