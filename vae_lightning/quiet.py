@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 ASKED_FOR = ("callbacks", "profilers", "tuner")  # packages of Lightning that print what a user asked for
@@ -43,13 +44,14 @@ def quiet() -> None:
 @contextmanager
 def quietly() -> Iterator[None]:
     """The same silence for a while, in a program that is somebody else's."""
-    RANK_ZERO.addFilter(was_asked_for)
+    ours = partial(was_asked_for)  # an object of its own: a filter that was there before stays
+    RANK_ZERO.addFilter(ours)
     try:
         with warnings.catch_warnings():
             ignore_warnings()
             yield
     finally:
-        RANK_ZERO.removeFilter(was_asked_for)
+        RANK_ZERO.removeFilter(ours)
 
 
 def ignore_warnings() -> None:

@@ -28,6 +28,7 @@ from vae_lightning.errors import ConfigError, DataError
 from vae_lightning.network import MLP
 from vae_lightning.options import CONF, chosen, groups, options
 from vae_lightning.parts import MODULES, describe
+from vae_lightning.quiet import RANK_ZERO, quietly
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
 PAGE = page("without_hydra")
@@ -163,6 +164,15 @@ def test_fit_prints_one_line_per_epoch_and_nothing_of_lightning(capsys, caplog):
     assert caplog.messages == []
     printed = capsys.readouterr()
     assert len((printed.out + printed.err).strip().splitlines()) == 3  # the names of the columns, and two epochs
+
+
+def test_a_silence_within_another_does_not_end_it():
+    with quietly():
+        before = list(RANK_ZERO.filters)
+        with quietly():
+            pass
+        assert RANK_ZERO.filters == before
+    assert len(RANK_ZERO.filters) == len(before) - 1
 
 
 def test_fit_is_what_a_trainer_does_with_the_same_images():
