@@ -89,32 +89,43 @@ def measured(*_):
     raise DataError("not measured")
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reader", READERS)
-def test_each_command_answers_whatever_a_file_says(commands, evaluated_run, reader, count):
+def test_each_command_answers_whatever_a_file_says(commands, evaluated_run, reader):
+    """Six mutations of each file, which the commands that read it take in turn."""
+    keeps_the_contract(commands, evaluated_run, reader, READERS[reader][2], 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reader", "command"), [(reader, command) for reader, (_, _, readers) in READERS.items() for command in readers]
+)
+def test_one_command_answers_five_hundred_mutations(commands, evaluated_run, reader, command):
+    """As above: one test for each command, so that they share the cores."""
+    keeps_the_contract(commands, evaluated_run, reader, [command], 500)
+
+
+def keeps_the_contract(commands, run, reader, readers, count):
     """A status of the contract, at most one error line, no traceback, nothing unprintable, within ten seconds.
 
-    The seconds are those of the processor, since other tests run beside this one. A few mutations go to one command
-    each, five hundred to every command that reads the file.
+    The seconds are those of the processor, since other tests run beside this one.
     """
-    (names, mutated, readers), dice = READERS[reader], random.Random(f"{reader} {count}")
-    files = [evaluated_run / name for name in names]
+    (names, mutated, _), dice = READERS[reader], random.Random(f"{reader} {count}")
+    files = [run / name for name in names]
     sound = [file.read_bytes() for file in files]
     try:
         for number in range(count):
-            file, before = files[number % len(files)], sound[number % len(files)]
-            content = mutated(before, dice)
-            for command in readers if count >= 500 else [readers[number % len(readers)]]:
-                file.write_bytes(content)
-                begun = time.process_time()
-                code, out, err = commands[command]()
-                case = (command, number, content[:300], err[-2000:])
-                assert code in CONTRACT, case
-                assert "Traceback" not in err, case
-                assert time.process_time() - begun < 10, case
-                assert sum(line.startswith("error: ") for line in err.splitlines()) == (code != 0), case
-                assert not {*out, *err} & {"\x1b", "\x9b", "\0"}, case
-            file.write_bytes(before)
+            file, command = files[number % len(files)], readers[number % len(readers)]
+            content = mutated(sound[number % len(files)], dice)
+            file.write_bytes(content)
+            begun = time.process_time()
+            code, out, err = commands[command]()
+            case = (command, number, content[:300], err[-2000:])
+            assert code in CONTRACT, case
+            assert "Traceback" not in err, case
+            assert time.process_time() - begun < 10, case
+            assert sum(line.startswith("error: ") for line in err.splitlines()) == (code != 0), case
+            assert not {*out, *err} & {"\x1b", "\x9b", "\0"}, case
+            file.write_bytes(sound[number % len(files)])
     finally:
         for file, before in zip(files, sound, strict=True):
             file.write_bytes(before)
