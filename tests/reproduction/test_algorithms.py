@@ -11,12 +11,13 @@ from torch.distributions import Normal, kl_divergence
 
 from vae_lightning import VAE, equations, train
 from vae_lightning.bound import Elbo
+from vae_lightning.data.mnist import MNISTDataModule
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import UnboundedGaussian
 from vae_lightning.network import Linear
 from vae_lightning.optimizer import Adam
-from vae_lightning.paper import BurdaStages, FullVB, MonteCarloEM, WakeSleep
+from vae_lightning.paper import BurdaStages, FullVB, MNISTInOneOrder, MonteCarloEM, WakeSleep
 from vae_lightning.paper.mcem import name_of
 
 SHAPE = [1, 4, 4]
@@ -243,6 +244,17 @@ def test_weights_that_data_say_nothing_of_keep_their_prior():
 )
 def test_the_stages_of_burda(passes, stage):
     assert BurdaStages()(passes / 3280) == pytest.approx(10 ** (-stage / 7))
+
+
+def test_the_minibatches_of_one_order_are_the_same_in_every_epoch(tmp_path):
+    """Also in the epoch that a resumed run goes on with; those of MNIST itself are not."""
+    data = MNISTInOneOrder(dir=tmp_path, mirrors=[], val_size=400, seed=3)
+    data.setup("fit")
+    first, later, rest = (list(data.order(*of)) for of in [(0,), (7,), (7, 40)])
+    assert sorted(first) == list(range(4600))
+    assert first == later
+    assert rest == first[40:]
+    assert list(MNISTDataModule.order(data, 7)) != first
 
 
 def test_kl_of_appendix_b_is_used_for_weights(monkeypatch):

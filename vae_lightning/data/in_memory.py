@@ -169,9 +169,12 @@ class EpochShuffle(Sampler[int]):
 
     def pieces(self) -> Iterator[Tensor]:
         """The order, piece by piece; here it is one."""
-        noise = generator("cpu", "order", self.seed, self.epoch)
-        order = torch.randperm(self.size, generator=noise) if self.shuffle else torch.arange(self.size)
-        yield order[self._skips.get(self.epoch, 0) :]
+        yield self.permutation(self.epoch)[self._skips.get(self.epoch, 0) :]
+
+    def permutation(self, epoch: int) -> Tensor:
+        """The order of all images in an epoch."""
+        noise = generator("cpu", "order", self.seed, epoch)
+        return torch.randperm(self.size, generator=noise) if self.shuffle else torch.arange(self.size)
 
 
 def begin_next_epoch(trainer: pl.Trainer | None) -> None:

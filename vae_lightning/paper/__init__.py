@@ -6,16 +6,23 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["BurdaStages", "FullVB", "MonteCarloEM", "WakeSleep"]
+__all__ = ["BurdaStages", "FullVB", "MNISTInOneOrder", "MonteCarloEM", "WakeSleep"]
 
 if TYPE_CHECKING:
     from vae_lightning.paper.burda import BurdaStages
     from vae_lightning.paper.full_vb import FullVB
     from vae_lightning.paper.mcem import MonteCarloEM
+    from vae_lightning.paper.one_order import MNISTInOneOrder
     from vae_lightning.paper.wake_sleep import WakeSleep
 
 
-HOMES = {"BurdaStages": "burda", "FullVB": "full_vb", "MonteCarloEM": "mcem", "WakeSleep": "wake_sleep"}
+HOMES = {
+    "BurdaStages": "burda",
+    "FullVB": "full_vb",
+    "MNISTInOneOrder": "one_order",
+    "MonteCarloEM": "mcem",
+    "WakeSleep": "wake_sleep",
+}
 
 
 def __getattr__(name: str) -> Any:

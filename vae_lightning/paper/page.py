@@ -51,10 +51,19 @@ def section(one: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield ""
     yield from (f"* {'Holds' if check['holds'] else '**Does not hold**'}: {check['says']}." for check in one["checks"])
     yield ""
+    file = results.file_of(folder, one["name"], one["budget"])
+    yield from remark(file.with_suffix(".md"))
     yield provenance(one)
     yield ""
-    if (folder / (picture := f"{one['name']}-{one['budget']}.png")).is_file():
-        yield f"![{one['title']}]({folder.name}/{picture})"
+    if (picture := file.with_suffix(".png")).is_file():
+        yield f"![{one['title']}]({folder.name}/{picture.name})"
+        yield ""
+
+
+def remark(path: Path) -> Iterator[str]:
+    """What a person says of a result: why a check does not hold, and what was tried."""
+    if path.is_file():
+        yield content_of(path, MOST).decode("utf-8").strip()
         yield ""
 
 

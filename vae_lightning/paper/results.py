@@ -31,6 +31,7 @@ SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
 
 
 def file_of(folder: Path, name: str, budget: str) -> Path:
+    """Where a result is kept; its figure (.png) and a remark (.md) have the same name."""
     return folder / f"{name}-{budget}.json"
 
 

@@ -47,7 +47,10 @@ def one(row: Row, budget: str, places: Places, command: str) -> int:
         figures.draw(result, row.figure, picture)
     say("\n".join([*page.table(result), *map(verdict, result["checks"])]))
     say(f"{row.name}, budget={budget}: {'within' if result['within'] else 'outside'} tolerance -> {printable(path)}")
-    return 0 if result["within"] else 1
+    if result["within"]:
+        return 0
+    say(f"say why in {printable(path.with_suffix('.md'))}: --page puts that text below the checks")
+    return 1
 
 
 def verdict(check: Mapping[str, Any]) -> str:
@@ -68,7 +71,8 @@ def page_again(rows: Sequence[Row], places: Places) -> int:
     for result in page.all_results(places.results):
         kind = kinds.get(result["name"], "")
         if kind and kind not in OF_MODELS:
-            figures.draw(result, kind, places.results / f"{result['name']}-{result['budget']}.png")
+            file = results.file_of(places.results, result["name"], result["budget"])
+            figures.draw(result, kind, file.with_suffix(".png"))
     page.write(PAGE, places.results)
     say(f"{PAGE}: written from {printable(places.results)}")
     return 0
