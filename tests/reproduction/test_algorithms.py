@@ -2,7 +2,6 @@
 
 import math
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from conftest import NO_NETWORK
@@ -13,6 +12,7 @@ from vae_lightning import VAE, equations, train
 from vae_lightning.bound import Elbo
 from vae_lightning.data.mnist import MNISTDataModule
 from vae_lightning.errors import ConfigError
+from vae_lightning.evaluation import hmc
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.loss import UnboundedGaussian
 from vae_lightning.network import Linear
@@ -116,18 +116,19 @@ def test_monte_carlo_em_learns_the_model_of_its_data():
     assert len(module.chains) == 1000
 
 
-def test_the_step_size_goes_to_the_acceptance_that_is_asked_for():
+@pytest.mark.parametrize("asked", [0.6, 0.9])
+def test_the_step_size_goes_to_the_acceptance_that_is_asked_for(asked, monkeypatch):
     truth, x = truth_and_images(n=100)
-    module = MonteCarloEM(acceptance=0.9, **parts())
+    module = MonteCarloEM(acceptance=asked, **parts())
     set_to(module.network, truth)
+    accepted, move = [], hmc.move
+    monkeypatch.setattr(hmc, "move", lambda *of: accepted.append(move(*of)) or accepted[-1])
     numbers = torch.Generator().manual_seed(0)
-    for _ in range(60):
+    for _ in range(120):
         module.visit(x, numbers)
-    steps = [float(module.step_size)]
-    for _ in range(10):
-        module.visit(x, numbers)
-        steps.append(float(module.step_size))
-    assert max(steps) / min(steps) < 1.2
+    rates = [moved.acceptance.mean().item() for moved in accepted]
+    assert abs(rates[0] - asked) > 0.05
+    assert sum(rates[-40:]) / 40 == pytest.approx(asked, abs=0.03)
 
 
 def test_the_chains_are_in_the_checkpoint():
@@ -153,12 +154,46 @@ def test_monte_carlo_em_refuses_validation():
         MonteCarloEM(**parts()).on_validation_start()
 
 
-def test_the_command_refuses_validation_before_a_folder_is_made(answer, monkeypatch, tmp_path):
+NO_VALIDATION = "+trainer.limit_val_batches=0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("paper=mcem", f"leave the validation out with {NO_VALIDATION}"),
+        (f"paper=mcem {NO_VALIDATION} data.protocol=dynamic", "choose data.protocol=static"),
+        (f"paper=mcem {NO_VALIDATION} +trainer.gradient_clip_val=1.0", "trainer.gradient_clip_val=1.0: the optimizer"),
+        (f"paper=mcem {NO_VALIDATION} +trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches=2"),
+        (f"paper=mcem {NO_VALIDATION} latent=vamp", "paper=mcem: Vamp learns its prior"),
+        ("paper=wake_sleep latent=two_layers", "paper=wake_sleep: TwoLayers learns its prior"),
+    ],
+)
+def test_the_command_refuses_what_an_algorithm_cannot_do_before_a_folder_is_made(
+    answer, monkeypatch, tmp_path, words, said
+):
     monkeypatch.chdir(tmp_path)
-    status, _, err = answer(train.main, "paper=mcem", *NO_NETWORK)
+    status, _, err = answer(train.main, *words.split(), *NO_NETWORK)
     assert (status, err.count("error: ")) == (2, 1)
-    assert "leave the validation out with +trainer.limit_val_batches=0" in err
+    assert said in err
     assert not any(tmp_path.iterdir())
+
+
+def test_a_run_of_monte_carlo_em_says_what_it_knows(answer, monkeypatch, tmp_path):
+    """Its own columns, no word on an encoder that is never trained; the learning rate falls."""
+    monkeypatch.chdir(tmp_path)
+    words = ["paper=mcem", NO_VALIDATION, "experiment=ppca", "epochs=2", "lr_schedule=cosine", "report=false"]
+    status, out, err = answer(train.main, *words, "save_dir=run")
+    assert status == 0, err
+    assert "log p(x,z)" in out
+    assert "- = -(" not in out
+    assert "latent units" not in out
+    assert not (tmp_path / "run" / "curves" / "latent_usage.csv").exists()
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)
+    assert (
+        saved["lr_schedulers"][0]["last_epoch"]
+        == saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"]
+    )
+    assert saved["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.0, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -202,12 +237,29 @@ def test_the_bound_of_full_vb_is_below_the_exact_evidence_of_a_linear_model():
         evidence = float(log_w.logsumexp(0)) - math.log(len(log_w))
         jensen = float(log_w.mean())  # the bound with the exact posterior of z
     numbers = torch.Generator().manual_seed(2)
-    values = []
+    module._of_step, values = numbers, []
     for _ in range(200):
-        module._draws = numbers
         values.append(5 * -module.objective(x, torch.randn(1, 5, 1, generator=numbers), 1.0)[0].item())
     bound = sum(values) / len(values)
     assert bound < jensen < evidence
+
+
+def test_theta_has_the_mean_and_the_deviation_of_its_posterior():
+    module = FullVB(sigma=0.3, **parts(2))
+    module._of_step = torch.Generator().manual_seed(0)
+    draws = [module.theta() for _ in range(2000)]
+    for (name, mean), log_var in zip(module.means().items(), module.weight_log_var, strict=True):
+        drawn = torch.stack([theta[name] for theta in draws])
+        assert torch.allclose(log_var, torch.full_like(log_var, 2 * math.log(0.3)))
+        assert torch.allclose(drawn.mean(0), mean, atol=0.04)
+        assert torch.allclose(drawn.std(0), torch.full_like(mean, 0.3), atol=0.03)
+
+
+def test_a_network_without_a_decoder_is_refused():
+    network = torch.nn.Module()
+    network.encode = network.decode = torch.nn.Identity()
+    with pytest.raises(ConfigError, match="network Module has no module `decoder`"):
+        FullVB(**parts() | {"network": network})
 
 
 def test_narrow_weights_give_the_bound_of_the_vae():
@@ -264,13 +316,19 @@ def test_kl_of_appendix_b_is_used_for_weights(monkeypatch):
     assert module.weight_kl().item() == pytest.approx(2 * whole)
 
 
-def test_a_killed_wake_sleep_step_draws_the_same_dreams():
-    """The dreams are a function of (seed, step), so two modules of one seed take the same steps."""
+def test_the_dreams_are_a_function_of_seed_and_step(monkeypatch):
+    """Whatever the global random numbers are: so a run that is resumed dreams what it would have dreamt."""
     _, x = truth_and_images(n=200)
-    weights = []
-    for _ in range(2):
-        pl.seed_everything(0, verbose=False)
-        module = WakeSleep(seed=3, **parts())
+    module, seeds, dreams = WakeSleep(seed=3, **parts()), [], []
+    further = module.further
+    monkeypatch.setattr(module, "further", lambda: seeds.append(further().initial_seed()) or further())
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
+        dreams.append(module.sleep(7))
+    assert torch.equal(*dreams)
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
         learned(module, x, epochs=2)
-        weights.append(torch.cat([weight.detach().flatten() for weight in module.parameters()]))
-    assert torch.equal(*weights)
+    first, second = seeds[2 : len(seeds) // 2 + 1], seeds[len(seeds) // 2 + 1 :]
+    assert first == second
+    assert len(set(first)) == len(first) > 1

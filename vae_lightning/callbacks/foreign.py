@@ -39,6 +39,11 @@ def looking(trainer: pl.Trainer, pl_module: pl.LightningModule, seed: int) -> It
                 torch.mps.set_rng_state(mps_state)
 
 
+def encodes(pl_module: pl.LightningModule) -> bool:
+    """Whether the module trains an encoder; one that does not says `encodes = False`, and then nobody looks at it."""
+    return getattr(pl_module, "encodes", True)
+
+
 def method(
     pl_module: pl.LightningModule, owner: object, argument: str, function: str | Callable, takes: str = ""
 ) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vae_lightning import output
 from vae_lightning.batch import Place
 from vae_lightning.callbacks.epoch_end import after_module
-from vae_lightning.callbacks.foreign import looking, method, run_dir
+from vae_lightning.callbacks.foreign import encodes, looking, method, run_dir
 from vae_lightning.callbacks.held_out import encoded, held_out, in_parts
 from vae_lightning.latent import active_units
 from vae_lightning.rules import Count, check
@@ -73,6 +73,8 @@ class LatentUsage(pl.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not encodes(pl_module):
+            return
         self.look_up(pl_module)
         with looking(trainer, pl_module, seed=0):
             self._images = in_parts(held_out(trainer, self.num_images, self.batch, self))
@@ -89,7 +91,7 @@ class LatentUsage(pl.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+        if encodes(pl_module) and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             after_module(trainer, partial(self._look, trainer, pl_module), logs=True)
 
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

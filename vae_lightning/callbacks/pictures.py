@@ -63,6 +63,10 @@ class PictureCallback(pl.Callback, ABC):
     def look_up(self, pl_module: pl.LightningModule) -> None:
         """Finds the methods that the picture needs. Raises ConfigError if the module does not have them."""
 
+    def shows(self, pl_module: pl.LightningModule) -> bool:
+        """Whether the module has what the picture shows."""
+        return True
+
     def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks up what the picture needs, once in a fit. A subclass may also collect images."""
         self.look_up(pl_module)
@@ -73,6 +77,8 @@ class PictureCallback(pl.Callback, ABC):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.shows(pl_module):
+            return
         self.prepare(trainer, pl_module)
         if trainer.global_step == 0:  # else the run is resumed in its first epoch
             self._publish(trainer, pl_module, epoch=0)
@@ -80,7 +86,7 @@ class PictureCallback(pl.Callback, ABC):
     @rank_zero_only
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
-        if epoch % self.every_n_epochs == 0:
+        if epoch % self.every_n_epochs == 0 and self.shows(pl_module):
             after_module(trainer, partial(self._publish, trainer, pl_module, epoch))
 
     def _publish(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:

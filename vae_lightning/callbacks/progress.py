@@ -24,11 +24,12 @@ ELBO = ("train/elbo", "train/recon", "train/kl", "val/elbo", "beta")
 class Progress(ProgressBar):
     """Prints a line after every epoch: its number, its metrics and the time left.
 
-    Without `columns` the metrics are ELBO = -(recon + KL) in nats per datapoint, the validation ELBO and beta, logged
-    as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`. Where `beta_first` is logged, too, and differs,
-    beta is shown from the first to the last step of the epoch, 0.25-0.5. `columns` maps the name of each column to a
-    logged metric. A metric that is not logged is shown as a dash; a warning names the metrics that are not logged at
-    all. On a terminal a bar shows the progress of the running epoch; elsewhere only the lines are printed.
+    Without `columns`, and if the module has no `progress_columns`, the metrics are ELBO = -(recon + KL) in nats per
+    datapoint, the validation ELBO and beta, logged as `train/elbo`, `train/recon`, `train/kl`, `val/elbo` and `beta`.
+    Where `beta_first` is logged, too, and differs, beta is shown from the first to the last step of the epoch,
+    0.25-0.5. `columns` maps the name of each column to a logged metric. A metric that is not logged is shown as a dash;
+    a warning names the metrics that are not logged at all. On a terminal a bar shows the progress of the running epoch;
+    elsewhere only the lines are printed.
     """
 
     _started: float | None = None
@@ -52,9 +53,10 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started, self._drawn, self._best = None, 0.0, (-math.inf, 0)
         self._length, self._done_before = length_of(trainer), 0.0
-        self._metrics = NewMetrics(trainer, self, self.columns.values() or ELBO, any_will_do=not self.columns)
+        self._shown = dict(self.columns or getattr(pl_module, "progress_columns", {}))
+        self._metrics = NewMetrics(trainer, self, self._shown.values() or ELBO, any_will_do=not self._shown)
         if self._enabled:
-            names = "".join(f"  {name:>{width_of(name)}}" for name in self.columns) or HEADER
+            names = "".join(f"  {name:>{width_of(name)}}" for name in self._shown) or HEADER
             say("\n".join([*headline(trainer), f"  epoch{names}   time left"]))
 
     def on_train_batch_end(
@@ -86,7 +88,7 @@ class Progress(ProgressBar):
 
         elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
         ours = f"   {elbo} = {terms}  {number('val/elbo', 10)} {beta_of(logged):>{BETA_WIDTH}}"
-        theirs = "".join(f"  {number(key, width_of(name), '.5g')}" for name, key in self.columns.items())
+        theirs = "".join(f"  {number(key, width_of(name), '.5g')}" for name, key in self._shown.items())
         line = f"{self._epoch(trainer)}{theirs or ours}   {self._time_left(trainer, trainer.current_epoch + 1):>9}"
         say(f"\r{line:<78}" if self._live else line)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vae_lightning.batch import Place, tensors
 from vae_lightning.callbacks.curves import vectors
-from vae_lightning.callbacks.foreign import looking, method
+from vae_lightning.callbacks.foreign import encodes, looking, method
 from vae_lightning.callbacks.held_out import held_out_images
 from vae_lightning.callbacks.pictures import Picture, PictureCallback
 from vae_lightning.callbacks.sheet import pairs
@@ -47,6 +47,9 @@ class ReconstructionGrid(PictureCallback):
 
     def look_up(self, pl_module: pl.LightningModule) -> None:
         self._reconstruct = method(pl_module, self, "reconstruct", self.reconstruct, takes="x")
+
+    def shows(self, pl_module: pl.LightningModule) -> bool:
+        return encodes(pl_module)
 
     def prepare(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().prepare(trainer, pl_module)

@@ -1,10 +1,11 @@
-"""A VAE whose training step draws more than z."""
+"""What the algorithms of the paper share: a training step that draws more than z, and a prior without weights."""
 
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from vae_lightning.errors import ConfigError
 from vae_lightning.module import VAE
 from vae_lightning.noise import generator
 
@@ -23,3 +24,12 @@ class DrawingVAE(VAE):
     def further(self) -> torch.Generator:
         """The generator of this step; outside of a run one that gives the same numbers each time."""
         return self._of_step or generator(self.device, self.key, self.seed)
+
+
+def refuse_learned_prior(latent: Any, paper: str) -> None:
+    """Raises ConfigError where p(z) has weights: the algorithms that the paper compares with would not train them."""
+    if hasattr(latent, "prior"):
+        raise ConfigError(
+            f"paper={paper}: {type(latent).__name__} learns its prior, which this algorithm cannot train; choose a "
+            "latent space with a fixed one, such as latent=z20"
+        )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from vae_lightning import equations
+from vae_lightning.errors import ConfigError
 from vae_lightning.model import Model
 from vae_lightning.network import Network
 from vae_lightning.paper.drawing import DrawingVAE
@@ -23,13 +24,14 @@ from vae_lightning.sums import REDUCE, sums_of
 class FullVB(DrawingVAE):
     """Implements Appendix F, Algorithm 2: q(theta) = N(mean, sigma^2 I) over the decoder's weights, p(theta) = N(0, I).
 
-    A step draws one theta and one z for each data point, and maximises the bound of log p(X) per data point,
+    A step draws one theta for the batch and one z for each data point. It maximises the bound of log p(X) per point,
 
         L(x) - KL( q(theta) || p(theta) ) / N,  N = `num_data`, the number of training images.
 
     The KL of the weights is the closed form of Appendix B in place of the appendix's samples; the expectation is the
     same. `sigma` is the first standard deviation of each weight. Outside of training theta is its mean. The weights of
-    `decoder` in the network are the means. Raises ConfigError when a number breaks its rule.
+    `decoder` in the network are the means. Raises ConfigError when a number breaks its rule, and for a network without
+    a module `decoder`.
     """
 
     key: ClassVar[str] = "theta"
@@ -38,14 +40,18 @@ class FullVB(DrawingVAE):
         self.num_data, self.sigma = num_data, sigma
         check(self, "paper")
         super().__init__(**options)
+        if not isinstance(getattr(self.network, "decoder", None), nn.Module):
+            name = type(self.network).__name__
+            raise ConfigError(
+                f"paper=full_vb: network {name} has no module `decoder`, whose weights theta are; add one"
+            )
         self.save_hyperparameters({"num_data": num_data, "sigma": sigma})
         log_var = 2 * math.log(sigma)
         self.weight_log_var = nn.ParameterList(torch.full_like(mean, log_var) for mean in self.means().values())
 
     def means(self) -> dict[str, nn.Parameter]:
         """{name: mean of q(theta)}, the weights of the decoder."""
-        decoder: Any = self.network.decoder  # type: ignore[attr-defined]
-        return dict(decoder.named_parameters())
+        return dict(self.network.decoder.named_parameters())  # type: ignore[attr-defined,union-attr,operator]
 
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
         """Minus the bound with theta ~ q(theta), and the batch's sums. Without gradients: the ELBO of the mean."""

@@ -4,16 +4,20 @@ B batch, J latent dims. Nats.
 """
 
 import hashlib
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
+import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
 from vae_lightning.batch import images_of
+from vae_lightning.data.protocol import PROTOCOLS
 from vae_lightning.errors import ConfigError
 from vae_lightning.evaluation import hmc
 from vae_lightning.module import VAE
 from vae_lightning.noise import generator
+from vae_lightning.paper.drawing import refuse_learned_prior
 from vae_lightning.rules import Count, check, number
 from vae_lightning.shapes import as_x
 from vae_lightning.sums import REDUCE
@@ -25,12 +29,16 @@ class MonteCarloEM(VAE):
     """Implements Appendix E: HMC samples z ~ p(z|x), then `updates` steps of the optimizer raise log p(x, z).
 
     There is no encoder: that of the network is never trained. A visit of an image is one proposal of `leapfrog` steps,
-    and the chain of an image goes on where its last visit left it; it begins at a draw of p(z). Images are known by
-    their content, so x must not be resampled (protocol grey, threshold or static). The step size is tuned to
-    `acceptance` while the run lasts. Logs train/log_pxz, the mean of log p(x, z): no bound of log p(x). Needs a run
-    without validation. Raises ConfigError where there is one, and when a number breaks its rule.
+    and the chain of an image goes on where its last visit left it; it begins at a draw of p(z), which has no weights.
+    Images are known by their content, so x must not be resampled (protocol grey, threshold or static). The step size is
+    tuned to `acceptance` while the run lasts. Logs train/log_pxz, the mean of log p(x, z): no bound of log p(x). The
+    optimizer steps by itself, so the trainer can neither clip nor accumulate gradients. Raises ConfigError where a run
+    asks for that, for validation or for images that are resampled, where the latent learns its prior, and when a number
+    breaks its rule.
     """
 
+    encodes: ClassVar[bool] = False
+    progress_columns: ClassVar[Mapping[str, str]] = {"log p(x,z)": "train/log_pxz", "step size": "train/step_size"}
     step_size: Tensor
 
     def __init__(
@@ -43,6 +51,7 @@ class MonteCarloEM(VAE):
         self.leapfrog, self.updates, self.acceptance = leapfrog, updates, acceptance
         check(self, "paper")
         super().__init__(**options)
+        refuse_learned_prior(self.latent, "mcem")
         self.save_hyperparameters({"leapfrog": leapfrog, "updates": updates, "acceptance": acceptance})
         self.automatic_optimization = False
         self.register_buffer("step_size", torch.full((1,), FIRST_STEP))
@@ -55,12 +64,15 @@ class MonteCarloEM(VAE):
         step = self.trainer.fit_loop.total_batch_idx
         z = self.visit(x, generator(self.device, "mcem", self.seed, self.trainer.global_rank, step))
         optimizer: Any = self.optimizers()
+        scheduler: Any = self.lr_schedulers()
         log_px_z = torch.zeros(())
         for _ in range(self.updates):
             log_px_z = self.model.log_px_z(x, z).squeeze(0)
             optimizer.zero_grad()
             self.manual_backward(REDUCE[self.reduction](-log_px_z))
             optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
         log_pxz = log_px_z.detach() + self.model.prior.log_pz(z).squeeze(0)
         values = {"train/log_pxz": log_pxz.mean(), "train/step_size": self.step_size.squeeze()}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(x))
@@ -79,14 +91,25 @@ class MonteCarloEM(VAE):
         self.chains.update(zip(names, moved.z[0].unbind(), strict=True))
         return moved.z
 
-    def refuse_validation(self) -> None:
+    def check_run(self, trainer: pl.Trainer, data: Any, validates: bool) -> None:
+        """Raises ConfigError for a run that cannot be what it says: see the class."""
+        if validates:
+            self.on_validation_start()
+        if PROTOCOLS[getattr(data, "protocol", "grey")].resample:
+            raise ConfigError(
+                f"paper=mcem: data.protocol={data.protocol} draws the images anew, but each image has its own chain; "
+                "choose data.protocol=static"
+            )
+        for key, of_no_effect in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
+            if (value := getattr(trainer, key)) != of_no_effect:
+                raise ConfigError(f"paper=mcem: trainer.{key}={value}: the optimizer steps by itself; leave it out")
+
+    def on_validation_start(self) -> None:
         """Raises ConfigError: there is no ELBO."""
         raise ConfigError(
             "paper=mcem: it has no encoder, so there is no ELBO to validate; leave the validation out with "
             "+trainer.limit_val_batches=0"
         )
-
-    on_validation_start = refuse_validation
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing: there is no ELBO. `evaluate appendix_d.num_images=100` estimates log p(x)."""

@@ -4,13 +4,13 @@ B batch, L samples, J latent dims. Nats.
 """
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from vae_lightning.model import Draw
-from vae_lightning.paper.drawing import DrawingVAE
+from vae_lightning.paper.drawing import DrawingVAE, refuse_learned_prior
 from vae_lightning.shapes import PerDatum
 from vae_lightning.sums import REDUCE, sums_of
 
@@ -22,9 +22,14 @@ class WakeSleep(DrawingVAE):
     x ~ p(x|z) trains the encoder, which maximises log q(z|x). No gradient passes through a sample. The two phases share
     one step; their parameters are disjoint. The ELBO is logged as by `VAE`, and `loss` is the sum of both phases. The
     dreams of a step are a function of (seed, step). `beta` has no part in it. `CompileStep` cannot compile the step.
+    Raises ConfigError where the latent learns its prior.
     """
 
     key: ClassVar[str] = "sleep"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        refuse_learned_prior(self.latent, "wake_sleep")
 
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
         """The sum of both phases, and the batch's sums. Without gradients: those of the ELBO."""
