@@ -10,7 +10,7 @@ from vae_lightning.output import say
 from vae_lightning.paper.reading import row_of
 from vae_lightning.runs.place import at_home
 
-FLAGS = ("--list", "--page")
+FLAGS = {"--list": ("project_dir", "results", "data"), "--page": ("results",)}  # and the keys that each reads
 DEFAULTS = {"budget": "cpu", "project_dir": "outputs", "results": "docs/results", "data": ""}
 
 
@@ -37,6 +37,9 @@ def reproduce(arguments: Sequence[str]) -> int:
     if len(names) + len(flags) != 1:
         said = shown(" ".join(names + flags)) or "nothing"
         raise ConfigError(f"{said}: must be one NAME ({', '.join(rows.names())}), --list or --page")
+    for flag in flags:
+        if unread := [word for word in arguments if "=" in word and word.partition("=")[0] not in FLAGS[flag]]:
+            raise ConfigError(f"{shown(unread[0])}: {flag} does not read it; leave it out")
     known = [row_of(name, *rows.row(name)) for name in (rows.names() if flags else names)]
     if not flags and chosen["budget"] not in known[0].budgets:
         said = did_you_mean(chosen["budget"], known[0].budgets)

@@ -29,10 +29,6 @@ ELSEWHERE: dict[str, Any] = {  # CLASS.ARGUMENT: its default, where no option ha
     "LatentUsage.encode": "encode",
     "ReconstructionGrid.reconstruct": "reconstruct",
     "SampleGrid.sample": "sample",
-    "WakeSleep.beta": 1.0,
-    "WakeSleep.image_shape": [1, 28, 28],
-    "WakeSleep.reduction": "mean",
-    "WakeSleep.seed": 0,
 }
 
 

@@ -2,20 +2,25 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from datasets import image_folder
 from documents import page as document
 from documents import read
 
 from vae_lightning import reproduce
 from vae_lightning.app import rows
-from vae_lightning.paper import figures, page, results, table
+from vae_lightning.paper import figures, page, results
+from vae_lightning.paper.judging import checks, means
 from vae_lightning.paper.plan import Planned
 from vae_lightning.paper.reading import row_of
 from vae_lightning.paper.running import held
@@ -62,7 +67,8 @@ def test_a_row_from_start_to_page(small, tmp_path, answer, monkeypatch):
     assert [each["run"] for each in result["runs"]] == ["a aevb", "a wake-sleep"]
     assert all(None not in each["numbers"].values() and each["seconds"] > 0 for each in result["runs"])
     assert result["runs"][0]["curve"][0][0] == 200
-    assert {"commit", "processor", "versions", "command", "seconds"} <= set(result)
+    assert {"command", "seconds", "published"} <= set(result)
+    assert all({"commit", "changed", "torch", "device", "ended"} <= set(each) for each in result["runs"])
     assert result["runs"][0]["numbers"]["nll"] != result["runs"][1]["numbers"]["nll"]
     assert figures.drawn_from(tmp_path / "results" / "small-ci.png") == figures.fingerprint(result)
     assert "within tolerance" in out
@@ -72,6 +78,7 @@ def test_a_row_from_start_to_page(small, tmp_path, answer, monkeypatch):
     assert status == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*.json")} == ran
     assert "epoch" not in again
+    assert json.loads((tmp_path / "results" / "small-ci.json").read_text()) == result
 
     status, listed, _ = answer(reproduce.main, "--list", *small)
     assert status == 0
@@ -83,7 +90,8 @@ def test_a_row_from_start_to_page(small, tmp_path, answer, monkeypatch):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "results.md").write_text(f"# Results\n\n{page.BEGIN}\n{page.END}\n\nby hand\n")
     monkeypatch.chdir(tmp_path)
-    status, _, err = answer(reproduce.main, "--page", *small)
+    shutil.move(tmp_path / "results", tmp_path / "docs" / "results")
+    status, _, err = answer(reproduce.main, "--page")
     assert status == 0, err
     written = (tmp_path / "docs" / "results.md").read_text()
     assert "by hand" in written
@@ -98,6 +106,84 @@ def test_a_row_outside_its_tolerance_ends_with_1(small, tmp_path, answer):
     assert not json.loads((tmp_path / "results" / "small-cpu.json").read_text())["within"]
 
 
+def test_a_result_of_another_setting_or_tolerance_is_judged_by_the_row_of_today(small, tmp_path, answer):
+    assert answer(reproduce.main, "small", "budget=ci", *small)[0] == 0
+    (tmp_path / "rows" / "small.yaml").write_text(SMALL.replace("ci: 100", "ci: 0.001"))
+    assert "ci    outside: a aevb: nll" in answer(reproduce.main, "--list", *small)[1]
+    (tmp_path / "rows" / "small.yaml").write_text(SMALL.replace("epochs=1", "epochs=2"))
+    assert "ci    of another setting" in answer(reproduce.main, "--list", *small)[1]
+
+
+def test_a_value_of_another_setting_is_not_shown_as_if_it_were_ours(small, tmp_path, answer):
+    (tmp_path / "rows" / "small.yaml").write_text(SMALL.replace("ci: 100, ", ""))
+    _, out, _ = answer(reproduce.main, "small", "budget=ci", *small)
+    assert "published 20, others 19 to 21, in another setting" in out
+    assert "(ci, another setting)" in answer(reproduce.main, "--list", *small)[1]
+
+
+def test_results_that_cannot_be_written_end_the_command_before_it_trains(small, tmp_path, answer):
+    (tmp_path / "results").write_text("")
+    status, out, err = answer(reproduce.main, "small", "budget=ci", *small)
+    assert (status, out, err.count("\n")) == (6, "", 1)
+    assert "choose another folder" in err
+    status, out, err = answer(reproduce.main, "small", "budget=ci", small[0], "results=/proc")
+    assert (status, out, err.count("\n")) == (6, "", 1)
+    assert "/proc: " in err
+
+
+def test_runs_that_diverge_leave_no_picture_of_others(small, tmp_path, answer):
+    text = SMALL.replace("figure: curves", "figure: samples").replace("lr=0.01", "lr=1e30")
+    (tmp_path / "rows" / "small.yaml").write_text(text)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "small-ci.png").write_bytes(b"of another day")
+    status, out, err = answer(reproduce.main, "small", "budget=ci", *small)
+    assert status == 1, err
+    assert "OUTSIDE" in out
+    assert not (tmp_path / "results" / "small-ci.png").exists()
+
+
+def test_the_models_of_a_row_draw_its_picture(small, tmp_path, answer):
+    (tmp_path / "rows" / "small.yaml").write_text(SMALL.replace("figure: curves", "figure: samples"))
+    assert answer(reproduce.main, "small", "budget=ci", *small)[0] == 0
+    result = json.loads((tmp_path / "results" / "small-ci.json").read_text())
+    assert figures.drawn_from(tmp_path / "results" / "small-ci.png") == figures.fingerprint(result)
+
+
+def test_a_page_is_not_written_from_a_folder_without_results(small, tmp_path, answer, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    before = f"{page.BEGIN}\nthe results of today\n{page.END}\n"
+    (tmp_path / "docs" / "results.md").write_text(before)
+    status, _, err = answer(reproduce.main, "--page", "results=docs/reslts")
+    assert (status, err.count("\n")) == (3, 1)
+    assert "results=docs/reslts: holds no result" in err
+    assert (tmp_path / "docs" / "results.md").read_text() == before
+
+
+def test_data_that_moved_are_found_by_the_evaluation_too(small, tmp_path, answer):
+    """The row was trained, then the data went to another folder, then the row asked for an evaluation."""
+    image_folder(tmp_path / "pictures")
+    setting = "data=image_folder data.size=8 data.val_size=20 data.test_size=20 network.hidden=[8] batch_size=20"
+    text = re.sub("setting: .*", f"setting: {setting} report=false", SMALL).replace(
+        "  a wake-sleep: paper=wake_sleep\n", ""
+    )
+    (tmp_path / "rows" / "small.yaml").write_text(
+        re.sub("evaluate: .*\n", "", text).replace("nll: nll", "nll: test/loss")
+    )
+    status, _, err = answer(reproduce.main, "small", "budget=ci", f"data={tmp_path / 'pictures'}", *small)
+    assert status in (0, 1), err
+    moved = shutil.move(tmp_path / "pictures", tmp_path / "moved")
+    (tmp_path / "rows" / "small.yaml").write_text(text)
+    status, out, err = answer(reproduce.main, "small", "budget=ci", f"data={moved}", *small)
+    assert status in (0, 1), err
+    assert "epoch" not in out
+    (run,) = json.loads((tmp_path / "results" / "small-ci.json").read_text())["runs"]
+    assert run["numbers"]["nll"] is not None
+    status, _, err = answer(reproduce.main, "small", "budget=cpu", f"data={tmp_path / 'nothing'}", *small)
+    assert status in (2, 3)
+    assert "data=DIR" in err
+
+
 def test_a_choice_takes_the_best_value(small, tmp_path, answer):
     text = SMALL.replace(
         "numbers:",
@@ -110,6 +196,21 @@ def test_a_choice_takes_the_best_value(small, tmp_path, answer):
     assert "lr=0.02 is chosen" in out
     (run,) = json.loads((tmp_path / "results" / "small-ci.json").read_text())["runs"]
     assert "lr=0.02" in run["words"]
+    assert results.is_of(row_of("small", *rows.row("small")), "ci", {"runs": [run]})
+
+
+def test_runs_of_one_setting_share_their_trials_and_the_result_counts_them_once(small, tmp_path, answer):
+    choice = "choose:\n  key: lr\n  values: [1.0e-6, 0.02]\n  words: epochs=1\n  metric: train/elbo\nnumbers:"
+    text = SMALL.replace("numbers:", choice, 1).replace("  a wake-sleep: paper=wake_sleep", "  a long: epochs=2")
+    (tmp_path / "rows" / "small.yaml").write_text(
+        text.replace("    words: epochs=1\n", "    words:\n      a aevb: epochs=1\n")
+    )
+    assert answer(reproduce.main, "small", "budget=ci", *small)[0] == 0
+    trials = [Run(path.parent) for path in tmp_path.glob("outputs/reproduce/small-ci/trials/*/run_meta.json")]
+    assert len(trials) == 2
+    result = json.loads((tmp_path / "results" / "small-ci.json").read_text())
+    own = sum(run["seconds"] for run in result["runs"])
+    assert result["seconds"] == pytest.approx(own + sum(trial.seconds for trial in trials), abs=0.6)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +224,8 @@ def test_a_choice_takes_the_best_value(small, tmp_path, answer):
         (["--lst"], "--lst: no such flag; did you mean --list?"),
         (["iwae_table1", "aevb_fig2"], "must be one NAME"),
         (["budget=ci"], "must be one NAME"),
+        (["--list", "budget=ci"], "budget=ci: --list does not read it; leave it out"),
+        (["--page", "data=here"], "data=here: --page does not read it; leave it out"),
         (["../secret"], "no such row"),
     ],
 )
@@ -208,9 +311,12 @@ def test_a_recorded_result_is_of_a_row_and_its_figure_is_drawn_from_it(path):
     result = results.read(path)
     row = row_of(result["name"], *rows.row(result["name"]))
     assert result["budget"] in row.budgets
+    assert results.is_of(row, result["budget"], result), "the row has other runs or words today: run it again"
+    assert result["checks"] == [asdict(check) for check in checks(row, result["budget"], means(result["runs"]))]
+    assert result["published"] == results.published_of(row, result["budget"])
     assert result["within"] or path.with_suffix(".md").is_file(), "say why a check does not hold"
     picture = path.with_suffix(".png")
-    if row.figure and row.figure not in table.OF_MODELS:
+    if row.figure:
         assert figures.drawn_from(picture) == figures.fingerprint(result)
 
 

@@ -20,6 +20,7 @@ SMALL = {
     "setting": "data=ppca",
     "runs": {"a x": "beta=1", "b x": "beta=2"},
     "numbers": {"elbo": "test/elbo"},
+    "claims": [{"says": "so", "number": "elbo", "run": "a x", "least": -1000}],
     "budgets": {"ci": {}},
 }
 
@@ -89,9 +90,20 @@ def test_a_long_budget_refuses_the_bundled_digits():
         ({"budgets": {"cup": {}}}, "did you mean cpu"),
         ({"published": [{"run": "c", "number": "elbo", "value": 1}]}, "c: no such run"),
         ({"published": [{"run": "a x", "number": "elob", "value": 1}]}, "elob: no such number; did you mean elbo"),
-        ({"claims": [{"says": "so", "number": "elbo", "higer": "a x"}]}, "unexpected keyword argument"),
+        ({"claims": [{"says": "so", "number": "elbo", "higer": "a x"}]}, "higer: no such key; did you mean higher"),
+        ({"claims": [{"says": "so", "number": "elbo", "run": "a x", "than": "klo"}]}, "klo: no such number"),
+        ({"claims": [{"says": "so", "number": "elbo", "run": "a x", "least": 1, "budgets": ["cup"]}]}, "cup: no such"),
+        ({"claims": [{"says": "so", "number": "elbo"}]}, "budgets.ci: must have a run, a seed, and a claim"),
         ({"runs": None}, "AttributeError"),
-        ({"budgets": {"ci": {"seeds": ["one"]}}}, "ValueError"),
+        ({"setting": {"c*": "epochs=2"}}, "c*: no such run"),
+        ({"budgets": {"ci": {"seeds": ["one"]}}}, "invalid literal"),
+        ({"budgets": {"ci": {"seeds": []}}}, "budgets.ci: must have a run, a seed"),
+        ({"budgets": {"ci": {"runs": []}}}, "budgets.ci: must have a run"),
+        ({"budgets": {"ci": {"runs": ["c"]}}}, "c: no such run"),
+        ({"budgets": {"ci": {"wrods": "epochs=2"}}}, "wrods: no such key; did you mean words"),
+        ({"budgets": {"ci": {"evaluate": {"c*": "seed=1"}}}}, "c*: no such run"),
+        ({"choose": {"key": "lr", "values": [1], "words": "epochs=1", "metrc": "train/elbo"}}, "metrc: no such key"),
+        ({"published": [{"run": "a x", "number": "elbo", "value": 1, "ciu": 2}]}, "ciu: no such key"),
     ],
 )
 def test_a_row_with_a_mistake_is_one_line(changes, said):
@@ -133,9 +145,19 @@ def test_claims(claim, ours, holds):
     assert check.holds is holds
 
 
+@pytest.mark.parametrize(("train", "holds"), [(-99.0, True), (-98.0, False)])
+def test_a_claim_holds_a_number_against_another_of_its_run(train, holds):
+    """A bound of held-out data that is no more than a nat below the training bound: no overfitting."""
+    claims = [{"says": "so", "number": "held out", "run": "a x", "than": "train", "slack": 1}]
+    row = small(claims=claims, numbers={"held out": "val/elbo", "train": "train/elbo"})
+    (check,) = judging.checks(row, "ci", {"a x": {"held out": -99.5, "train": train}})
+    assert check.holds is holds
+    assert "held out -99.50 > train" in check.says
+
+
 @pytest.mark.parametrize(("ours", "holds"), [(-105.0, True), (-106.3, True), (-106.5, False), (None, False)])
 def test_a_published_value_holds_within_its_tolerance(ours, holds):
-    row = small(published=[{"run": "a x", "number": "elbo", "value": -105.6, "ci": 0.8}])
+    row = small(claims=[], published=[{"run": "a x", "number": "elbo", "value": -105.6, "ci": 0.8}])
     numbers = {} if ours is None else {"a x": {"elbo": ours}}
     (check,) = judging.checks(row, "ci", numbers)
     assert check.holds is holds

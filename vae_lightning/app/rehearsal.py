@@ -52,8 +52,8 @@ def rehearse(cfg: DictConfig, data: Any, module: VAE, in_sweep: bool = False) ->
     trainer = build.make_trainer(whole, data, with_loggers=False)
     batches = num_batches(trainer, data)
     check_trainer(trainer, batches)
-    if hasattr(module, "check_run"):
-        module.check_run(trainer, data, batches["val"] > 0)
+    if check_run := getattr(module, "check_run", None):  # what a module of its own kind asks of the run
+        check_run(trainer, data, batches["val"] > 0)
     check_processes(trainer, data, in_sweep)
     schedule = build.schedule(cfg)
     length = length_of(trainer, batches["train"])

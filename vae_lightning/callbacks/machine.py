@@ -27,9 +27,18 @@ PACKAGES = (
 def device(trainer: pl.Trainer) -> dict[str, Any]:
     """The device that the run uses, which may differ from the one in the configuration."""
     root = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(root) if root.type == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name(root) if root.type == "cuda" else processor()
     facts = {"accelerator": root.type, "name": name, "devices": trainer.num_devices, "nodes": trainer.num_nodes}
     return {**facts, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+
+
+def processor() -> str:
+    """The name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration, UnicodeError):
+        return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:

@@ -31,8 +31,8 @@ def draw(result: Mapping[str, Any], kind: str, path: Path) -> None:
 
 
 def fingerprint(result: Mapping[str, Any]) -> str:
-    """What a figure depends on: the runs of the result."""
-    return sha256(json.dumps(result["runs"], sort_keys=True).encode())
+    """What a figure depends on: the runs of the result, and what was published."""
+    return sha256(json.dumps([result["runs"], result["published"]], sort_keys=True).encode())
 
 
 def drawn_from(path: Path) -> str | None:
@@ -86,23 +86,43 @@ def limit(axes: Axes) -> None:
 
 
 def points(result: Mapping[str, Any]) -> Figure:
-    """The first number of each run against the number in its name, a line for each last word (samples, passes)."""
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axes = figure.subplots()
-    number = next(iter(result["runs"][0]["numbers"]))
-    lines: dict[str, list[tuple[float, float]]] = {}
+    """The first number of each run against the last number in its name (samples, passes).
+
+    A word with a digit before it names a panel, the other words a line. Published values have the colour of their line:
+    a star where the row says at which number, else a dotted line.
+    """
+    number, panels = next(iter(result["runs"][0]["numbers"])), {}
     for run, values in means(result["runs"]).items():
-        x = next((float(word) for word in run.split() if word[0].isdigit()), None)
-        if x is not None and number in values:
-            lines.setdefault(" ".join(w for w in run.split() if not w[0].isdigit()), []).append((x, values[number]))
-    for name, found in lines.items():
-        axes.plot(*zip(*sorted(found), strict=True), "o-", label=name, color=STYLES.get(name.rpartition(" ")[2]))
-    for each in result["published"]:
-        axes.axhline(each["value"], color="grey", ls=":", lw=1, label=f"published, {each['run']}: {each['value']:g}")
-    axes.set(xscale="log", ylabel=f"{number}, nats", xlabel=result["title"].rstrip("."))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+        if number in values:
+            panel, name, x = placed(run)
+            panels.setdefault(panel, {}).setdefault(name, []).append((x, values[number]))
+    figure = Figure(figsize=(2.6 + 3.8 * len(panels), 4), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (panel, lines) in zip(grid, panels.items(), strict=True):
+        colours = {name: STYLES.get(name, f"C{index}") for index, name in enumerate(lines)}
+        for name, found in lines.items():
+            axes.plot(*zip(*sorted(found), strict=True), "o-", label=name, color=colours[name])
+        for each in result["published"]:
+            place, name, _ = placed(each["run"])
+            if (place, each["number"]) == (panel, number) and each["at"]:
+                axes.plot(each["at"], each["value"], "*", ms=11, color=colours.get(name), label=f"{name}, published")
+            elif (place, each["number"]) == (panel, number):
+                axes.axhline(each["value"], color=colours.get(name), ls=":", lw=1, label=f"{name}, published")
+        axes.set(xscale="log", title=panel)
+        axes.grid(alpha=0.3)
+    grid[0].set_ylabel(f"{number}, nats")
+    figure.supxlabel(result["title"].rstrip("."), fontsize=9, wrap=True)
+    grid[0].legend(frameon=False, fontsize=8)
     return figure
+
+
+def placed(run: str) -> tuple[str, str, float]:
+    """(panel, line, x) of the name of a run: N1000 aevb 1e4 -> (N1000, aevb, 10000)."""
+    words = run.split()
+    x = next(word for word in reversed(words) if word[0].isdigit())
+    rest = [word for word in words if word != x]
+    panels = [word for word in rest if any(map(str.isdigit, word))]
+    return " ".join(panels), " ".join(word for word in rest if word not in panels), float(x)
 
 
 def frontier(result: Mapping[str, Any]) -> Figure:

@@ -83,21 +83,30 @@ def checks(row: Row, budget: str, numbers: Numbers) -> list[Check]:
 
 
 def claimed(claim: Claim, runs: Sequence[str], numbers: Numbers) -> list[Check]:
-    """The checks of a claim: one for each pair of runs, or one for its run and each of its limits."""
+    """The checks of a claim: one for each pair of runs, or one for its run and each thing that it is held against."""
     made = []
     for higher, lower in pairs_of(claim, runs) if claim.higher else []:
         one, other = (numbers.get(run, {}).get(claim.number) for run in (higher, lower))
         holds = one is not None and other is not None and one > other - claim.slack
-        allowed = f" - {claim.slack:g}" if claim.slack else ""
-        said = f"{claim.says}: {higher} {shown(one)} > {lower} {shown(other)}{allowed}"
+        said = f"{claim.says}: {higher} {shown(one)} > {lower} {shown(other)}{allowed(claim)}"
         made.append(Check(f"{said} ({claim.number})", holds))
     if claim.run in runs:
         ours = numbers.get(claim.run, {}).get(claim.number)
+        if claim.than:
+            other = numbers.get(claim.run, {}).get(claim.than)
+            said = f"{claim.says}: {claim.run}, {claim.number} {shown(ours)} > {claim.than} {shown(other)}"
+            holds = ours is not None and other is not None and ours > other - claim.slack
+            made.append(Check(f"{said}{allowed(claim)}", holds))
         for limit, sign in ((claim.least, ">="), (claim.most, "<=")):
             if limit is not None:
                 holds = ours is not None and (ours >= limit if sign == ">=" else ours <= limit)
                 made.append(Check(f"{claim.says}: {claim.run} {shown(ours)} {sign} {limit:g} ({claim.number})", holds))
     return made
+
+
+def allowed(claim: Claim) -> str:
+    """The slack of a claim, in words."""
+    return f" - {claim.slack:g}" if claim.slack else ""
 
 
 def shown(value: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vae_lightning.output import wrapped
 from vae_lightning.paper import results
-from vae_lightning.paper.judging import means, shown
+from vae_lightning.paper.judging import checks, means, shown
 from vae_lightning.paper.plan import planned
 from vae_lightning.paper.row import BUDGETS, Row
 from vae_lightning.runs.run import COMPLETED
@@ -24,11 +24,12 @@ def lines(rows: Sequence[Row], folder: Path, root: Path, data: str) -> Iterator[
 
 
 def state(row: Row, budget: str, result: Mapping[str, Any] | None, root: Path, data: str) -> str:
-    """within tolerance, outside, so many runs done, or not run."""
+    """within tolerance, outside, of another setting, so many runs done, or not run. The checks are those of today."""
+    if result and not results.is_of(row, budget, result):
+        return f"of another setting ({results.when(result)}); run it again"
     if result:
-        failed = [check["says"] for check in result["checks"] if not check["holds"]]
-        verdict = "within tolerance" if result["within"] else f"outside: {failed[0]}"
-        return f"{verdict} ({results.when(result)})"
+        failed = [check.says for check in checks(row, budget, means(result["runs"])) if not check.holds]
+        return f"{f'outside: {failed[0]}' if failed else 'within tolerance'} ({results.when(result)})"
     plan = planned(row, budget, root / f"{row.name}-{budget}", data)
     untouched = f"not run ({len(plan)} run{'s' * (len(plan) > 1)})"
     if row.choose:
@@ -42,6 +43,9 @@ def beside(row: Row, result: Mapping[str, Any] | None) -> Iterator[str]:
     ours = means(result["runs"]) if result else {}
     for each in row.published:
         own = ours.get(each.run, {}).get(each.number)
-        mine = f"; ours {shown(own)} ({result['budget']})" if result and own is not None else ""
         others = f"; others {each.others}" if each.others else ""
+        mine = ""
+        if result and own is not None:
+            setting = result["budget"] if result["budget"] in each.tolerance else f"{result['budget']}, another setting"
+            mine = f"; ours {shown(own)} ({setting})"
         yield f"{each.run}: {each.number} {each.value:g} published{others}{mine}"

@@ -35,7 +35,7 @@ def overview(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for one in found:
         holds = sum(check["holds"] for check in one["checks"])
-        cells = f"{holds} of {len(one['checks'])} | {duration(one['seconds'])} | {commit(one)} | {results.when(one)}"
+        cells = f"{holds} of {len(one['checks'])} | {duration(one['seconds'])} | {commits(one)} | {results.when(one)}"
         yield f"| `{one['name']}` | {one['budget']} | {cells} |"
     yield ""
 
@@ -89,24 +89,32 @@ def cell(one: Mapping[str, Any], run: str, number: str, mean: float | None, seed
     text = shown(mean) if spread is None else f"{shown(mean)} (sd {spread:.2f})"
     for each in one["published"]:
         if (each["run"], each["number"]) == (run, number):
-            text += f"; published {each['value']:g}"
-            text += f", others {each['others']}" if each["others"] else ""
+            text += f"; published {published(each)}"
     return text
 
 
+def published(each: Mapping[str, Any]) -> str:
+    """A published value, and that our setting is another one where that is so."""
+    others = f", others {each['others']}" if each["others"] else ""
+    return f"{each['value']:g}{others}{'' if each['tolerance'] is not None else ', in another setting'}"
+
+
 def provenance(one: Mapping[str, Any]) -> str:
-    """Commit, machine and time."""
-    device, versions = one["device"], one["versions"]
-    accelerator, changed = device.get("accelerator"), " with changes" if one.get("changed") else ""
-    machine = f"{one['processor']}, {device.get('threads')} thread(s), {device.get('precision')}"
-    return (
-        f"Measured at commit `{commit(one)}`{changed} with torch {versions.get('torch')} on {accelerator} "
-        f"({machine}); {duration(one['seconds'])} in all, {results.when(one)}."
-    )
+    """Commits, machines and time."""
+    changed = " with changes" if any(run["changed"] for run in one["runs"]) else ""
+    torch, devices = ", ".join(distinct(one, "torch")), "; ".join(distinct(one, "device"))
+    time = f"{duration(one['seconds'])} in all, {results.when(one)}"
+    return f"Measured at {commits(one)}{changed} with torch {torch} on {devices}; {time}."
 
 
-def commit(one: Mapping[str, Any]) -> str:
-    return str(one.get("commit") or "unknown")[:7]
+def commits(one: Mapping[str, Any]) -> str:
+    """The commits of the runs, in short."""
+    return ", ".join(f"`{commit[:7]}`" for commit in distinct(one, "commit"))
+
+
+def distinct(one: Mapping[str, Any], key: str) -> list[str]:
+    """The different values that the runs of a result have, in their order."""
+    return list(dict.fromkeys(str(run[key] or "unknown") for run in one["runs"]))
 
 
 def duration(seconds: float) -> str:
@@ -124,10 +132,10 @@ def with_part(text: str, part: str) -> str:
     return f"{before}{part}{after}"
 
 
-def write(page: Path, folder: Path) -> None:
-    """Writes the generated part of the page."""
+def write(page: Path, found: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Writes the generated part of the page again."""
     try:
         text = content_of(page, MOST).decode("utf-8")
     except (OSError, UnicodeError) as error:
         raise DataError(f"{page}: cannot be read ({error}); run the command in a checkout") from None
-    write_text(page, with_part(text, generated(all_results(folder), folder)))
+    write_text(page, with_part(text, generated(found, folder)))

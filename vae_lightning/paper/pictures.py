@@ -1,6 +1,6 @@
 """What the models of a row draw themselves: manifolds (Fig. 4) and samples (Fig. 5)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,23 @@ from vae_lightning.app import restore
 from vae_lightning.callbacks.pictures import captioned
 from vae_lightning.callbacks.sheet import sheet
 from vae_lightning.module import VAE
+from vae_lightning.paper.figures import fingerprint
 from vae_lightning.paper.plan import Planned
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.run import COMPLETED
 
 SIZE, GAP = 20, 12
 
 
-def draw(done: Sequence[Planned], kind: str, path: Path) -> None:
-    """One picture: a sheet for each run of the first seed, side by side."""
+def draw(done: Sequence[Planned], result: Mapping[str, Any], kind: str, path: Path) -> None:
+    """One picture: a sheet for each run of the first seed, side by side. Runs that did not end well have none."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
-    first = [one for one in done if one.seed == done[0].seed]
+    first = [one for one in done if one.seed == done[0].seed and one.run.status == COMPLETED]
+    path.unlink(missing_ok=True)  # it may be of other runs
+    if not first:
+        return
     modules = [restore.load(one.run, one.run.checkpoint(), "cpu") for one in first]
     captions = [f"{one.name}: {module.latent.dim}-D latent space" for one, module in zip(first, modules, strict=True)]
     sheets = [np.asarray(captioned(KINDS[kind](module), text)) for module, text in zip(modules, captions, strict=True)]
@@ -31,8 +37,10 @@ def draw(done: Sequence[Planned], kind: str, path: Path) -> None:
     for one in sheets:
         canvas[: one.shape[0], left : left + one.shape[1]] = one
         left += one.shape[1] + GAP
+    source = PngInfo()
+    source.add_text("Source", fingerprint(result))
     with atomically(path) as temporary:
-        Image.fromarray(canvas).save(temporary, format="png")
+        Image.fromarray(canvas).save(temporary, format="png", pnginfo=source)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """The runs that a budget of a row pays for: their words, their folders, and what is known of them already."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,17 @@ class Planned:
     words: Sequence[str]
     evaluation: Sequence[str]
     root: Path
+    trials: Sequence["Planned"] = ()  # that chose the value of the row's key
+
+    @property
+    def said(self) -> str:
+        """Its words, as a result names them: without the place of the data and without what only saves time."""
+        return " ".join(word for word in self.words if word not in QUICK and key_of(word) != "data.dir")
+
+    @property
+    def data_dir(self) -> list[str]:
+        """The place of the data, as `evaluate` takes it."""
+        return [word.replace("data.dir=", "data_dir=", 1) for word in self.words if key_of(word) == "data.dir"]
 
     @property
     def folder(self) -> Path:
@@ -55,16 +67,23 @@ def planned(row: Row, budget: str, root: Path, data: str) -> list[Planned]:
 
 
 def placed(words: Sequence[str], seed: int, data: str) -> list[str]:
-    """The words with seed and data. DATA in a word is the folder of the data."""
+    """The words with seed and data. DATA in a word is the folder of the data: without one, that of `train`."""
     words = last_of_each([*QUICK, *words, f"seed={seed}"])
     if not any("DATA" in each for each in words):
         return [*words, *([word("data.dir", data)] if data and "experiment=ppca" not in words else [])]
-    folder = data or "."
+    folder = data or usual_folder()
     split = (each.partition("=") for each in words)
     return [
         word(key, value.replace("DATA", folder)) if "DATA" in value else key + equals + value
         for key, equals, value in split
     ]
+
+
+def usual_folder() -> str:
+    """Where `train` looks for data."""
+    from vae_lightning.data.from_files import CACHE  # brings torch along
+
+    return os.environ.get("VAE_LIGHTNING_DATA", CACHE)
 
 
 def word(key: str, path: str | Path) -> str:

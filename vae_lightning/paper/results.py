@@ -1,32 +1,36 @@
 """The result of a row as JSON: what the page, its figures and the list of all rows are made of."""
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import DataError
 from vae_lightning.paper.judging import checks, curve_of, means, numbers_of
-from vae_lightning.paper.plan import Planned, evaluation_of
+from vae_lightning.paper.plan import Planned, evaluation_of, planned
 from vae_lightning.paper.row import Row
 from vae_lightning.runs.atomic import write_text
-from vae_lightning.runs.readings import finite, mapping, text
+from vae_lightning.runs.configuration import key_of
+from vae_lightning.runs.readings import finite, mapping
 from vae_lightning.runs.regular import json_in
 
 SHAPE: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("name", "budget", "title", "source", "known", "says", "command", "processor", "ended"), str),
+    **dict.fromkeys(("name", "budget", "title", "source", "known", "says", "command"), str),
     **dict.fromkeys(("runs", "checks", "published"), list),
-    **dict.fromkeys(("versions", "device"), dict),
     "seconds": (int, float),
     "within": bool,
 }
 SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "runs": {"run": str, "seed": int, "numbers": dict, "curve": list},
+    "runs": {
+        **dict.fromkeys(("run", "words", "evaluation", "ended", "torch", "device"), str),
+        **{"seed": int, "commit": (str, type(None)), "changed": bool, "numbers": dict, "curve": list},
+    },
     "checks": {"says": str, "holds": bool},
-    "published": {"run": str, "number": str, "value": (int, float), "others": str},
+    "published": {
+        **dict.fromkeys(("run", "number", "others"), str),
+        **{"value": (int, float), "tolerance": (int, float, type(None))},
+    },
 }
 
 
@@ -39,7 +43,7 @@ def result_of(row: Row, budget: str, done: Sequence[Planned], command: str) -> d
     """The result of a row whose runs are done."""
     runs = [one_run(row, one) for one in done]
     made = checks(row, budget, means(runs))
-    newest: Mapping[str, Any] = max((one.run.record for one in done), key=lambda record: str(record.get("ended")))
+    trials = {trial.folder: trial.run.seconds or 0 for one in done for trial in one.trials}
     return {
         "name": row.name,
         "budget": budget,
@@ -48,30 +52,49 @@ def result_of(row: Row, budget: str, done: Sequence[Planned], command: str) -> d
         "known": row.known,
         "says": row.budgets[budget].says,
         "command": command,
-        "commit": mapping(newest.get("git")).get("commit"),
-        "changed": mapping(newest.get("git")).get("changed"),
-        "versions": mapping(newest.get("versions")),
-        "device": mapping(newest.get("device")),
-        "processor": processor(),
-        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "seconds": round(sum(each["seconds"] for each in runs)),
-        "published": [{**asdict(each), "tolerance": each.tolerance.get(budget)} for each in row.published],
+        "seconds": round(sum(each["seconds"] for each in runs) + sum(trials.values())),
+        "published": published_of(row, budget),
         "checks": [asdict(check) for check in made],
         "within": all(check.holds for check in made),
         "runs": runs,
     }
 
 
+def published_of(row: Row, budget: str) -> list[dict[str, Any]]:
+    """The published values, each with the tolerance of a budget; None where the budget's setting is another."""
+    return [{**asdict(each), "tolerance": each.tolerance.get(budget)} for each in row.published]
+
+
+def is_of(row: Row, budget: str, result: Mapping[str, Any]) -> bool:
+    """Whether a result has the runs that the row has today, each with the words of today."""
+
+    chosen = row.choose.key if row.choose else None
+
+    def settled(run: str, seed: int, words: str, evaluation: str) -> tuple[Any, ...]:
+        return run, seed, [word for word in words.split() if key_of(word) != chosen], evaluation
+
+    plan = planned(row, budget, Path(), "")
+    today = [settled(one.name, one.seed, one.said, " ".join(one.evaluation)) for one in plan]
+    return [settled(*(run[key] for key in ("run", "seed", "words", "evaluation"))) for run in result["runs"]] == today
+
+
 def one_run(row: Row, one: Planned) -> dict[str, Any]:
-    """One run: its words, numbers, curve and seconds."""
+    """One run: its words, where it comes from, its numbers, curve and seconds."""
     run, evaluation = one.run, evaluation_of(one)
     size = mapping(run.data.get("sizes")).get("train")
+    git, device = mapping(run.record.get("git")), mapping(run.record.get("device"))
+    threads = f"{device.get('threads')} thread{'s' * (device.get('threads') != 1)}"
     return {
         "run": one.name,
         "seed": one.seed,
-        "words": " ".join(word for word in one.words if not word.startswith(("data.dir=", "report=", "~callbacks."))),
+        "words": one.said,
         "evaluation": " ".join(one.evaluation),
         "status": run.status,
+        "commit": git.get("commit"),
+        "changed": bool(git.get("changed")),
+        "torch": str(mapping(run.record.get("versions")).get("torch")),
+        "device": f"{device.get('accelerator')} ({device.get('name')}, {threads}, {device.get('precision')})",
+        "ended": str(run.record.get("ended")),
         "data": {key: run.data.get(key) for key in ("name", "protocol", "subset")} | {"train": size},
         "epochs": run.epochs_done,
         "seconds": round((run.seconds or 0) + (finite(evaluation.get("seconds")) or 0), 1),
@@ -79,15 +102,6 @@ def one_run(row: Row, one: Planned) -> dict[str, Any]:
         "errors": {number: mapping(evaluation.get("errors")).get(of) for number, of in row.numbers.items()},
         "curve": curve_of(one, size) if row.figure == "curves" else [],
     }
-
-
-def processor() -> str:
-    """The name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration, UnicodeError):
-        return platform.processor() or platform.machine()
 
 
 def write(folder: Path, result: Mapping[str, Any]) -> Path:
@@ -131,5 +145,5 @@ def has_shape(values: Any, shape: Mapping[str, type | tuple[type, ...]]) -> bool
 
 
 def when(result: Mapping[str, Any]) -> str:
-    """The day of a result."""
-    return (text(result.get("ended")) or "")[:10]
+    """The day on which the last run of a result ended."""
+    return max(run["ended"] for run in result["runs"])[:10]

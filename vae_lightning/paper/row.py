@@ -20,6 +20,7 @@ class Published:
     value: float
     tolerance: Mapping[str, float]
     others: str = ""  # what other people's runs of the same gave
+    at: float | None = None  # where it stands on the figure's axis
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Claim:
     """An order that must hold between the mean values of two runs, or between one run and a limit.
 
     `higher` and `lower` are names of runs; `*` in both stands for the same text. With `least` or `most` the number of
-    `run` is held against that limit. `slack` loosens the order.
+    `run` is held against that limit, or against its number `than`. `slack` loosens the order.
     """
 
     says: str
@@ -36,6 +37,7 @@ class Claim:
     higher: str = ""
     lower: str = ""
     run: str = ""
+    than: str = ""
     least: float | None = None
     most: float | None = None
     slack: float = 0.0

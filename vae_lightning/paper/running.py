@@ -12,10 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import NoReturn
 
 from vae_lightning import evaluate, train
-from vae_lightning.errors import CheckpointError, UserError, printable
-from vae_lightning.output import say
+from vae_lightning.errors import CheckpointError, DataError, UserError, printable
+from vae_lightning.output import say, say_error
 from vae_lightning.paper.plan import DONE, Planned, evaluation_of, word
 from vae_lightning.paper.row import Row, last_of_each, matching
 from vae_lightning.runs.atomic import write_text
@@ -58,11 +60,14 @@ def chosen(row: Row, one: Planned) -> Planned:
     """The run with the best value of the key that the row chooses: short trials with its seed decide."""
     if row.choose is None:
         return one
-    choice, scores = row.choose, {}
+    choice, scores, trials = row.choose, {}, []
     for value in choice.values:
         short = " ".join(matching(choice.words, one.name)).split()
         words = last_of_each([*one.words, *short, f"{choice.key}={value}"])
-        trial = Planned(f"{one.name} {choice.key}{value}", one.seed, words, (), one.root / "trials")
+        trial = Planned(
+            f"{choice.key}{value}", one.seed, words, (), one.root / "trials"
+        )  # runs of one setting share it
+        trials.append(trial)
         with held(trial):
             trained(trial)
         logged = (trial.run.metrics[metric] for metric in choice.metrics if metric in trial.run.metrics)
@@ -70,7 +75,7 @@ def chosen(row: Row, one: Planned) -> Planned:
     best = max(scores, key=scores.__getitem__)
     said = ", ".join(f"{value}: {score:.2f}" for value, score in scores.items())
     say(f"{choice.key}={best} is chosen ({choice.metrics[0]} {said})")
-    return Planned(one.name, one.seed, last_of_each([*one.words, f"{choice.key}={best}"]), one.evaluation, one.root)
+    return replace(one, words=last_of_each([*one.words, f"{choice.key}={best}"]), trials=trials)
 
 
 @contextmanager
@@ -97,22 +102,29 @@ def trained(one: Planned) -> None:
         shutil.rmtree(one.folder)  # it was killed before its first checkpoint
     status = called(train.main, [*one.words, word("save_dir", one.folder), "resume=auto"])
     if status and one.run.status != DIVERGED:
-        if status > SIGNALLED:
-            say(f"{printable(one.folder)}: stopped; the same command goes on from here")
-        sys.exit(status)
+        ended(one, status)
 
 
 def evaluated(one: Planned) -> None:
     """Evaluates the run once, and keeps its numbers and the seconds that they took."""
     if not one.evaluation or one.run.status != COMPLETED or evaluation_of(one):
         return
-    begun, words = time.monotonic(), [word("run", one.folder), *one.evaluation]
+    begun, words = time.monotonic(), [word("run", one.folder), *one.data_dir, *one.evaluation]
     if status := called(evaluate.main, words):
-        sys.exit(status)
+        ended(one, status)
     rows = {str(row.get("name")): row.get("value") for row in Run(one.folder).evaluation}
     errors = {str(row.get("name")): row.get("standard_error") for row in Run(one.folder).evaluation}
     kept = {"words": list(one.evaluation), "seconds": time.monotonic() - begun, "numbers": rows, "errors": errors}
     write_text(one.folder / DONE, json.dumps(kept, indent=1) + "\n")
+
+
+def ended(one: Planned, status: int) -> NoReturn:
+    """Ends with the status of a command, and says what its message does not know."""
+    if status > SIGNALLED:
+        say(f"{printable(one.folder)}: stopped; the same command goes on from here")
+    if status == DataError.status:
+        say_error("this command takes the folder of the data as data=DIR")
+    sys.exit(status)
 
 
 def called(main: Callable[[], None], words: Sequence[str]) -> int:
