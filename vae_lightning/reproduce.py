@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vae_lightning.app import command, front, help_text, rows
+from vae_lightning.app.row_reading import row_of
 from vae_lightning.errors import ConfigError, did_you_mean, shown
 from vae_lightning.output import say
-from vae_lightning.paper.reading import row_of
 from vae_lightning.runs.place import at_home
 
 FLAGS = {"--list": ("project_dir", "results", "data"), "--page": ("results",)}  # and the keys that each reads

@@ -19,10 +19,10 @@ from documents import read
 
 from vae_lightning import reproduce
 from vae_lightning.app import rows
+from vae_lightning.app.row_reading import row_of
 from vae_lightning.paper import figures, page, results
 from vae_lightning.paper.judging import checks, means
 from vae_lightning.paper.plan import Planned
-from vae_lightning.paper.reading import row_of
 from vae_lightning.paper.running import held
 from vae_lightning.runs.run import Run
 

@@ -7,11 +7,11 @@ from conftest import config
 
 from vae_lightning.app import rows
 from vae_lightning.app.config import CONF
+from vae_lightning.app.row import BUDGETS, Claim, last_of_each, pairs_of
+from vae_lightning.app.row_reading import row_of
 from vae_lightning.errors import ConfigError
 from vae_lightning.paper import judging
 from vae_lightning.paper.plan import placed, slug
-from vae_lightning.paper.reading import row_of
-from vae_lightning.paper.row import BUDGETS, Claim, last_of_each, pairs_of
 
 ROWS = {name: row_of(name, *rows.row(name)) for name in rows.names()}
 RUNS = [(name, budget, run) for name, row in ROWS.items() for budget in row.budgets for run in row.names(budget)]
@@ -93,7 +93,8 @@ def test_a_long_budget_refuses_the_bundled_digits():
         ({"claims": [{"says": "so", "number": "elbo", "higer": "a x"}]}, "higer: no such key; did you mean higher"),
         ({"claims": [{"says": "so", "number": "elbo", "run": "a x", "than": "klo"}]}, "klo: no such number"),
         ({"claims": [{"says": "so", "number": "elbo", "run": "a x", "least": 1, "budgets": ["cup"]}]}, "cup: no such"),
-        ({"claims": [{"says": "so", "number": "elbo"}]}, "budgets.ci: must have a run, a seed, and a claim"),
+        ({"claims": [{"says": "so", "number": "elbo"}]}, "so: must have higher and lower, or a run with least"),
+        ({"claims": []}, "budgets.ci: must have a run, a seed, and a claim"),
         ({"runs": None}, "AttributeError"),
         ({"setting": {"c*": "epochs=2"}}, "c*: no such run"),
         ({"budgets": {"ci": {"seeds": ["one"]}}}, "invalid literal"),

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -62,7 +62,7 @@ def facts_of_part(part: object, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed(config: dict[str, Any]) -> list[list[str]]:
     """[key, value, default] of each key that differs from the defaults; keys that say where a run is come last."""
-    usual = defaults(config)
+    usual = composed([], config)
     if usual is None:
         return []
     keys = [key for key in dict.fromkeys(differences(config, usual)) if not among(key, NOT_CHANGES)]
@@ -70,14 +70,14 @@ def changed(config: dict[str, Any]) -> list[list[str]]:
     return sorted(rows, key=lambda row: among(row[0], NOT_THE_RUN))
 
 
-def defaults(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The configuration without any override, in the same run folder. None if it cannot be composed."""
+def composed(words: Sequence[str], config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The configuration that words give, in the run folder of another. None if it cannot be composed."""
     try:
         if GlobalHydra.instance().is_initialized():
-            cfg = compose("train", [])
+            cfg = compose("train", list(words))
         else:
             with initialize_config_dir(str(CONF), version_base="1.3"):
-                cfg = compose("train", [])
+                cfg = compose("train", list(words))
         cfg.run_dir = mapping(config).get("run_dir", ".")
         return OmegaConf.to_container(settled(cfg), resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException):

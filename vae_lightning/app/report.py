@@ -13,6 +13,7 @@ from torch import nn
 from vae_lightning import checkpoint
 from vae_lightning.app import build, restore
 from vae_lightning.app.facts import facts_of_config
+from vae_lightning.app.published import published_for
 from vae_lightning.errors import DataError, UserError
 from vae_lightning.model import Model
 from vae_lightning.pages.explorer.explorer import all_finite, images_of
@@ -31,7 +32,8 @@ def write_page(
     if module is None:
         restore.trusted_config(run, allow_targets)
     look, mistake = shown(run, module, data, data_dir, allow_targets)
-    return write_run_page(run, look, {} if run.parts else facts_of_config(run.config)), mistake
+    facts = {} if run.parts else facts_of_config(run.config)
+    return write_run_page(run, look, facts, published_for(run)), mistake
 
 
 def shown(

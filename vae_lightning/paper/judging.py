@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vae_lightning.app.row import Claim, Row, pairs_of
 from vae_lightning.paper.plan import Planned, evaluation_of
-from vae_lightning.paper.row import Claim, Row, pairs_of
 from vae_lightning.runs.readings import finite, mapping, thinned
 
 MOST_POINTS = 60  # of a curve

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.app.row import BUDGETS, Row
 from vae_lightning.output import wrapped
 from vae_lightning.paper import results
 from vae_lightning.paper.judging import checks, means, shown
 from vae_lightning.paper.plan import planned
-from vae_lightning.paper.row import BUDGETS, Row
 from vae_lightning.runs.run import COMPLETED
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.app.row import Row, last_of_each
 from vae_lightning.app.space import worded
-from vae_lightning.paper.row import Row, last_of_each
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.readings import mapping

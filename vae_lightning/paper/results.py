@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.app.row import Row
 from vae_lightning.errors import DataError
 from vae_lightning.paper.judging import checks, curve_of, means, numbers_of
 from vae_lightning.paper.plan import Planned, evaluation_of, planned
-from vae_lightning.paper.row import Row
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.runs.readings import finite, mapping

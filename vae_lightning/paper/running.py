@@ -16,10 +16,10 @@ from dataclasses import replace
 from typing import NoReturn
 
 from vae_lightning import evaluate, train
+from vae_lightning.app.row import Row, last_of_each, matching
 from vae_lightning.errors import CheckpointError, DataError, UserError, printable
 from vae_lightning.output import say, say_error
 from vae_lightning.paper.plan import DONE, Planned, evaluation_of, word
-from vae_lightning.paper.row import Row, last_of_each, matching
 from vae_lightning.runs.atomic import write_text
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.run import COMPLETED, DIVERGED, RUNNING, Run

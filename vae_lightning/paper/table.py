@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.app.row import Row
 from vae_lightning.errors import DataError, FolderError, printable
 from vae_lightning.output import say
 from vae_lightning.paper import listing, page, plan, results, running
-from vae_lightning.paper.row import Row
 from vae_lightning.runs.place import check_room
 
 OF_MODELS = ("manifold", "samples")  # figures that the models draw

@@ -1,6 +1,6 @@
 """The page of a run: report.html in its folder, one file with everything inside. It changes nothing but that file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,18 @@ class Shown:
     missing: tuple[Missing, ...] = ()
 
 
-def write_run_page(run: Run, shown: Shown, facts: Mapping[str, Any]) -> Path:
+def write_run_page(
+    run: Run, shown: Shown, facts: Mapping[str, Any], published: Sequence[Mapping[str, Any]] = ()
+) -> Path:
     """Writes report.html and returns its path. `facts` serve where the record has none: {"parts": ..., "changed": ...}.
 
+    `published` are numbers of others: {"row", "source", "number", "value", "others", "ours"}.
     The model, its gradients and the global random numbers stay as they are.
     """
     known = {**facts, **{key: run.record[key] for key in ("parts", "changed") if run.record.get(key)}}
     path = run.path / PAGE
     words = {**RUN_WORDS, **EXPLORER, **(VECTOR_WORDS if is_of_vectors(run) else {})}
-    write_text(path, render("run/run.html.j2", words, **context(run, shown, known)))
+    write_text(path, render("run/run.html.j2", words, published=published, **context(run, shown, known)))
     return path
 
 

@@ -104,6 +104,12 @@ RUN_WORDS: dict[str, tuple[str, str]] = {
     "epoch_slider": ("Epoch", "エポック"),
     # --- bound
     "bound": ("The bound itself", "下界の内訳"),
+    "published": ("Published numbers of this setting", "同じ設定で公表されている値"),
+    "published_number": ("Number", "指標"),
+    "published_value": ("Published", "公表値"),
+    "others_runs": ("Runs of others", "ほかの再現実験"),
+    "published_source": ("Source", "出典"),
+    "not_measured": ("not measured", "未測定"),
     "bound_lead": (
         "Every number on this page is a part of this one line. Values: {split}, nats per image.",
         "このページの数値はすべて、この1行の一部です。値は{split}、1画像あたり nats です。",

@@ -5,9 +5,8 @@ from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
 
+from vae_lightning.app.row import BUDGETS, Budget, Choice, Claim, Published, Row
 from vae_lightning.errors import ConfigError, did_you_mean, shown
-from vae_lightning.paper.judging import checks
-from vae_lightning.paper.row import BUDGETS, Budget, Choice, Claim, Published, Row
 
 KEYS = (
     "source",
@@ -106,6 +105,13 @@ def check(row: Row) -> None:
     for number in (*numbers, *(claim.than for claim in row.claims if claim.than)):
         if number not in row.numbers:
             raise ConfigError(f"{place}: {shown(number)}: no such number; {did_you_mean(number, row.numbers)}")
+    for claim in row.claims:
+        limited = claim.run and (claim.than, claim.least, claim.most) != ("", None, None)
+        if not limited and not (claim.higher and claim.lower):
+            raise ConfigError(
+                f"{place}: {shown(claim.says)}: must have higher and lower, or a run with least, most or than"
+            )
     for budget, pays in row.budgets.items():
-        if not pays.seeds or not row.names(budget) or not checks(row, budget, {}):
+        held = [*(claim.budgets for claim in row.claims), *(each.tolerance for each in row.published)]
+        if not pays.seeds or not row.names(budget) or not any(budget in each for each in held):
             raise ConfigError(f"{place}: budgets.{budget}: must have a run, a seed, and a claim or a tolerance")
