@@ -224,6 +224,18 @@ def test_a_study_of_another_kind_is_refused_with_what_differs(tmp_path):
     begin(config={"epochs": 4}, drift=["epochs"])
 
 
+@needs_optuna
+def test_a_study_of_beta_1_0_goes_on_with_beta_1(tmp_path):
+    def begin(**config):
+        with opened(tmp_path, SETTINGS, space_of({"lr": LR})) as study:
+            study.begin(config, [], {})
+
+    begin(beta=1.0, trainer={"limit_train_batches": 1.0})
+    begin(beta=1, trainer={"limit_train_batches": 1.0})
+    with pytest.raises(CheckpointError, match=r"\(trainer\.limit_train_batches: 1\.0 -> 1\)"):
+        begin(beta=1, trainer={"limit_train_batches": 1})
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 REFUSED = {
