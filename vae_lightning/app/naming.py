@@ -34,7 +34,7 @@ def part(cfg: DictConfig, choices: Mapping[str, Any], key: str, name: str) -> st
         return text(choices[key])
     value = OmegaConf.select(cfg, key)
     plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    shown = re.sub(r"[\[\]{}'\" ]", "", text(plain)).replace(",", "-")
+    shown = re.sub(r"[\[\]{}'\" ]", "", text(plain, key)).replace(",", "-")
     return f"{name}{shown}" if shown[:1].isdigit() else f"{name}-{shown}"
 
 

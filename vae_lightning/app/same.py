@@ -10,7 +10,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_lightning.app import older
 from vae_lightning.app.config import plain
-from vae_lightning.runs.configuration import DATA_PLACE, NOT_THE_RUN, PLACE, among, at, comparable, differences, leaves
+from vae_lightning.runs.configuration import (
+    DATA_PLACE,
+    NOT_THE_RUN,
+    PLACE,
+    among,
+    at,
+    comparable,
+    differences,
+    leaves,
+    without_place,
+)
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.run import Run
 
@@ -45,4 +55,5 @@ def is_same(run: Run, cfg: DictConfig) -> bool:
 
 def is_place(key: str, saved: Any) -> bool:
     """Whether a key says where the run and its data are: folders may move."""
-    return among(key, NOT_THE_RUN) or saved["run_dir"] in str(at(saved, key))
+    value = at(saved, key)
+    return among(key, NOT_THE_RUN) or without_place(value, str(saved["run_dir"])) != value

@@ -16,6 +16,7 @@ DATA_PLACE = (
     "data.on_device",
 )  # data are known by their checksums
 LOG_PLACE = ("logger.mode", "logger.wandb.mode")  # where W&B keeps the run
+LARGEST_WHOLE = 1e15  # a larger float is shown with its exponent
 NOT_THE_RUN = (*PLACE, "report", *DATA_PLACE, *LOG_PLACE)
 
 
@@ -48,8 +49,16 @@ def comparable(key: str, value: Any) -> Any:
     """1.0 as 1, so that beta=1 is beta=1.0. Below `trainer` they differ: 1 is one batch there, and 1.0 are all."""
     if isinstance(value, list):
         return [comparable(key, item) for item in value]
-    whole = isinstance(value, float) and value.is_integer() and not among(key, ["trainer"])
-    return int(value) if whole else value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE
+    return int(value) if whole and not among(key, ["trainer"]) else value
+
+
+def without_place(value: Any, folder: str) -> Any:
+    """RUN in place of a run's folder, where a text is that folder or a path below it; so in each text of a list."""
+    if isinstance(value, list):
+        return [without_place(item, folder) for item in value]
+    below = folder and isinstance(value, str) and f"{value}/".startswith(f"{folder.rstrip('/')}/")
+    return f"RUN{value[len(folder.rstrip('/')) :]}" if below else value
 
 
 def among(key: str, keys: Sequence[str]) -> bool:
