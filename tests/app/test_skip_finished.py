@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from vae_lightning.app import finished
 from vae_lightning.app.config import CONF
 from vae_lightning.app.same import identity
 from vae_lightning.app.words import sweep_overrides
-from vae_lightning.runs.jobs import Job, read_job, read_jobs
+from vae_lightning.runs.jobs import Job, not_repeated, read_job, read_jobs
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.progress import progress, said
 from vae_lightning.runs.sweep import Launch, Sweep, read_sweep
@@ -34,6 +35,7 @@ def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kept")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("VAE_LIGHTNING_DATA", str(folder / "no-data"))  # as `_own_environment` does for a test
         patch.setattr("sys.argv", ["vae", "-m", "seed=1,2", *TINY, "sweep.name=night"])
         train.main()
     return (folder / "o").rename(folder / "moved")
@@ -303,6 +305,33 @@ def test_numbers_go_on_over_launches():
     assert decided.number(["seed=9"], 3) == 5  # a sweeper that decides as it goes
 
 
+def test_words_that_do_not_change_the_run_make_no_new_jobs():
+    """The same command from another folder, with workers, or with 1.0 for 1, is the same sweep."""
+    one = launch(("beta=1", "beta=2"), ("project_dir=/a/o",), ("data.dir=pics/AA",), ("+trainer.limit_val_batches=1",))
+    two = launch(
+        ("beta=1.0", "beta=2.0"),
+        ("project_dir=o",),
+        ("data.dir=pics/A",),
+        ("data.num_workers=0",),
+        ("+trainer.limit_val_batches=1",),
+    )
+    sweep = Sweep(Path("s"), "o", None, "none", None, {"seed": 1}, (one, two))
+    assert (sweep.launched(), sum(map(len, sweep.numbers.values()))) == ([0, 1], 2)
+    other = replace(two, axes=(*two.axes[:-1], ("+trainer.limit_val_batches=1.0",)))
+    assert replace(sweep, launches=(one, other)).launched() == [2, 3]
+    varied = launch(("data.dir=a", "data.dir=b"), ("beta=1",))
+    assert replace(sweep, launches=(varied,)).launched() == [0, 1]
+
+
+def test_a_failed_job_is_repeated_only_by_a_job_of_its_own_place(tmp_path):
+    """A page leaves out a failed job that a later one repeated; where the sweep varies the place, they are two jobs."""
+    words = ("data.dir=a", "data.dir=b")
+    jobs = [Job(tmp_path / "s" / "jobs" / f"000{i}.json", i, (word,), "g") for i, word in enumerate(words)]
+    assert not_repeated(jobs) == jobs[1:]
+    Sweep(tmp_path / "s", "o", "s", "none", "g", {"seed": 1}, (launch(words),)).write()
+    assert not_repeated(jobs) == jobs
+
+
 @pytest.mark.parametrize(
     ("words", "same"),
     [
@@ -316,6 +345,12 @@ def test_numbers_go_on_over_launches():
 )
 def test_an_identity_has_neither_paths_nor_names(words, same):
     assert (identity(config(*TINY, *words)) == identity(config(*TINY))) == same
+
+
+@pytest.mark.parametrize("key", ["data.dir", "data.num_workers", "name"])
+def test_a_place_that_the_sweep_varies_is_in_the_identity(key):
+    first, second, again = (identity(config(*TINY, f"{key}={value}"), [key]) for value in (1, 2, 1))
+    assert first == again != second
 
 
 def test_progress_counts_what_is_on_disk(tmp_path):

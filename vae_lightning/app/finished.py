@@ -5,12 +5,14 @@ nor Lightning.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from vae_lightning.app.find import AUTO
-from vae_lightning.app.same import identity, is_same
+from vae_lightning.app.launch import swept_keys
+from vae_lightning.app.same import has_data, identity, is_same, other_sources
 from vae_lightning.app.sweep import Recorder, goes_on, skips
 from vae_lightning.output import say
 from vae_lightning.runs.jobs import COMPLETED, FAILED, Job
@@ -27,7 +29,8 @@ def skipped(cfg: DictConfig, recorder: Recorder) -> float | None:
     another command; a process whose command was killed gets a moment to end. A run that diverged would diverge again.
     """
     looks = skips(cfg)
-    free = recorder.claims(identity(cfg), PATIENCE if looks else 0)
+    swept = swept_keys() or ()
+    free = recorder.claims(identity(cfg, swept), PATIENCE if looks else 0)
     if not looks or recorder.job is None:
         return None
     if not free:
@@ -35,25 +38,30 @@ def skipped(cfg: DictConfig, recorder: Recorder) -> float | None:
         recorder.leaves()
         return math.nan
     recorder.reads_again()
-    run = run_of(recorder.before, cfg)
+    run = run_of(recorder.before, cfg, swept)
     if run is not None and ((run.status == COMPLETED and not cfg.allow_drift) or stays(run, cfg)):
         return answered(run, recorder)
     if run is None:
         cfg.resume = AUTO  # a run of the group may have this configuration
     else:
         cfg.resume = str(run.path) if run.last.is_file() and run.status != DIVERGED else None
-    recorder.starts()
+    recorder.starts(anew=run is None)
     return None
 
 
-def run_of(job: Job | None, cfg: DictConfig) -> Run | None:
-    """The run that a job became before, if it is still there and has the configuration."""
+def run_of(job: Job | None, cfg: DictConfig, swept: Sequence[str] = ()) -> Run | None:
+    """The run that a job became before, if it is still there and has the configuration and the data."""
     folder, project = job.run_folder if job else None, Path(cfg.project_dir)
     if folder is None or not is_run(folder):
         return None
     within = folder.is_relative_to(project.resolve())
     run = Run(project / folder.relative_to(project.resolve()) if within else folder)  # as the command names it
-    return run if not run.lacks and is_same(run, cfg) else None
+    if run.lacks or not is_same(run, cfg, swept):
+        return None
+    if has_data(run, cfg):
+        return run
+    say(f"{run.path}: it had other data than {other_sources(run, cfg)}, so the job is another run now")
+    return None
 
 
 def stays(run: Run, cfg: DictConfig) -> bool:

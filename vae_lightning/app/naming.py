@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.runs.configuration import NOT_THE_RUN, among
+from vae_lightning.runs.configuration import DATA_PLACE, NOT_THE_RUN, among
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.keys import TARGET, text
 
@@ -21,7 +21,8 @@ def job_name(cfg: DictConfig, choices: Mapping[str, Any], swept: Sequence[str]) 
     name. The name has only letters, digits and `_+.-`; a digest marks values that had to be shortened or changed.
     """
     said = ("seed", *(IN_THE_GROUP if cfg.group is None else ()))
-    keys = [key.removesuffix(TARGET) for key in swept if key not in said and not among(key, NOT_THE_RUN)]
+    named = [key for key in swept if among(key, DATA_PLACE) or not among(key, NOT_THE_RUN)]
+    keys = [key.removesuffix(TARGET) for key in named if key not in said]
     last = [key.rpartition(".")[2] for key in keys]
     called = [short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)]
     parts = [part(cfg, choices, key, name) for key, name in zip(keys, called, strict=True)]

@@ -64,7 +64,7 @@ def prepare(
     choices = {**choices, **build.settle_targets(cfg, overrides)}
     is_named = cfg.name is not None
     cfg.group, cfg.name = name_run(cfg, choices, swept or ())
-    before = find.find(cfg, is_named, in_sweep=swept is not None)
+    before = find.find(cfg, is_named, swept)
     if before and stays(before, cfg):
         return before
     falls_back = cfg.resume == find.AUTO or goes_on(cfg)
@@ -74,6 +74,7 @@ def prepare(
         overrides = resume.overrides(before, overrides)
         choices = before.choices
         if resume.finished(before, cfg):
+            resume.check_place(before, cfg)
             return before
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build.data_module(cfg.data)

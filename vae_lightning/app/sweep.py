@@ -56,10 +56,11 @@ class Recorder:
             self.before = read_job(self.job.file)
             self.job = replace(self.job, run=self.before.run if self.before else None)
 
-    def starts(self) -> None:
-        """Writes that the job works from now on."""
+    def starts(self, anew: bool = False) -> None:
+        """Writes that the job works from now on; `anew`: on another run than before."""
         self.began = True
         if self.job is not None:
+            self.job = replace(self.job, run=None) if anew else self.job
             warned(self.job.write)
 
     def leaves(self) -> None:

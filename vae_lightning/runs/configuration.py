@@ -1,20 +1,13 @@
 """Configurations as plain values: dotted keys, differences, and the keys that do not change what a run is."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 PLACE = ("run_dir", "resume", "allow_drift", "allow_targets", "project_dir", "group", "name", "date_prefix", "save_dir")
 PLACE += ("sweep",)
-DATA_PLACE = (
-    "data.dir",
-    "data.cache_dir",
-    "data.cache_gib",
-    "data.mirrors",
-    "data.sources",
-    "data.num_workers",
-    "data.on_device",
-)  # data are known by their checksums
+DATA_SOURCES = ("data.dir", "data.mirrors", "data.sources")  # where data come from: their checksum says what they are
+DATA_PLACE = (*DATA_SOURCES, "data.cache_dir", "data.cache_gib", "data.num_workers", "data.on_device")
 LOG_PLACE = ("logger.mode", "logger.wandb.mode")  # where W&B keeps the run
 LARGEST_WHOLE = 1e15  # a larger float is shown with its exponent
 NOT_THE_RUN = (*PLACE, "report", *DATA_PLACE, *LOG_PLACE)
@@ -64,6 +57,24 @@ def without_place(value: Any, folder: str) -> Any:
 def among(key: str, keys: Sequence[str]) -> bool:
     """Whether a dotted key is one of `keys`, or below one."""
     return any(key == known or key.startswith(f"{known}.") for known in keys)
+
+
+def essential(words: Iterable[str], swept: Sequence[str] = ()) -> tuple[str, ...]:
+    """The words of a job that say which job of its sweep it is, sorted, with beta=1 for beta=1.0.
+
+    A word that does not change the run counts only where the sweep varies its key.
+    """
+    keys = {word: key_of(word).replace("/", ".") for word in words}
+    return tuple(sorted(plain_word(w) for w, k in keys.items() if among(k, swept) or not among(k, NOT_THE_RUN)))
+
+
+def plain_word(word: str) -> str:
+    """An override with the comparable value of its key."""
+    start, equals, value = word.partition("=")
+    try:
+        return f"{start}{equals}{json.dumps(comparable(key_of(word), json.loads(value)))}"
+    except (ValueError, RecursionError):  # a text
+        return word
 
 
 def key_of(override: str) -> str:
