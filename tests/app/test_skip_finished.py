@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -182,6 +183,51 @@ def test_a_run_that_is_gone_is_trained_again(ask, trained, night):
     shutil.rmtree(read_jobs(night)[0].run_folder)
     assert ask(*NIGHT, "seed=1,2")[0] == 0
     assert trained == [1]
+
+
+@pytest.fixture
+def breaks(monkeypatch):
+    """A list: while it is not empty, a training breaks in its first step, before there is a checkpoint."""
+    broken: list[str] = []
+    start = callbacks.GracefulStop.on_train_batch_end
+
+    def step(self, trainer, module, *more):
+        if broken:
+            raise RuntimeError(broken[0])
+        start(self, trainer, module, *more)
+
+    monkeypatch.setattr(callbacks.GracefulStop, "on_train_batch_end", step)
+    return broken
+
+
+@pytest.mark.parametrize("left", ["failed", "running", "nothing"])
+def test_a_job_without_a_number_takes_over_what_kept_nothing(ask, trained, breaks, tmp_path, left):
+    """A run that was killed before its first checkpoint, or before its record, does not stand in its own way."""
+    words = ["-m", "seed=1", *TINY, "date_prefix=false", "name=n"]
+    breaks.append("the cable was pulled")
+    assert ask(*words)[0] == 1
+    record = tmp_path / "o" / "g" / "n" / "run_meta.json"
+    if left == "running":
+        rewrite(record, status="running")
+    if left == "nothing":
+        record.write_text("")
+        assert "already holds a run" in ask(*words, SKIP)[2]  # it may be at its start
+        os.utime(record, (0, 0))
+    lock = Lock(record.parent)
+    lock.take()
+    assert ask(*words, SKIP)[0] == (0 if left == "running" else 2)
+    lock.release()
+    if left != "nothing":  # which may have been of any configuration
+        code, _, err = ask("seed=1", *TINY, "date_prefix=false", "name=n", "beta=2", "resume=auto")
+        assert (code, "already holds a run" in err) == (2, True), err
+    breaks.clear()
+    trained.clear()
+    code, out, err = ask(*words, SKIP)
+    assert (code, trained, out.splitlines()[-1].endswith(": 1 job, 1 done")) == (0, [1], True), err
+    done = json.loads(record.read_text())
+    assert (done["status"], "error" in done, done.get("attempts")) == ("completed", False, None)
+    code, _, err = ask(*words[1:])
+    assert (code, "already holds a run" in err) == (2, True), err
 
 
 def test_changed_code_is_named(ask, trained, night):

@@ -5,6 +5,7 @@ nor Lightning.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from vae_lightning.app.launch import swept_keys
 from vae_lightning.app.same import has_data, identity, is_same, other_sources
 from vae_lightning.app.sweep import Recorder, goes_on, skips
 from vae_lightning.output import say
+from vae_lightning.runs.files import RECORD
 from vae_lightning.runs.jobs import COMPLETED, FAILED, Job
+from vae_lightning.runs.lock import SILENCE, Lock
 from vae_lightning.runs.named import is_run
+from vae_lightning.runs.reader import is_empty
 from vae_lightning.runs.run import DIVERGED, RUNNING, Run
 
 PATIENCE = 10.0  # seconds in which a job ends whose command was killed
@@ -67,6 +71,19 @@ def run_of(job: Job | None, cfg: DictConfig, swept: Sequence[str] = ()) -> Run |
 def stays(run: Run, cfg: DictConfig) -> bool:
     """Whether a run that is not completed is not gone on with: it runs in another process, or would diverge again."""
     return goes_on(cfg) and (run.status == RUNNING or (run.status == DIVERGED and not cfg.sweep.retry_diverged))
+
+
+def gives_way(folder: Path, cfg: DictConfig, swept: Sequence[str] = ()) -> bool:
+    """Whether the run in the job's own folder is an attempt at this very run, without a checkpoint and a process.
+
+    A record without content is that of a run at its start, until it has been so for SILENCE seconds.
+    """
+    run = Run(folder)
+    if run.status in (RUNNING, COMPLETED) or run.newest_weights is not None or Lock(folder).held:
+        return False
+    if is_empty(folder / RECORD):
+        return time.time() - (folder / RECORD).stat().st_mtime > SILENCE
+    return not run.lacks and is_same(run, cfg, swept)
 
 
 def answered(run: Run, recorder: Recorder) -> float:

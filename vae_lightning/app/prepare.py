@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from vae_lightning import signals
 from vae_lightning.app import build, find, resume
 from vae_lightning.app.command import tell_broken
 from vae_lightning.app.config import is_trial, name_run, plain
-from vae_lightning.app.finished import stays
+from vae_lightning.app.finished import gives_way, stays
 from vae_lightning.app.rehearsal import check_range, rehearse, try_out
 from vae_lightning.app.sweep import goes_on
 from vae_lightning.app.trust import ALLOWED, check_targets
@@ -92,7 +93,8 @@ def prepare(
     if is_trial(cfg):
         cfg.run_dir = tempfile.mkdtemp(prefix="vae_lightning-")
     elif not before:
-        cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+        yields = partial(gives_way, cfg=cfg, swept=swept or ())
+        cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir, yields))
     trainer = build.make_trainer(cfg, data, with_loggers=not is_trial(cfg))
     if before:
         resume.compare_processes(before, trainer.world_size)
