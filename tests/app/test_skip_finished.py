@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from vae_lightning.app import finished
 from vae_lightning.app.config import CONF
 from vae_lightning.app.same import identity
 from vae_lightning.app.words import sweep_overrides
+from vae_lightning.runs import lock as lock_of
 from vae_lightning.runs.jobs import Job, not_repeated, read_job, read_jobs
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.progress import progress, said
@@ -161,6 +163,36 @@ def test_a_job_in_flight_elsewhere_is_not_started_twice(ask, trained, monkeypatc
         assert f"{run.name}: runs in another process" in out
     finally:
         lock.release()
+
+
+def test_the_job_of_a_container_that_was_killed_is_taken_over(ask, trained, monkeypatch, night):
+    """It is started again before its claims are silent: both, that of the job and that of the run."""
+    monkeypatch.setattr(finished, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock_of, "SILENCE", 1.0)
+    job = read_jobs(night)[0]
+    rewrite(job.run_folder / "run_meta.json", status="running")
+    rewrite(job.file, status="starting")
+    shutil.rmtree(job.run_folder / "checkpoints")
+    for path in (job.lock.path, job.run_folder / ".lock"):
+        path.write_text("7 pod-a\n")
+        os.utime(path, (time.time() + 3,) * 2)  # the time that the start of the command takes
+    code, out, err = ask(*NIGHT, "seed=1,2")
+    assert (code, trained, out.splitlines()[-1].endswith(": 2 jobs, 2 done")) == (0, [1], True), err
+    assert "in another process" not in out
+
+
+def test_the_last_line_names_the_jobs_that_are_left_to_another_process(ask, trained, monkeypatch, night):
+    monkeypatch.setattr(finished, "PATIENCE", 0.1)
+    job = read_jobs(night)[0]
+    rewrite(job.run_folder / "run_meta.json", status="running")
+    rewrite(job.file, status="starting")
+    lock = Lock(job.run_folder)
+    lock.take()
+    code, out, _ = ask(*NIGHT, "seed=1,2")
+    lock.release()
+    assert (code, trained) == (0, [])
+    assert "night: 2 jobs, 1 done, 1 running; " in out.splitlines()[-1]
+    assert out.splitlines()[-1].endswith("; job 0 runs in another process, which this command does not wait for")
 
 
 def rewrite(record: Path, **changes) -> None:

@@ -22,6 +22,7 @@ from vae_lightning.runs.lock import SILENCE, Lock
 from vae_lightning.runs.named import is_run
 from vae_lightning.runs.reader import is_empty
 from vae_lightning.runs.run import DIVERGED, RUNNING, Run
+from vae_lightning.runs.waiting import outlived
 
 PATIENCE = 10.0  # seconds in which a job ends whose command was killed
 
@@ -30,7 +31,8 @@ def skipped(cfg: DictConfig, recorder: Recorder) -> float | None:
     """The score of a job that need not run, in nats. None: it runs, and `cfg.resume` names the run to go on with.
 
     A job that was completed is done. One that another process works on is left to it, also if that process belongs to
-    another command; a process whose command was killed gets a moment to end. A run that diverged would diverge again.
+    another command; a process whose command was killed gets a moment to end, and one of another machine must show that
+    it lives. A run that diverged would diverge again.
     """
     looks = skips(cfg)
     swept = swept_keys() or ()
@@ -70,7 +72,10 @@ def run_of(job: Job | None, cfg: DictConfig, swept: Sequence[str] = ()) -> Run |
 
 def stays(run: Run, cfg: DictConfig) -> bool:
     """Whether a run that is not completed is not gone on with: it runs in another process, or would diverge again."""
-    return goes_on(cfg) and (run.status == RUNNING or (run.status == DIVERGED and not cfg.sweep.retry_diverged))
+    if not goes_on(cfg):
+        return False
+    diverges = run.status == DIVERGED and not cfg.sweep.retry_diverged
+    return diverges or (run.status == RUNNING and not outlived(Lock(run.path)))
 
 
 def gives_way(folder: Path, cfg: DictConfig, swept: Sequence[str] = ()) -> bool:
