@@ -132,6 +132,15 @@ def test_a_finished_run_has_nothing_to_do(ask, whole):
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == files
 
 
+def test_a_run_in_the_current_folder_is_not_the_place_of_each_value_with_a_dot(ask):
+    words = ["data=ppca", "loss=gaussian_unbounded", "data.sizes=[256,64,64]", "epochs=1", "network.hidden=[8]"]
+    status, _, err = ask(*words, "latent.dim=2", "report=false", "save_dir=.", "lr=0.001")
+    assert status == 0, err
+    status, _, err = ask("resume=.", "save_dir=.", "lr=0.01", "epochs=2", "allow_drift=[epochs]")
+    assert (status, "it would not be the same run (lr: 0.001 -> 0.01" in err) == (4, True), err
+    assert ask("resume=.", "save_dir=.", "epochs=2", "allow_drift=[epochs]", "report=false")[0] == 0
+
+
 @pytest.mark.slow
 def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
     """Without a schedule or decay over the run, four epochs in two parts are four epochs."""

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from vae_lightning.app import finished
 from vae_lightning.app.config import CONF
 from vae_lightning.app.same import identity
 from vae_lightning.app.words import sweep_overrides
-from vae_lightning.runs.jobs import Job, read_job, read_jobs
+from vae_lightning.runs import lock as lock_of
+from vae_lightning.runs.jobs import Job, not_repeated, read_job, read_jobs
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.progress import progress, said
 from vae_lightning.runs.sweep import Launch, Sweep, read_sweep
@@ -34,6 +38,7 @@ def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kept")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("VAE_LIGHTNING_DATA", str(folder / "no-data"))  # as `_own_environment` does for a test
         patch.setattr("sys.argv", ["vae", "-m", "seed=1,2", *TINY, "sweep.name=night"])
         train.main()
     return (folder / "o").rename(folder / "moved")
@@ -160,6 +165,36 @@ def test_a_job_in_flight_elsewhere_is_not_started_twice(ask, trained, monkeypatc
         lock.release()
 
 
+def test_the_job_of_a_container_that_was_killed_is_taken_over(ask, trained, monkeypatch, night):
+    """It is started again before its claims are silent: both, that of the job and that of the run."""
+    monkeypatch.setattr(finished, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock_of, "SILENCE", 1.0)
+    job = read_jobs(night)[0]
+    rewrite(job.run_folder / "run_meta.json", status="running")
+    rewrite(job.file, status="starting")
+    shutil.rmtree(job.run_folder / "checkpoints")
+    for path in (job.lock.path, job.run_folder / ".lock"):
+        path.write_text("7 pod-a\n")
+        os.utime(path, (time.time() + 3,) * 2)  # the time that the start of the command takes
+    code, out, err = ask(*NIGHT, "seed=1,2")
+    assert (code, trained, out.splitlines()[-1].endswith(": 2 jobs, 2 done")) == (0, [1], True), err
+    assert "in another process" not in out
+
+
+def test_the_last_line_names_the_jobs_that_are_left_to_another_process(ask, trained, monkeypatch, night):
+    monkeypatch.setattr(finished, "PATIENCE", 0.1)
+    job = read_jobs(night)[0]
+    rewrite(job.run_folder / "run_meta.json", status="running")
+    rewrite(job.file, status="starting")
+    lock = Lock(job.run_folder)
+    lock.take()
+    code, out, _ = ask(*NIGHT, "seed=1,2")
+    lock.release()
+    assert (code, trained) == (0, [])
+    assert "night: 2 jobs, 1 done, 1 running; " in out.splitlines()[-1]
+    assert out.splitlines()[-1].endswith("; job 0 runs in another process, which this command does not wait for")
+
+
 def rewrite(record: Path, **changes) -> None:
     record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
@@ -180,6 +215,51 @@ def test_a_run_that_is_gone_is_trained_again(ask, trained, night):
     shutil.rmtree(read_jobs(night)[0].run_folder)
     assert ask(*NIGHT, "seed=1,2")[0] == 0
     assert trained == [1]
+
+
+@pytest.fixture
+def breaks(monkeypatch):
+    """A list: while it is not empty, a training breaks in its first step, before there is a checkpoint."""
+    broken: list[str] = []
+    start = callbacks.GracefulStop.on_train_batch_end
+
+    def step(self, trainer, module, *more):
+        if broken:
+            raise RuntimeError(broken[0])
+        start(self, trainer, module, *more)
+
+    monkeypatch.setattr(callbacks.GracefulStop, "on_train_batch_end", step)
+    return broken
+
+
+@pytest.mark.parametrize("left", ["failed", "running", "nothing"])
+def test_a_job_without_a_number_takes_over_what_kept_nothing(ask, trained, breaks, tmp_path, left):
+    """A run that was killed before its first checkpoint, or before its record, does not stand in its own way."""
+    words = ["-m", "seed=1", *TINY, "date_prefix=false", "name=n"]
+    breaks.append("the cable was pulled")
+    assert ask(*words)[0] == 1
+    record = tmp_path / "o" / "g" / "n" / "run_meta.json"
+    if left == "running":
+        rewrite(record, status="running")
+    if left == "nothing":
+        record.write_text("")
+        assert "already holds a run" in ask(*words, SKIP)[2]  # it may be at its start
+        os.utime(record, (0, 0))
+    lock = Lock(record.parent)
+    lock.take()
+    assert ask(*words, SKIP)[0] == (0 if left == "running" else 2)
+    lock.release()
+    if left != "nothing":  # which may have been of any configuration
+        code, _, err = ask("seed=1", *TINY, "date_prefix=false", "name=n", "beta=2", "resume=auto")
+        assert (code, "already holds a run" in err) == (2, True), err
+    breaks.clear()
+    trained.clear()
+    code, out, err = ask(*words, SKIP)
+    assert (code, trained, out.splitlines()[-1].endswith(": 1 job, 1 done")) == (0, [1], True), err
+    done = json.loads(record.read_text())
+    assert (done["status"], "error" in done, done.get("attempts")) == ("completed", False, None)
+    code, _, err = ask(*words[1:])
+    assert (code, "already holds a run" in err) == (2, True), err
 
 
 def test_changed_code_is_named(ask, trained, night):
@@ -303,6 +383,33 @@ def test_numbers_go_on_over_launches():
     assert decided.number(["seed=9"], 3) == 5  # a sweeper that decides as it goes
 
 
+def test_words_that_do_not_change_the_run_make_no_new_jobs():
+    """The same command from another folder, with workers, or with 1.0 for 1, is the same sweep."""
+    one = launch(("beta=1", "beta=2"), ("project_dir=/a/o",), ("data.dir=pics/AA",), ("+trainer.limit_val_batches=1",))
+    two = launch(
+        ("beta=1.0", "beta=2.0"),
+        ("project_dir=o",),
+        ("data.dir=pics/A",),
+        ("data.num_workers=0",),
+        ("+trainer.limit_val_batches=1",),
+    )
+    sweep = Sweep(Path("s"), "o", None, "none", None, {"seed": 1}, (one, two))
+    assert (sweep.launched(), sum(map(len, sweep.numbers.values()))) == ([0, 1], 2)
+    other = replace(two, axes=(*two.axes[:-1], ("+trainer.limit_val_batches=1.0",)))
+    assert replace(sweep, launches=(one, other)).launched() == [2, 3]
+    varied = launch(("data.dir=a", "data.dir=b"), ("beta=1",))
+    assert replace(sweep, launches=(varied,)).launched() == [0, 1]
+
+
+def test_a_failed_job_is_repeated_only_by_a_job_of_its_own_place(tmp_path):
+    """A page leaves out a failed job that a later one repeated; where the sweep varies the place, they are two jobs."""
+    words = ("data.dir=a", "data.dir=b")
+    jobs = [Job(tmp_path / "s" / "jobs" / f"000{i}.json", i, (word,), "g") for i, word in enumerate(words)]
+    assert not_repeated(jobs) == jobs[1:]
+    Sweep(tmp_path / "s", "o", "s", "none", "g", {"seed": 1}, (launch(words),)).write()
+    assert not_repeated(jobs) == jobs
+
+
 @pytest.mark.parametrize(
     ("words", "same"),
     [
@@ -316,6 +423,12 @@ def test_numbers_go_on_over_launches():
 )
 def test_an_identity_has_neither_paths_nor_names(words, same):
     assert (identity(config(*TINY, *words)) == identity(config(*TINY))) == same
+
+
+@pytest.mark.parametrize("key", ["data.dir", "data.num_workers", "name"])
+def test_a_place_that_the_sweep_varies_is_in_the_identity(key):
+    first, second, again = (identity(config(*TINY, f"{key}={value}"), [key]) for value in (1, 2, 1))
+    assert first == again != second
 
 
 def test_progress_counts_what_is_on_disk(tmp_path):

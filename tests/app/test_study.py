@@ -224,6 +224,18 @@ def test_a_study_of_another_kind_is_refused_with_what_differs(tmp_path):
     begin(config={"epochs": 4}, drift=["epochs"])
 
 
+@needs_optuna
+def test_a_study_of_beta_1_0_goes_on_with_beta_1(tmp_path):
+    def begin(**config):
+        with opened(tmp_path, SETTINGS, space_of({"lr": LR})) as study:
+            study.begin(config, [], {})
+
+    begin(beta=1.0, trainer={"limit_train_batches": 1.0})
+    begin(beta=1, trainer={"limit_train_batches": 1.0})
+    with pytest.raises(CheckpointError, match=r"\(trainer\.limit_train_batches: 1\.0 -> 1\)"):
+        begin(beta=1, trainer={"limit_train_batches": 1})
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 REFUSED = {
@@ -307,6 +319,17 @@ def test_a_study_goes_on_where_it_was(ask, tmp_path, monkeypatch):
     assert (status, "job " in out) == (0, False), err
     status, _, err = ask(*words, "sweep.trials=5", "beta=2")
     assert (status, "another objective or configuration (beta: 1.0 -> 2" in err) == (4, True), err
+
+
+@needs_optuna
+def test_trials_without_a_date_have_a_number_in_their_name(ask, tmp_path):
+    """Two trials may have the same values."""
+    words = ["sweep=optuna", *TINY, "date_prefix=false", "group=g", "sweep.trials=2", "sweep.pruning=false"]
+    status, _, err = ask(*words, "~sweep.space.lr", "+sweep.space.lr={choices:[0.001,0.00100]}")
+    assert status == 2, err  # the same value twice is no choice
+    status, _, err = ask(*words, "~sweep.space.lr", "+sweep.space.seed={low:1,high:2}", "sweep.trials=3")
+    assert status == 0, err
+    assert sorted(path.name[5:] for path in (tmp_path / "o" / "g").glob("seed*")) == ["-trial0", "-trial1", "-trial2"]
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from conftest import ROOT
 from vae_lightning.errors import CheckpointError
 from vae_lightning.runs import lock as module
 from vae_lightning.runs.lock import Lock
+from vae_lightning.runs.waiting import outlived
 
 pytestmark = pytest.mark.skipif(module.fcntl is None, reason="Windows has no flock")
 
@@ -127,6 +128,32 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert (tmp_path / ".lock").read_text() != ""
     assert not Lock(tmp_path).held
     Lock(tmp_path).take()
+
+
+def test_a_claim_of_another_machine_is_waited_for_until_it_is_renewed_or_silent(other_flock, tmp_path, monkeypatch):
+    """A container that is started again finds the claim of the one that was killed, under another host name."""
+    monkeypatch.setattr(module, "SILENCE", 1.0)
+    elsewhere(tmp_path)
+    start = time.monotonic()
+    assert outlived(Lock(tmp_path))  # nobody renews it
+    assert 0.5 < time.monotonic() - start < 10
+    monkeypatch.setattr(module, "SILENCE", 60.0)
+    elsewhere(tmp_path, age=5)
+    threading.Timer(0.3, elsewhere, [tmp_path]).start()
+    assert not outlived(Lock(tmp_path))  # it is renewed
+    assert time.monotonic() - start < 20
+    monkeypatch.setattr(module, "SILENCE", 0.2)
+    monkeypatch.setattr(module, "BEAT", 0.2)
+    elsewhere(tmp_path, age=-3600)  # a clock that is an hour ahead
+    assert not outlived(Lock(tmp_path))
+    assert time.monotonic() - start < 30
+
+
+def test_a_lock_of_this_machine_is_not_waited_for(other_flock, tmp_path):
+    lock = Lock(tmp_path)
+    lock.take()
+    assert not outlived(Lock(tmp_path))
+    lock.release()
 
 
 def test_the_claim_in_a_file_may_be_anything(other_flock, tmp_path):

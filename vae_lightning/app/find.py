@@ -1,12 +1,12 @@
 """Which run `resume` goes on with: the one that it names, or with `resume=auto` one of the job's group."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vae_lightning.app.same import is_same
+from vae_lightning.app.same import has_data, is_same
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
@@ -17,23 +17,24 @@ AUTO = "auto"
 RESUMED = "VAE_LIGHTNING_RESUMED"  # tells the other processes of a distributed run what the first one goes on with
 
 
-def find(cfg: DictConfig, is_named: bool = False, in_sweep: bool = False) -> Run | None:
+def find(cfg: DictConfig, is_named: bool = False, swept: Sequence[str] | None = None) -> Run | None:
     """The run to go on with, as `look_for` finds it. The other processes of a run take that of the first process."""
     if not is_first_process() and (told := os.environ.get(RESUMED)) is not None:
         return Run(Path(told)) if told else None
-    run = look_for(cfg, is_named, in_sweep)
+    run = look_for(cfg, is_named, swept)
     os.environ[RESUMED] = str(run.path.resolve()) if run else ""
     return run
 
 
-def look_for(cfg: DictConfig, is_named: bool, in_sweep: bool) -> Run | None:
+def look_for(cfg: DictConfig, is_named: bool, swept: Sequence[str] | None) -> Run | None:
     """The run that `resume` names, or the one that `resume=auto` finds in the group or in `save_dir`. None: a new run.
 
-    `auto` takes a run with the job's own configuration, and its name where the user gave one: the newest of those that
-    are not completed and have a checkpoint. In a sweep or a `save_dir` a completed run of that configuration comes
-    first: the job is done. Without a sweep any newest run that is not completed will do: `configuration` says how it
-    differs.
+    `auto` takes a run with the job's own configuration and data, and its name where the user gave one: the newest of
+    those that are not completed and have a checkpoint. In a sweep, which varies the keys `swept`, or in a `save_dir` a
+    completed run of that configuration comes first: the job is done. Without a sweep any newest run that is not
+    completed will do: `configuration` says how it differs.
     """
+    in_sweep = swept is not None
     if cfg.resume is None:
         return None
     if cfg.resume != AUTO:
@@ -45,7 +46,7 @@ def look_for(cfg: DictConfig, is_named: bool, in_sweep: bool) -> Run | None:
     runs = [run for run in newest_first(folders) if not is_named or run.config.get("name") == cfg.name]
     unfinished = [run for run in runs if run.status != COMPLETED and run.last.is_file()]
     done = [run for run in runs if (in_sweep or cfg.save_dir) and run.status == COMPLETED]
-    found = next((run for run in (*done, *unfinished) if is_same(run, cfg)), None)
+    found = next((run for run in (*done, *unfinished) if is_same(run, cfg, swept or ()) and has_data(run, cfg)), None)
     return found if found or in_sweep else next(iter(unfinished), None)
 
 

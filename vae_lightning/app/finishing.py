@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_lightning.app.renewing import rebuild, warned
 from vae_lightning.output import say
 from vae_lightning.runs.files import JOBS, MULTIRUN, SWEEP_PAGE
-from vae_lightning.runs.progress import progress, said
+from vae_lightning.runs.progress import RUNS, Progress, named, progress, said
 
 
 class SweepPage(Callback):
@@ -74,8 +74,15 @@ def finish() -> None:
         if (folder / SWEEP_PAGE).is_file():
             say(f"sweep page: {folder / SWEEP_PAGE}")
         if (now := progress(folder)) is not None:
-            say(said(now))
+            say(f"{said(now)}{left_to_others(now)}")
             _ended[:] = [(len(now.done), len(now.failed))]
+
+
+def left_to_others(now: Progress) -> str:
+    """What the last line of a command adds for jobs that still run, none of which is its own: the status is 0."""
+    running = now.numbers(RUNS)
+    verb = "runs" if len(running) == 1 else "run"
+    return f"; {named(running)} {verb} in another process, which this command does not wait for" if running else ""
 
 
 def remove_empty(folder: Path) -> None:

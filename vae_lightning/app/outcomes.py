@@ -5,8 +5,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from omegaconf import DictConfig
+
+from vae_lightning.app.same import has_data, other_sources
 from vae_lightning.app.study import Study
-from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, Job, job_file, read_job
+from vae_lightning.errors import CheckpointError
+from vae_lightning.runs.files import JOBS
+from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, Job, job_file, read_job, read_jobs
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.run import DIVERGED, Run
 from vae_lightning.runs.study import write_study
@@ -17,6 +22,17 @@ PATIENCE = 30.0  # seconds that a worker of a killed sweep may take to end
 def job_of(study: Study, number: int) -> Job | None:
     """The record of a trial's job."""
     return read_job(job_file(study.folder, number))
+
+
+def check_data(study: Study, cfg: DictConfig) -> None:
+    """Raises CheckpointError where the trials so far had other data than the configuration names."""
+    folders = (job.run_folder for job in read_jobs(study.folder / JOBS))
+    run = next((run for folder in folders if folder and (run := Run(folder)).data and not run.lacks), None)
+    if run and not has_data(run, cfg):
+        raise CheckpointError(
+            f"sweep.name={study.settings.name}: {study.folder} holds a study of other data than "
+            f"{other_sources(run, cfg)}; say the same, or begin another study with sweep.name=NAME"
+        )
 
 
 def settle(study: Study, number: int, or_fail: bool = False) -> bool:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from vae_lightning import signals
 from vae_lightning.app import build, find, resume
 from vae_lightning.app.command import tell_broken
 from vae_lightning.app.config import is_trial, name_run, plain
-from vae_lightning.app.finished import stays
+from vae_lightning.app.finished import gives_way, stays
 from vae_lightning.app.rehearsal import check_range, rehearse, try_out
 from vae_lightning.app.sweep import goes_on
 from vae_lightning.app.trust import ALLOWED, check_targets
@@ -64,7 +65,7 @@ def prepare(
     choices = {**choices, **build.settle_targets(cfg, overrides)}
     is_named = cfg.name is not None
     cfg.group, cfg.name = name_run(cfg, choices, swept or ())
-    before = find.find(cfg, is_named, in_sweep=swept is not None)
+    before = find.find(cfg, is_named, swept)
     if before and stays(before, cfg):
         return before
     falls_back = cfg.resume == find.AUTO or goes_on(cfg)
@@ -74,6 +75,7 @@ def prepare(
         overrides = resume.overrides(before, overrides)
         choices = before.choices
         if resume.finished(before, cfg):
+            resume.check_place(before, cfg)
             return before
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     data = build.data_module(cfg.data)
@@ -91,7 +93,8 @@ def prepare(
     if is_trial(cfg):
         cfg.run_dir = tempfile.mkdtemp(prefix="vae_lightning-")
     elif not before:
-        cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir))
+        yields = partial(gives_way, cfg=cfg, swept=swept or ())
+        cfg.run_dir = str(claim(cfg.project_dir, cfg.group, cfg.name, cfg.date_prefix, cfg.save_dir, yields))
     trainer = build.make_trainer(cfg, data, with_loggers=not is_trial(cfg))
     if before:
         resume.compare_processes(before, trainer.world_size)

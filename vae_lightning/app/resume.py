@@ -22,7 +22,7 @@ from vae_lightning.app import older
 from vae_lightning.app.build import described, settle_targets
 from vae_lightning.app.config import check, plain
 from vae_lightning.app.places import check_said, settled
-from vae_lightning.app.same import is_place
+from vae_lightning.app.same import has_data, is_place, other_sources
 from vae_lightning.app.trust import ALLOWED, check_targets
 from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import warn
@@ -121,6 +121,14 @@ def check_data(run: Run, data: Any) -> None:
         raise CheckpointError(
             f"resume={run.path}: its data were {before.get('source')}, those found now are {now.get('source')}, with "
             "other checksums; put the run's data where data.dir points"
+        )
+
+
+def check_place(run: Run, cfg: DictConfig) -> None:
+    """Raises CheckpointError where other data are asked for than those of a run that is done."""
+    if not has_data(run, cfg):
+        raise CheckpointError(
+            f"resume={run.path}: it had other data than {other_sources(run, cfg)}; leave that out, or start a new run"
         )
 
 

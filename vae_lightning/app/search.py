@@ -30,7 +30,7 @@ from vae_lightning.app.trials import Trials
 from vae_lightning.errors import ConfigError, Interrupted, UserError, shown
 from vae_lightning.output import say
 from vae_lightning.runs.atomic import write_text
-from vae_lightning.runs.configuration import among, key_of
+from vae_lightning.runs.configuration import DATA_SOURCES, among, key_of
 from vae_lightning.runs.files import JOBS, JOURNAL, MULTIRUN, STOPPED
 
 
@@ -77,6 +77,8 @@ class StudySweeper(Sweeper):
         check_objective(self.composed([]), self.settings.metric, self.settings.direction)
         with opened(self.folder, self.settings, self.space) as study:
             study.begin(self.plain(), list(self.master.allow_drift), self.first())
+            if not any(among(key, DATA_SOURCES) for key in self.space):
+                outcomes.check_data(study, self.composed([]))
             (self.folder / STOPPED).unlink(missing_ok=True)  # of an attempt that was killed
             write_text(self.folder / MULTIRUN, OmegaConf.to_yaml(self.master))
             try:

@@ -14,7 +14,7 @@ from vae_lightning.app.journal import NAME, library, mend, sampler_of, storage_o
 from vae_lightning.app.space import Space, stored
 from vae_lightning.errors import CheckpointError
 from vae_lightning.rules import FLAG, Count, Positive, Rule, Seed, check, one_of
-from vae_lightning.runs.configuration import NOT_THE_RUN, among, leaves
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, differences, leaves
 from vae_lightning.runs.files import JOURNAL
 from vae_lightning.runs.folder import check_name
 from vae_lightning.runs.lock import Lock
@@ -155,12 +155,9 @@ def opened(folder: Path, settings: Settings, space: Space) -> Iterator[Study]:
 
 def check_same(study: Study, known: Mapping[str, Any], asked: Mapping[str, Any], drift: Sequence[str]) -> None:
     """Raises CheckpointError where a study was begun with another search space, objective or configuration."""
-    before, now = (dict(leaves(dict(tree))) for tree in (known, asked))
-    changed = {}
-    for key in dict.fromkeys((*before, *now)):
-        values, name = (before.get(key), now.get(key)), key.removeprefix("config.")
-        if json.dumps(values[0]) != json.dumps(values[1]) and not among(name, (*NOT_THE_RUN, *drift)):
-            changed[name] = f"{values[0]} -> {values[1]}"
+    before, now = ({key.removeprefix("config."): value for key, value in leaves(dict(tree))} for tree in (known, asked))
+    keys = [key for key in differences(before, now) if not among(key, (*NOT_THE_RUN, *drift))]
+    changed = {key: f"{before.get(key)} -> {now.get(key)}" for key in keys}
     if changed:
         what = "search space" if any(key.startswith("space.") for key in changed) else "objective or configuration"
         named = ", ".join(f"{key}: {values}" for key, values in list(changed.items())[:3])

@@ -26,6 +26,7 @@ from vae_lightning.runs.jobs import COMPLETED, FAILED, PRUNED, STOPPED, Job, job
 from vae_lightning.runs.lock import Lock, is_first_process
 from vae_lightning.runs.named import runs_below
 from vae_lightning.runs.sweep import read_sweep
+from vae_lightning.runs.waiting import outlived
 
 
 class Recorder:
@@ -41,13 +42,17 @@ class Recorder:
         self.began = self._over = False
 
     def claims(self, identity: str, patience: float) -> bool:
-        """Takes the job of this configuration; False where another process of the sweep works on it."""
+        """Takes the job of this configuration; False where another process of the sweep works on it.
+
+        Waits up to `patience` seconds, and longer for a process of another machine that may be dead.
+        """
         if self.job is None:
             return True
         self.job = replace(self.job, identity=identity)
         lock = self.job.lock
         if lock is not None and warned(partial(self.job.file.parent.mkdir, parents=True, exist_ok=True)):
-            self.lock = lock if lock.wait(patience) else None
+            taken = lock.wait(patience) or (patience > 0 and outlived(lock) and lock.wait(patience))
+            self.lock = lock if taken else None
         return self.lock is not None
 
     def reads_again(self) -> None:
@@ -56,10 +61,11 @@ class Recorder:
             self.before = read_job(self.job.file)
             self.job = replace(self.job, run=self.before.run if self.before else None)
 
-    def starts(self) -> None:
-        """Writes that the job works from now on."""
+    def starts(self, anew: bool = False) -> None:
+        """Writes that the job works from now on; `anew`: on another run than before."""
         self.began = True
         if self.job is not None:
+            self.job = replace(self.job, run=None) if anew else self.job
             warned(self.job.write)
 
     def leaves(self) -> None:

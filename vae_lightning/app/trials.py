@@ -39,12 +39,16 @@ def swept_keys() -> list[str] | None:
     return list(_running[-1].keys) if _running else None
 
 
+def number() -> int | None:
+    """The number of this trial; None for a job of no study."""
+    return int(HydraConfig.get().job.num) if _running else None
+
+
 def callbacks() -> list[Any]:
     """The callback that prunes this trial; none for a job of no study, or of one that does not prune."""
     if not _running or not _running[-1].pruning:
         return []
     from vae_lightning.callbacks import Pruning
 
-    hydra_cfg = HydraConfig.get()
-    trial = Reports(Path(hydra_cfg.runtime.output_dir), int(hydra_cfg.job.num))
+    trial = Reports(Path(HydraConfig.get().runtime.output_dir), number() or 0)
     return [Pruning(trial, _running[-1].metric)]

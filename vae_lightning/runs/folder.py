@@ -3,9 +3,10 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -22,23 +23,36 @@ LONGEST = 200  # bytes of a name: file systems take 255, and the date and the nu
 DEVICES = re.compile(r"(?i)(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\..*)?")  # names that Windows keeps
 
 
-def claim(project_dir: str, group: str, name: str, date_prefix: bool = True, save_dir: str | None = None) -> Path:
+def nobody(folder: Path) -> bool:
+    """No run gives way."""
+    return False
+
+
+def claim(
+    project_dir: str,
+    group: str,
+    name: str,
+    date_prefix: bool = True,
+    save_dir: str | None = None,
+    gives_way: Callable[[Path], bool] = nobody,
+) -> Path:
     """Makes the run's folder and points the group's `latest` at it.
 
     NNN counts the group's runs of the day. `mkdir` is the lock, so parallel starts never share a number. Without
-    `date_prefix` the folder is project_dir/group/name. With `save_dir` the folder is `save_dir`, without a `latest`.
-    Raises ConfigError where the folder already holds a run or a name is not valid, FolderError where the folder cannot
-    be made.
+    `date_prefix` the folder is project_dir/group/name. With `save_dir` the folder is `save_dir`, without a `latest`. In
+    these two, a run that `gives_way` is replaced. Raises ConfigError where the folder already holds another run or a
+    name is not valid, FolderError where the folder cannot be made.
     """
     if not is_first_process():
         return Path(os.environ.get(JOINED, project_dir))
     try:
         if save_dir:
-            folder = claim_unnumbered(Path(save_dir), f"save_dir={save_dir}")
+            folder = claim_unnumbered(Path(save_dir), f"save_dir={save_dir}", gives_way)
         else:
             parent, name = Path(project_dir) / check_name("group", group), check_name("name", name)
             parent.mkdir(parents=True, exist_ok=True)
-            folder = claim_number(parent, name) if date_prefix else claim_unnumbered(parent / name, f"name={name}")
+            unnumbered = partial(claim_unnumbered, parent / name, f"name={name}", gives_way)
+            folder = claim_number(parent, name) if date_prefix else unnumbered()
             point_latest(parent, folder.name)
     except OSError as error:
         raise FolderError(f"{error.filename}: {error.strerror}; choose another project_dir or save_dir") from error
@@ -72,8 +86,8 @@ def taken(parent: Path, today: str) -> set[int]:
     return {int(match[1]) for match in matches if match}
 
 
-def claim_unnumbered(folder: Path, named: str) -> Path:
-    """Makes a folder without a number. Raises ConfigError where it already holds a run or anything else."""
+def claim_unnumbered(folder: Path, named: str, gives_way: Callable[[Path], bool] = nobody) -> Path:
+    """Makes a folder without a number. Raises ConfigError where it holds a run that stays, or anything else."""
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if names and RECORD not in names:
@@ -82,7 +96,9 @@ def claim_unnumbered(folder: Path, named: str) -> Path:
     try:
         (folder / RECORD).open("x", encoding="utf-8").close()
     except FileExistsError:
-        raise ConfigError(f"{named}: {folder} already holds a run; choose another folder, or remove it first") from None
+        if not gives_way(folder):
+            said = f"{named}: {folder} already holds a run; choose another folder, or remove it first"
+            raise ConfigError(said) from None
     return folder
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import yaml
 
 from vae_lightning.runs.atomic import write_text
-from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of
+from vae_lightning.runs.configuration import essential
 from vae_lightning.runs.files import JOBS, MULTIRUN, RECORD
 from vae_lightning.runs.lock import Lock
 from vae_lightning.runs.readings import mapping, sequence, text, whole
 from vae_lightning.runs.regular import content_of, json_of
+from vae_lightning.runs.sweep import read_sweep
 
 MOST_YAML = 2**18  # bytes; YAML is read slowly
 STARTING, COMPLETED, FAILED, STOPPED, PRUNED = "starting", "completed", "failed", "interrupted", "pruned"
@@ -36,6 +37,11 @@ class Job:
     error: str | None = None
     run: str | None = None
     identity: str | None = None  # of its configuration, without paths and names
+
+    @property
+    def sweep(self) -> Path:
+        """The folder of its sweep."""
+        return self.file.parent.parent
 
     @property
     def run_folder(self) -> Path | None:
@@ -87,13 +93,11 @@ def read_job(file: Path) -> Job | None:
 def not_repeated(jobs: Iterable[Job]) -> list[Job]:
     """The jobs, without those that became no run and have a later job with the same words and group."""
     ordered = sorted(jobs, key=lambda job: str(job.file))
-    last = {words_of(job): job.file for job in ordered}
-    return [job for job in ordered if job.run is not None or last[words_of(job)] == job.file]
-
-
-def words_of(job: Job) -> tuple[str | None, ...]:
-    """The group of a job, and its words that say what run it is: not resume=auto."""
-    return job.group, *sorted(word for word in job.overrides if not among(key_of(word), NOT_THE_RUN))
+    sweeps = {job.sweep: read_sweep(job.sweep) for job in ordered}
+    swept = {folder: sweep.swept if sweep else [] for folder, sweep in sweeps.items()}
+    words = {job.file: (job.group, *essential(job.overrides, swept[job.sweep])) for job in ordered}
+    last = {words[job.file]: job.file for job in ordered}
+    return [job for job in ordered if job.run is not None or last[words[job.file]] == job.file]
 
 
 def sweep_words(folder: Path) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from vae_lightning.runs.configuration import NOT_THE_RUN, among, key_of, leaves
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, comparable, key_of, leaves, without_place
 
 SEED, TARGET = "seed", "._target_"
 ASIDE = (*NOT_THE_RUN, "logger", "save_weights")  # keys that say where a run is and what it logs
@@ -35,7 +35,7 @@ def flat(run: Configured) -> dict[str, str]:
     An override without a key in the configuration, such as experiment=iwae, is added.
     """
     here = str(run.config.get("run_dir") or "")
-    pairs = {key: text(value, here) for key, value in leaves(dict(run.config)) if key}
+    pairs = {key: text(without_place(value, here), key) for key, value in leaves(dict(run.config)) if key}
     for override in run.overrides:
         key, value = key_of(override), override.partition("=")[2]
         if re.fullmatch(r"[\w/@.]+", key) and key.partition("/")[0].partition(".")[0] not in run.config:
@@ -43,12 +43,9 @@ def flat(run: Configured) -> dict[str, str]:
     return pairs
 
 
-def text(value: Any, here: str = "") -> str:
-    """A value as the page shows it: 4 and not 4.0, a text without quotes."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return shown.replace(here, "RUN") if here else shown
+def text(value: Any, key: str = "") -> str:
+    """The value of a key as the page shows it: 4 and not 4.0 where they are one value, a text without quotes."""
+    return value if isinstance(value, str) else json.dumps(comparable(key, value), ensure_ascii=False, default=str)
 
 
 def told_apart(configs: Sequence[Mapping[str, str]]) -> Columns:

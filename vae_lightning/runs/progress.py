@@ -1,7 +1,7 @@
 """How a sweep stands: which jobs are done, run, failed and are left, and how long it still takes. Read from disk."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +15,7 @@ from vae_lightning.runs.sweep import read_sweep, sweeps_of
 from vae_lightning.runs.words import duration
 
 DONE, RUNS, BAD, LEFT = "done", "running", "failed", "left"
-MOST_NAMED = 8  # failed jobs in one line
+MOST_NAMED = 8  # jobs in one line
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,17 @@ def since(started: str) -> float:
         return 0.0
 
 
+def named(numbers: Sequence[int]) -> str:
+    """job 1, job 2 and 7 more."""
+    more = f" and {len(numbers) - MOST_NAMED} more" if len(numbers) > MOST_NAMED else ""
+    return ", ".join(f"job {number}" for number in numbers[:MOST_NAMED]) + more
+
+
 def said(now: Progress) -> str:
     """outputs/multirun/night: 24 jobs, 20 done, 2 running, 1 left, 1 failed (job 7); about 3m 04s left."""
     counts = [f"{len(now.numbers(state))} {state}" for state in (DONE, RUNS, LEFT) if now.numbers(state)]
-    failed = now.failed
-    if failed:
-        more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
-        named = ", ".join(f"job {number}" for number in failed[:MOST_NAMED])
-        counts.append(f"{len(failed)} {BAD} ({named}{more})")
+    if now.failed:
+        counts.append(f"{len(now.failed)} {BAD} ({named(now.failed)})")
     jobs = f"{len(now.states)} job{'' if len(now.states) == 1 else 's'}"
     time = f"; about {duration(round(now.seconds_left))} left" if now.seconds_left is not None else ""
     return f"{printable(now.folder)}: {', '.join([jobs, *counts])}{time}"

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.runs.atomic import write_text
-from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
+from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, essential
 from vae_lightning.runs.files import SWEEP_RECORD, SWEEPS
 from vae_lightning.runs.readings import mapping, sequence, text, whole
 from vae_lightning.runs.regular import json_of
 
 Words = tuple[str, ...]
-HOW = ("sweep", "resume", "allow_drift", "allow_targets", "report")  # keys that say how a sweep goes on
 MOST_JOBS = 1_000_000  # of a launch that can be counted
 
 
@@ -63,9 +62,9 @@ class Sweep:
     def numbers(self) -> Mapping[Words, list[int]]:
         """{essential words of a job: its number}. The same words twice in the first launch are two jobs."""
         numbers: dict[Words, list[int]] = {}
-        count = 0
+        count, swept = 0, self.swept
         for place, launch in enumerate(self.launches):
-            for words in map(essential, launch.jobs()):
+            for words in (essential(job, swept) for job in launch.jobs()):
                 if place == 0 or words not in numbers:
                     numbers.setdefault(words, []).append(count)
                     count += 1
@@ -73,7 +72,7 @@ class Sweep:
 
     def number(self, words: Iterable[str], launched: int) -> int:
         """The number of the job with these words, which Hydra counts as `launched` in its own launch."""
-        known = self.numbers.get(essential(words))
+        known = self.numbers.get(essential(words, self.swept))
         if known is None:
             return launched + (self.launches[-1].first if self.launches else 0)
         return launched if launched in known else known[0]
@@ -133,11 +132,6 @@ def launch_of(facts: Mapping[str, Any]) -> Launch:
 def words_in(value: Any) -> Words:
     """The texts of a list."""
     return tuple(word for word in sequence(value) if isinstance(word, str))
-
-
-def essential(words: Iterable[str]) -> Words:
-    """The words of a job that say which job of its sweep it is, sorted."""
-    return tuple(sorted(word for word in words if not among(key_of(word).replace("/", "."), HOW)))
 
 
 def brief(value: Any) -> str:
