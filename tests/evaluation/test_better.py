@@ -1,6 +1,7 @@
 """`compare sweep=DIR by=KEY`: the settings of a sweep ranked, what is held fixed, what is refused and left out."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,32 @@ def test_unfinished_and_repeated_runs_are_left_out_named_and_counted(ask):
     assert "a newer run has the same seed: beta2-seed1; it has no elbo of the test set: beta8-seed1" in text
     assert "the settings do not have the same runs" in text
     assert "Too few seeds in common" in text or "one seed in common" in text
+
+
+def timed(seconds: dict[float, list[float]]) -> None:
+    """Runs of equal ELBO that took these times."""
+    made = runs({beta: [-98.0] * len(times) for beta, times in seconds.items()})
+    for (beta, seed), run in made.items():
+        change(run, seconds=seconds[beta][seed - 1])
+
+
+def test_no_sentence_has_a_negative_amount_and_no_number_is_a_negative_zero(ask):
+    """A metric of which less is better: the best setting minus another one is below zero."""
+    timed({1.0: [1.0, 2.0, 3.0], 2.0: [1.1, 2.2, 3.0], 4.0: [1.001, 2.001, 3.0]})
+    _, lines, _ = ask(f"sweep={GROUP}", "by=beta", "metric=seconds")
+    assert "they differ by 0." in said(lines)
+    assert "by -" not in said(lines)
+    assert not re.search(r"-0\.0*(?![0-9])", said(lines))
+
+
+@pytest.mark.parametrize("apart", [2e-4, 2e-7])
+def test_a_clear_difference_is_never_shown_as_zero(ask, apart):
+    runs({1.0: [-98.0, -97.0, -99.2], 2.0: [-98.0 - apart, -97.0 - apart, -99.2 - apart]})
+    _, lines, _ = ask(f"sweep={GROUP}", "by=beta")
+    text = said(lines)
+    (amount,) = re.findall(r"is better than beta=2 by (\S+) ±", text)
+    assert float(amount) == pytest.approx(apart, rel=0.01)
+    assert [float(number.strip("[,]")) for number in ranking(lines)[1][-3:]] == [pytest.approx(-apart, rel=0.01)] * 3
 
 
 def test_a_setting_without_a_completed_run_is_left_out(ask):

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from vae_lightning.callbacks.epoch_end import NewMetrics, after_module
 from vae_lightning.callbacks.foreign import description
 from vae_lightning.length import length_of
 from vae_lightning.output import on_terminal, say
-from vae_lightning.runs.words import duration
+from vae_lightning.runs.words import duration, fixed
 
 BETA_WIDTH = 10  # of beta in a line: 0.12-0.345
 HEADER = f"   train ELBO = -( recon +     KL )    val ELBO {'beta':>{BETA_WIDTH}}"
@@ -83,12 +83,12 @@ class Progress(ProgressBar):
         if logged.get("val/elbo", -math.inf) > self._best[0]:
             self._best = (logged["val/elbo"], trainer.current_epoch + 1)
 
-        def number(key: str, width: int, spec: str = ".2f") -> str:
-            return f"{logged[key]:{width}{spec}}" if key in logged else "-".rjust(width)
+        def number(key: str, width: int, words: Callable[[float], str] = fixed) -> str:
+            return (words(logged[key]) if key in logged else "-").rjust(width)
 
         elbo, terms = number("train/elbo", 10), f"-({number('train/recon', 7)} + {number('train/kl', 6)})"
         ours = f"   {elbo} = {terms}  {number('val/elbo', 10)} {beta_of(logged):>{BETA_WIDTH}}"
-        theirs = "".join(f"  {number(key, width_of(name), '.5g')}" for name, key in self._shown.items())
+        theirs = "".join(f"  {number(key, width_of(name), '{:.5g}'.format)}" for name, key in self._shown.items())
         line = f"{self._epoch(trainer)}{theirs or ours}   {self._time_left(trainer, trainer.current_epoch + 1):>9}"
         say(f"\r{line:<78}" if self._live else line)
 
@@ -99,7 +99,7 @@ class Progress(ProgressBar):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logged = trainer.callback_metrics
         if self._enabled and "test/elbo" in logged:
-            terms = [f"{float(logged[key]):.2f}" for key in ("test/recon", "test/kl") if key in logged]
+            terms = [fixed(float(logged[key])) for key in ("test/recon", "test/kl") if key in logged]
             split = f" = -({' + '.join(terms)})" if len(terms) == 2 else ""
             say("\n".join([f"test ELBO {float(logged['test/elbo']):.2f} nats{split}", *headline(trainer)]))
 

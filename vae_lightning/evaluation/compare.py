@@ -16,6 +16,7 @@ from vae_lightning.runs.folds import Spread, folded, newest_of_seeds, spread
 from vae_lightning.runs.readings import finite
 from vae_lightning.runs.run import COMPLETED, Run, open_run
 from vae_lightning.runs.setting import measure
+from vae_lightning.runs.words import fixed
 
 NAMES = ("elbo", "recon", "kl", "nll", "bits_per_dimension", "active_units", "mutual_information", "marginal_kl")
 NAMES += ("ais", "appendix_d")
@@ -144,5 +145,5 @@ def cell(over_runs: Spread | None) -> str:
     if over_runs is None:
         return ""
     mean, deviation = over_runs.mean, over_runs.deviation
-    shown = f"{mean:.2f}" if deviation is None else f"{mean:.2f} ± {deviation:.2f}"
+    shown = fixed(mean) if deviation is None else f"{fixed(mean)} ± {fixed(deviation)}"
     return shown if len(shown) < CELL else f"{mean:.4g}" + ("" if deviation is None else f" ± {deviation:.1g}")

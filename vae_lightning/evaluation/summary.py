@@ -7,6 +7,7 @@ from pathlib import Path
 from vae_lightning.evaluation.measure import Measured
 from vae_lightning.evaluation.result import Result
 from vae_lightning.runs.atomic import atomically
+from vae_lightning.runs.words import fixed
 
 FEW = 10  # effective samples; with fewer, a handful of draws carries the bound
 
@@ -48,7 +49,7 @@ def lines(measured: Measured) -> Iterator[str]:
 
 def row(label: str, result: Result, digits: int = 2) -> str:
     """A line of the table: label, value, standard error."""
-    return f"{label:<28}{result.value:11.{digits}f} ± {result.standard_error:.{digits}f}"
+    return f"{label:<28}{fixed(result.value, digits):>11} ± {result.standard_error:.{digits}f}"
 
 
 def about(measured: Measured) -> str:

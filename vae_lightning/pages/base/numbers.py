@@ -1,9 +1,11 @@
 """Numbers as a page shows them."""
 
+from vae_lightning.runs.words import fixed
+
 
 def nats(value: float, digits: int = 2) -> str:
     """-105.412 -> −105.41, with a real minus sign."""
-    return f"{value:.{digits}f}".replace("-", "\u2212")
+    return fixed(value, digits).replace("-", "\u2212")
 
 
 def file_size(count: float) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from vae_lightning.errors import printable
 from vae_lightning.output import wrapped
 from vae_lightning.pages.sweep.better import Comparison, Values
-from vae_lightning.runs.ranking import Place
+from vae_lightning.runs.ranking import Difference, Place
+from vae_lightning.runs.words import fixed
 
 WIDTH = 80  # characters of a line
 MOST_NAMED, MOST_SENTENCES = 10, 3
@@ -73,17 +74,22 @@ def cells(found: Comparison, place: Place[Values], show: "Numbers") -> tuple[str
 
 
 class Numbers:
-    """Numbers of a ranking, with so many digits that the smallest error shows one."""
+    """Numbers of a ranking, with so many digits that the smallest error, and each clear difference, shows one."""
 
     def __init__(self, places: Sequence[Place[Values]]) -> None:
         widths = [place.to_best.half_width for place in places if place.to_best]
-        errors = [error for error in (*widths, *(place.spread.error for place in places)) if error]
-        seen = [error for error in errors if error >= SMALLEST]
+        clear = [abs(place.to_best.mean) for place in places if place.to_best and place.to_best.is_clear]
+        seen = [one for one in (*widths, *clear, *(place.spread.error for place in places)) if one and one >= SMALLEST]
         self.digits = max(2, -math.floor(math.log10(min(seen)))) if seen else 2
 
     def __call__(self, value: float) -> str:
-        text = f"{value:.{self.digits}f}"
+        text = fixed(value, self.digits)
         return text if len(text) <= 9 else f"{value:.3g}"
+
+    def apart(self, to_best: Difference, value: float) -> str:
+        """The mean or an end of a difference. A clear one is never shown as zero."""
+        text = self(value)
+        return f"{value:.3g}" if to_best.is_clear and not float(text) else text
 
     def mean(self, place: Place[Values]) -> str:
         """-98.21 ± 0.07; one run has no error."""
@@ -97,7 +103,8 @@ def difference(found: Comparison, place: Place[Values], show: Numbers) -> str:
         return "" if place is found.places[0] else "no pair"
     to_best = place.to_best
     known = to_best.half_width is not None and found.seeds(place.setting) > 1
-    return show(-to_best.mean) + (f" [{show(-to_best.high)}, {show(-to_best.low)}]" if known else "")
+    mean, low, high = (show.apart(to_best, -value) for value in (to_best.mean, to_best.high, to_best.low))
+    return mean + (f" [{low}, {high}]" if known else "")
 
 
 def sentences(found: Comparison) -> Iterator[str]:
@@ -133,11 +140,12 @@ def sentence(found: Comparison, place: Place[Values]) -> str:
         return f"{both} have one seed in common, and one seed tells nothing: run more seeds of both."
     over = f"{seeds} seeds" if place.to_best.count == seeds else f"{place.to_best.count} pairs of {seeds} seeds"
     show, unit = Numbers([place]), f" {found.metric.unit}".rstrip()
-    width = show(place.to_best.half_width or 0.0)
+    amount, width = show.apart(place.to_best, abs(place.to_best.mean)), show(place.to_best.half_width or 0.0)
+    by = f"by {amount} ± {width}{unit} over {over}."
     if not found.is_clear(place):
-        return f"{both} cannot be told apart: they differ by {show(place.to_best.mean)} ± {width}{unit} over {over}."
+        return f"{both} cannot be told apart: they differ {by}"
     first, second = (best, other) if found.is_ahead(place) else (other, best)
-    return f"{than(found, first, found.name(second))} by {show(abs(place.to_best.mean))} ± {width}{unit} over {over}."
+    return f"{than(found, first, found.name(second))} {by}"
 
 
 def than(found: Comparison, first: Values, second: str) -> str:

@@ -15,6 +15,7 @@ from vae_lightning.pages.sweep.runs import SweptRun
 from vae_lightning.runs import keys as swept_keys
 from vae_lightning.runs.folds import Spread
 from vae_lightning.runs.readings import finite
+from vae_lightning.runs.words import fixed
 
 BEFORE = ("run", "status", "data", "protocol", "likelihood", "subset")
 AFTER = ("seed", "counted", "split", "num_images", "elbo", "recon", "kl", "active_units")
@@ -136,7 +137,7 @@ def plus_minus(spread: Spread | None, digits: int = 2) -> str:
     """The mean and its standard error, -98.21 ± 0.07; one run has no error."""
     if spread is None:
         return "–"
-    return f"{spread.mean:.{digits}f}" + ("" if spread.error is None else f" ± {spread.error:.{digits}f}")
+    return fixed(spread.mean, digits) + ("" if spread.error is None else f" ± {fixed(spread.error, digits)}")
 
 
 def escaped(text: object) -> str:
