@@ -61,8 +61,14 @@ def test_the_quantile_of_student(count):
     assert t_quantile(0.95, count) == pytest.approx(stats.t.ppf(0.975, count - 1))
 
 
+def runs_of(numbers: dict[int, float]) -> dict[tuple[int, str], float]:
+    """One run of each seed."""
+    return {(seed, ""): number for seed, number in numbers.items()}
+
+
 def test_the_best_mean_comes_first_and_all_others_are_held_against_it():
-    settings = {"a": {1: 1.0, 2: 2.0}, "none": {}, "b": {1: 3.0, 2: 4.5}, "c": {3: 2.0}}
+    by_seed = {"a": {1: 1.0, 2: 2.0}, "none": {}, "b": {1: 3.0, 2: 4.5}, "c": {3: 2.0}}
+    settings = {name: runs_of(numbers) for name, numbers in by_seed.items()}
     names = [place.setting for place in ranked(settings)]
     assert names == ["b", "c", "a"]
     assert [place.setting for place in ranked(settings, higher_is_better=False)] == ["a", "c", "b"]
@@ -71,6 +77,43 @@ def test_the_best_mean_comes_first_and_all_others_are_held_against_it():
     assert (last.to_best.mean, last.to_best.count) == (2.25, 2)
     assert (best.spread.mean, apart.spread.count) == (3.75, 1)
     assert ranked({}) == []
+
+
+def test_a_seed_counts_once_whatever_else_its_runs_vary():
+    """Three seeds with two runs each: means, errors and intervals are those of three numbers."""
+    first = {(1, "a"): 1.0, (1, "b"): 3.0, (2, "a"): 2.0, (2, "b"): 6.0, (3, "a"): 5.0, (3, "b"): 5.0}
+    second = {(1, "a"): 0.0, (1, "b"): 1.0, (2, "a"): 2.0, (2, "b"): 3.0, (3, "a"): 1.0, (3, "b"): 9.0}
+    best, other = ranked({"first": first, "second": second})
+    assert (best.spread.mean, best.spread.count) == (pytest.approx(11 / 3), 3)
+    assert best.spread.error == pytest.approx(stats.sem([2.0, 4.0, 5.0]))
+    test = stats.ttest_rel([2.0, 4.0, 5.0], [0.5, 2.5, 5.0]).confidence_interval(0.95)
+    assert (other.to_best.count, other.to_best.low, other.to_best.high) == (3, *map(pytest.approx, test))
+    del second[3, "b"]  # a pair that only one of them has does not count
+    best, other = ranked({"first": first, "second": second})
+    assert (best.spread.mean, other.to_best.mean) == (pytest.approx(11 / 3), pytest.approx((1.5 + 1.5 + 4.0) / 3))
+
+
+def false_sentences(settings: int, seeds: int, cells: int, shared: float, draws: int = 600) -> float:
+    """How often equal settings have an interval that leaves zero out; seeds move all cells of a setting by `shared`."""
+    noise = np.random.default_rng(settings + seeds + cells)
+    found = 0
+    for _ in range(draws):
+        numbers = noise.normal(-100, 5, (1, seeds, 1)) + shared * noise.normal(size=(settings, seeds, 1))
+        numbers = numbers + noise.normal(size=(settings, seeds, cells))
+        made = {i: {(s, c): numbers[i, s, c] for s in range(seeds) for c in range(cells)} for i in range(settings)}
+        found += any(place.to_best and place.to_best.is_clear for place in ranked(made))
+    return found / draws
+
+
+@pytest.mark.parametrize(
+    ("settings", "seeds", "cells", "shared"), [(2, 3, 4, 0.0), (2, 3, 4, 2.0), (3, 3, 2, 1.0), (7, 3, 1, 0.0)]
+)
+def test_equal_settings_have_a_clear_difference_in_one_sweep_of_twenty_at_most(settings, seeds, cells, shared):
+    """Within three deviations; the best setting is chosen from the same numbers."""
+    most = 0.05 + 3 * (0.05 * 0.95 / 600) ** 0.5
+    assert false_sentences(settings, seeds, cells, shared) <= most
+    if settings == 2:
+        assert false_sentences(settings, seeds, cells, shared) >= 0.05 - 3 * (0.05 * 0.95 / 600) ** 0.5
 
 
 def test_the_standard_error_of_a_mean():

@@ -36,14 +36,12 @@ class Comparison:
         """beta=2, latent.dim=20."""
         return ", ".join(f"{key}={value}" for key, value in zip(self.by, setting, strict=True))
 
-    def seeds(self, setting: Values) -> int:
-        """The number of seeds that a setting has in common with the best one."""
-        best = self.numbers[self.places[0].setting]
-        return len({seed for seed, _ in best.keys() & self.numbers[setting].keys()})
-
-    def is_clear(self, place: Place[Values]) -> bool:
-        """Whether a setting can be told apart from the best: its interval leaves zero out, over more than one seed."""
-        return place.to_best is not None and place.to_best.is_clear and self.seeds(place.setting) > 1
+    @property
+    def is_even(self) -> bool:
+        """Whether all settings have the same runs, and all their seeds too."""
+        pairs = {frozenset(self.numbers[place.setting]) for place in self.places}
+        seeds, values = (len({pair[i] for some in pairs for pair in some}) for i in (0, 1))
+        return all(len(some) == seeds * values for some in pairs)
 
     def is_ahead(self, place: Place[Values]) -> bool:
         """Whether the best setting is the better one of the two over their pairs: with unequal runs it need not be."""

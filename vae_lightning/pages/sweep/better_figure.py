@@ -51,7 +51,7 @@ def write(found: Comparison, path: Path) -> None:
 
 
 def draw_numbers(found: Comparison, settings: list[Values], axes: Any) -> None:
-    """Each run a dot, each pair a line, each mean with its confidence interval."""
+    """Each run a dot, each pair a line, each mean over seeds with its confidence interval."""
     rows = {setting: i for i, setting in enumerate(settings)}
     pairs = dict.fromkeys(pair for setting in settings for pair in found.numbers[setting])
     for pair in list(pairs)[:MOST_LINES]:
@@ -63,7 +63,7 @@ def draw_numbers(found: Comparison, settings: list[Values], axes: Any) -> None:
         axes.errorbar(place.spread.mean, rows[place.setting], xerr=width, fmt="o", color="C0", capsize=3)
     unit = f" [{found.metric.unit}]" if found.metric.unit else ""
     axes.set_xlabel(plain(f"{found.metric.title}{unit}"))
-    axes.set_title("runs and means", fontsize=9)
+    axes.set_title("runs, and means over seeds", fontsize=9)
     axes.grid(alpha=0.3)
 
 
@@ -79,12 +79,19 @@ def draw_differences(found: Comparison, settings: list[Values], axes: Any) -> No
         own, row = found.numbers[place.setting], rows[place.setting]
         common = [own[pair] - best[pair] for pair in own if pair in best]
         axes.plot(common, [row] * len(common), ".", color="0.75", markersize=5)
-        width = place.to_best.half_width if found.seeds(place.setting) > 1 else None
-        face = "C1" if found.is_clear(place) else "white"
-        axes.errorbar(-place.to_best.mean, row, xerr=width, fmt="o", color="C1", markerfacecolor=face, capsize=3)
+        face = "C1" if place.is_clear else "white"
+        axes.errorbar(
+            -place.to_best.mean,
+            row,
+            xerr=place.to_best.half_width,
+            fmt="o",
+            color="C1",
+            markerfacecolor=face,
+            capsize=3,
+        )
     unit = f" [{found.metric.unit}]" if found.metric.unit else ""
-    axes.set_xlabel(f"minus the best, over pairs{unit}")
-    axes.set_title("paired differences to the best", fontsize=9)
+    axes.set_xlabel(f"minus the best{unit}")
+    axes.set_title("paired differences to the best, over seeds", fontsize=9)
     axes.grid(alpha=0.3)
 
 

@@ -37,40 +37,42 @@ def head(found: Comparison) -> str:
     better = {True: "higher is better", False: "lower is better", None: "ranked from high to low"}
     unit = "nats per image" if metric.unit == "nats" else metric.unit
     about = ", ".join(filter(None, (metric.title, unit, better[metric.higher_is_better])))
-    return f"{about}; mean ± standard error over n runs"
+    averaged = f", averaged over {' and '.join(found.held)}" if found.held else ""
+    return f"{about}; mean ± standard error over n seeds{averaged}"
 
 
 def pairing(found: Comparison) -> str:
     """What a pair is, and what the difference and its interval are."""
     same = " and ".join(("the same seed", *(f"the same {key}" for key in found.held)))
+    averaged = ", averaged for each seed" if found.held else ""
     along = f"; {', '.join(found.along)} changes together with {', '.join(found.by)}" if found.along else ""
     return (
-        f"difference to the best over pairs of runs with {same}: mean and {100 * found.level:.4g} % confidence "
-        f"interval (Student's t){along}"
+        f"difference to the best over pairs of runs with {same}{averaged}: mean and {100 * found.level:.4g} % "
+        f"confidence interval (Student's t){along}"
     )
 
 
 def table(found: Comparison) -> Iterator[str]:
     """A line for each setting, best first. A name that does not fit has a line of its own."""
     show = Numbers(found.places)
-    rows = [("n", "mean", "pairs", "difference"), *(cells(found, place, show) for place in found.places)]
-    n, mean, pairs, last = (max(map(len, column)) for column in zip(*rows, strict=True))
+    rows = [("n", "mean", "common", "difference"), *(cells(found, place, show) for place in found.places)]
+    n, mean, common, last = (max(map(len, column)) for column in zip(*rows, strict=True))
     names = ["", *(printable(found.name(place.setting)) for place in found.places)]
     first = len(str(len(found.places)))
-    room = WIDTH - sum((first, 2, 2, n, 2, mean, 2, pairs, 2, last))
+    room = WIDTH - sum((first, 2, 2, n, 2, mean, 2, common, 2, last))
     label = max(len(name) for name in names if len(name) <= room)
     for i, (name, row) in enumerate(zip(names, rows, strict=True)):
         start = f"{i or '':>{first}}  "
         if len(name) > room:
             yield from textwrap.wrap(name, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
             name, start = "", " " * len(start)
-        yield f"{start}{name:<{label}}  {row[0]:>{n}}  {row[1]:>{mean}}  {row[2]:>{pairs}}  {row[3]}".rstrip()
+        yield f"{start}{name:<{label}}  {row[0]:>{n}}  {row[1]:>{mean}}  {row[2]:>{common}}  {row[3]}".rstrip()
 
 
 def cells(found: Comparison, place: Place[Values], show: "Numbers") -> tuple[str, str, str, str]:
-    """The number of runs, their mean, the number of pairs with the best setting, and the difference to it."""
-    pairs = str(place.to_best.count) if place.to_best else ""
-    return str(place.spread.count), show.mean(place), pairs, difference(found, place, show)
+    """The number of seeds, their mean, the number in common with the best setting, and the difference to it."""
+    common = str(place.seeds) if place.to_best else ""
+    return str(place.spread.count), show.mean(place), common, difference(found, place, show)
 
 
 class Numbers:
@@ -78,7 +80,7 @@ class Numbers:
 
     def __init__(self, places: Sequence[Place[Values]]) -> None:
         widths = [place.to_best.half_width for place in places if place.to_best]
-        clear = [abs(place.to_best.mean) for place in places if place.to_best and place.to_best.is_clear]
+        clear = [abs(place.to_best.mean) for place in places if place.to_best and place.is_clear]
         seen = [one for one in (*widths, *clear, *(place.spread.error for place in places)) if one and one >= SMALLEST]
         self.digits = max(2, -math.floor(math.log10(min(seen)))) if seen else 2
 
@@ -102,9 +104,8 @@ def difference(found: Comparison, place: Place[Values], show: Numbers) -> str:
     if place.to_best is None:
         return "" if place is found.places[0] else "no pair"
     to_best = place.to_best
-    known = to_best.half_width is not None and found.seeds(place.setting) > 1
     mean, low, high = (show.apart(to_best, -value) for value in (to_best.mean, to_best.high, to_best.low))
-    return mean + (f" [{low}, {high}]" if known else "")
+    return mean + ("" if to_best.half_width is None else f" [{low}, {high}]")
 
 
 def sentences(found: Comparison) -> Iterator[str]:
@@ -113,12 +114,12 @@ def sentences(found: Comparison) -> Iterator[str]:
     if not others:
         yield f"{found.name(best.setting)} is the only setting with a completed run: there is nothing to compare."
         return
-    if all(place.to_best and found.seeds(place.setting) == 1 for place in others):
+    if all(place.seeds == 1 for place in others):
         yield f"One seed tells nothing about which setting is better: run more, such as seed=1,2,3. {lead(found)}"
         return
     yield sentence(found, others[0])
-    rest = [place for place in others[1:] if found.seeds(place.setting) > 1]
-    clear = [place for place in rest if found.is_clear(place)]
+    rest = [place for place in others[1:] if place.seeds > 1]
+    clear = [place for place in rest if place.is_clear]
     as_ranked = [place for place in clear if found.is_ahead(place)]
     many = as_ranked if len(as_ranked) > MOST_SENTENCES else []
     yield from (sentence(found, place) for place in clear if place not in many)
@@ -132,17 +133,16 @@ def sentences(found: Comparison) -> Iterator[str]:
 
 def sentence(found: Comparison, place: Place[Values]) -> str:
     """beta=2 is better than beta=4 by 1.30 ± 0.22 nats over 5 seeds."""
-    best, other, seeds = found.places[0].setting, place.setting, found.seeds(place.setting)
+    best, other = found.places[0].setting, place.setting
     both = f"{found.name(best)} and {found.name(other)}"
     if place.to_best is None:
         return f"{both} have no pair in common: they cannot be compared."
-    if seeds < 2:
+    if place.seeds < 2:
         return f"{both} have one seed in common, and one seed tells nothing: run more seeds of both."
-    over = f"{seeds} seeds" if place.to_best.count == seeds else f"{place.to_best.count} pairs of {seeds} seeds"
     show, unit = Numbers([place]), f" {found.metric.unit}".rstrip()
     amount, width = show.apart(place.to_best, abs(place.to_best.mean)), show(place.to_best.half_width or 0.0)
-    by = f"by {amount} ± {width}{unit} over {over}."
-    if not found.is_clear(place):
+    by = f"by {amount} ± {width}{unit} over {place.seeds} seeds."
+    if not place.is_clear:
         return f"{both} cannot be told apart: they differ {by}"
     first, second = (best, other) if found.is_ahead(place) else (other, best)
     return f"{than(found, first, found.name(second))} {by}"
@@ -165,12 +165,16 @@ def lead(found: Comparison) -> str:
 
 def notes(found: Comparison) -> Iterator[str]:
     """What a reader must know of the runs behind the numbers."""
-    comparisons = len(found.places) - 1
-    if comparisons > 1:
-        one_in = f"one in {1 / (1 - found.level):.0f}"
-        yield f"note: each interval stands for itself; between equal settings {one_in} leaves zero out"
-    if len({frozenset(found.numbers[place.setting]) for place in found.places}) > 1:
-        yield "note: the settings do not have the same runs; the differences count, and the means may mislead"
+    settings = len(found.places)
+    if settings > 2:
+        yield (
+            f"note: each interval is wide enough for all {math.comb(settings, 2)} pairs of settings (Bonferroni), "
+            "because the best one is chosen from the same runs: if all settings are equal, at most "
+            f"{100 * (1 - found.level):.4g} % of sweeps have an interval that leaves zero out"
+        )
+    if not found.is_even:
+        uneven = "the settings do not have the same runs of each seed"
+        yield f"note: {uneven}; the differences count, and the means may mislead"
     if found.left_out:
         reasons = dict.fromkeys(why for _, why in found.left_out)
         said = (f"{why}: {listed([run for run, own in found.left_out if own == why])}" for why in reasons)
