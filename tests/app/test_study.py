@@ -158,6 +158,25 @@ def test_a_trial_has_random_numbers_of_its_own_and_four_digits(tmp_path):
 
 
 @needs_optuna
+@pytest.mark.filterwarnings("error")
+def test_a_range_ends_with_its_last_value_and_its_probes_are_what_a_trial_gets(tmp_path):
+    """Optuna would warn of an end that no step reaches, and a trial would get 2.0 where 2 was tried."""
+    node = {"a": {"low": 2, "high": 9, "step": 3}, "b": {"low": 0.0, "high": 1.0, "step": 0.3}}
+    space = space_of({**node, "c": {"low": 2, "high": 8, "step": 2.0}, "d": {"low": 1, "high": 2.5}})
+    assert space_of({"x": {"low": 0.5, "high": 9, "step": 1}})["x"] == Range(0.5, 8.5, step=1)
+    assert (space["a"], space["b"]) == (Range(2, 8, step=3), Range(0.0, 0.9, step=0.3))
+    assert [part.probes for part in space.values()] == [("2", "8"), ("0.0", "0.9"), ("2.0", "8.0"), ("1.0", "2.5")]
+    with opened(tmp_path, SETTINGS, space) as study:
+        study.begin({}, [], {})
+        for _ in range(20):
+            words = study.words(number := study.ask())
+            study.tell(number, "COMPLETE", 0.0, status="completed")
+            values = [word.partition("=")[2] for word in words]
+            assert values[0] in ("2", "5", "8")
+            assert values[2] in ("2.0", "4.0", "6.0", "8.0")
+
+
+@needs_optuna
 def test_numbers_stay_in_their_range():
     from optuna.distributions import FloatDistribution
 
@@ -250,6 +269,27 @@ REFUSED = {
     "+sweep.space.lrr={low:1,high:2}": (2, "sweep.space.lrr: lrr=1: no such key; did you mean lr=1?"),
     "+sweep.space.beta={low:-1,high:2}": (2, "sweep.space.beta: beta=-1: must be a finite number >= 0"),
     "+sweep.space.loss={choices:[bce,bcee]}": (2, "sweep.space.loss: loss=bcee: no such option; did you mean bce?"),
+    "+sweep.space.bound.num_samples={low:1,high:5,step:2.0}": (2, "sweep.space.bound.num_samples: bound"),
+    "+sweep.space.seed={low:1,high:9}": (2, "sweep.space.seed: the best seed is luck, and no setting; leave it out"),
+    "+sweep.space.data.seed={low:1,high:9}": (2, "sweep.space.data.seed: the best seed is luck"),
+    "+sweep.space.name={choices:[a,b]}": (2, "sweep.space.name: says where a run is or what it keeps"),
+    "+sweep.space.data.protocol={choices:[grey,threshold]}": (
+        2,
+        "sweep.space.data.protocol: its values differ in the protocol of the data, and such results are never "
+        "compared; leave it out, and begin a study for each",
+    ),
+    "+sweep.space.data.val_size={low:100,high:200}": (
+        2,
+        "sweep.space.data.val_size: its values differ in the sizes of",
+    ),
+    "+sweep.space.loss={choices:[bce,mse]}": (
+        2,
+        "sweep.space.loss: its values differ in the measure of the likelihood",
+    ),
+    "+sweep.space.beta={low:1,high:2} sweep.metric=val/loss sweep.direction=minimize": (
+        2,
+        "sweep.space.beta: it weighs the loss, so val/loss does not compare its values; say sweep.metric=val/elbo",
+    ),
     "sweep.metric=val/elbow": (2, "sweep.metric=val/elbow: no trial logs it before its test; did you mean val/elbo?"),
     "sweep.metric=test/elbo": (2, "sweep.metric=test/elbo: no trial logs it before its test"),
     "sweep.metric=val/recon": (2, "sweep.direction=maximize: this takes the worst val/recon for the best"),
@@ -264,12 +304,21 @@ REFUSED = {
 @pytest.mark.sample(8)
 @pytest.mark.parametrize("word", REFUSED)
 def test_a_mistake_is_one_line_and_leaves_nothing(ask, tmp_path, word):
-    words = [word] if word.startswith("sweep=") else ["sweep=optuna", word]
+    words = [word] if word.startswith("sweep=") else ["sweep=optuna", *word.split(" ")]
     status, _, err = ask(*words, *TINY)
     expected, says = REFUSED[word]
     assert (status, f"error: {says}" in err) == (expected, True), err
     assert "Traceback" not in err
     assert [*tmp_path.iterdir()] == []
+
+
+@needs_optuna
+def test_what_may_be_compared_may_be_searched(ask):
+    """Several batch sizes, two losses of one measure, and beta by the ELBO."""
+    space = ["+sweep.space.batch_size={choices:[16,32]}", "+sweep.space.loss={choices:[bce,bce_logits]}"]
+    tiny = [word for word in TINY if not word.startswith("batch_size")]
+    status, out, err = ask("sweep=optuna", *space, "+sweep.space.beta={low:1,high:2}", "sweep.trials=1", *tiny)
+    assert (status, "1 completed" in out) == (0, True), err
 
 
 def test_without_optuna_the_extra_is_named(ask, tmp_path, monkeypatch):

@@ -67,14 +67,17 @@ class StudySweeper(Sweeper):
         """Checks everything, then runs the trials that are left. Raises UserError where some of them failed."""
         self.fixed = [word for word in arguments if not among(key_of(word), ["sweep"])]
         self.check_words()
-        self.check_space()
+        probes = self.probes()
         if not (self.folder / JOURNAL).exists() and any((self.folder / name).exists() for name in (JOBS, MULTIRUN)):
             raise ConfigError(
                 f"sweep.name={self.settings.name}: {self.folder} holds another sweep; choose another name"
             )
-        from vae_lightning.app.objective import check_objective
+        from vae_lightning.app.objective import Objective
 
-        check_objective(self.composed([]), self.settings.metric, self.settings.direction)
+        objective = Objective(self.settings.metric, self.settings.direction)
+        objective.check(self.composed([]))
+        for key, cfgs in probes.items():
+            objective.check_key(key, cfgs)
         with opened(self.folder, self.settings, self.space) as study:
             study.begin(self.plain(), list(self.master.allow_drift), self.first())
             if not any(among(key, DATA_SOURCES) for key in self.space):
@@ -151,17 +154,23 @@ class StudySweeper(Sweeper):
         if is_trial(self.master):
             raise ConfigError("trainer.fast_dev_run: it keeps nothing, so a study learns nothing from it; leave it out")
 
-    def check_space(self) -> None:
-        """Raises ConfigError, with the key, where the ends of a range or a choice are no valid configuration."""
+    def probes(self) -> dict[str, list[DictConfig]]:
+        """{key: configurations with the ends of its range, or with its choices}.
+
+        Raises ConfigError, with the key, for one that is not valid.
+        """
+        probes: dict[str, list[DictConfig]] = {key: [] for key in self.space}
         for key, part in self.space.items():
             for word in (f"{key}={probe}" for probe in part.probes):
                 try:
-                    check(self.composed([word]))
+                    probes[key].append(self.composed([word]))
+                    check(probes[key][-1])
                 except Exception as error:
                     mistake = as_user_error(error, [word])
                     if mistake is None or isinstance(mistake, Interrupted):
                         raise
                     raise ConfigError(f"sweep.space.{key}: {mistake}") from error
+        return probes
 
     def composed(self, words: Sequence[str]) -> DictConfig:
         """The configuration of a job with some words of its own."""

@@ -7,7 +7,8 @@ other values. `sweep.space` holds them below their keys, which may be dotted or 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from vae_lightning.errors import ConfigError, shown
@@ -29,8 +30,9 @@ class Range:
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """The two ends, as words."""
-        return repr(self.low), repr(self.high)
+        """The first and the last value of a trial, as words."""
+        kind = int if self.is_whole else float
+        return repr(kind(self.low)), repr(kind(self.high))
 
     @property
     def is_whole(self) -> bool:
@@ -115,7 +117,16 @@ def dimension(key: str, values: Mapping[str, Any]) -> Range | Choices:
         number().check(f"{place}.{name}", values[name])
     made = Range(values["low"], values["high"], values.get("log", False), values.get("step"))
     check_range(place, made)
-    return made
+    return on_grid(made)
+
+
+def on_grid(made: Range) -> Range:
+    """The range whose high end is a step: {low: 2, high: 9, step: 3} ends at 8."""
+    if made.step is None:
+        return made
+    low, high, step = (Decimal(str(value)) for value in (made.low, made.high, made.step))
+    last = low + (high - low) // step * step
+    return made if last == high else replace(made, high=int(last) if made.is_whole else float(last))
 
 
 def check_range(place: str, made: Range) -> None:
