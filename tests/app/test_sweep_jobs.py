@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from vae_lightning.app import fit
 from vae_lightning.app.config import name_run
 from vae_lightning.app.launch import Numbered
 from vae_lightning.app.words import sweep_overrides
+from vae_lightning.runs.files import RECORD
 from vae_lightning.runs.folder import check_name
+from vae_lightning.runs.jobs import read_jobs
 
 TINY = ["epochs=1", "network.hidden=[8]", "latent.dim=2", "project_dir=o", "report=false"]
 TINY += ["~callbacks.reconstruction_grid", "~callbacks.latent_traversal", *NO_NETWORK]
@@ -172,6 +175,25 @@ def test_hydra_says_nothing_after_a_job_that_was_refused(ask):
 def test_a_sweep_that_cannot_be_composed_leaves_no_folder(ask, tmp_path):
     status, _, err = ask("-m", *TINY, "loss=bce,nonsense")
     assert (status, [*tmp_path.rglob("*")]) == (2, [tmp_path / "o"]), err
+
+
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_a_job_that_fails_in_one_batch_does_not_end_the_others(ask, monkeypatch, size):
+    """Hydra raises after each batch; repeating the sweep would end at the same job."""
+    monkeypatch.setattr(fit, "fit", lambda job: float((job.folder / RECORD).write_text("{}")))
+    words = ["-m", "beta=-1,1,-2,2", f"hydra.sweeper.max_batch_size={size}", "sweep.name=s", *TINY]
+    status, out, err = ask(*words)
+    assert (status, re.findall(r"^job (\d): ", out, re.MULTILINE)) == (1, [*"0123"])
+    jobs = read_jobs(Path("o/multirun/s"))
+    assert [job.status for job in jobs] == ["failed", "completed", "failed", "completed"]
+    assert "beta=-1" in err
+    assert "beta=-2" in err
+
+
+def test_batches_that_cannot_be_composed_leave_no_folder(ask, tmp_path):
+    status, out, err = ask("-m", "loss=bce,bcee", "hydra.sweeper.max_batch_size=1", *TINY)
+    assert (status, "did you mean bce" in err, "job 0" in out) == (2, True, False), err
+    assert not [*tmp_path.rglob("run_meta.json")]
 
 
 def test_an_error_of_the_program_is_still_told_with_its_job(ask, monkeypatch):

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.app.arguments import task_overrides
 from vae_lightning.app.config import is_trial
+from vae_lightning.app.launch import Batches
 from vae_lightning.app.program import changes, program
 from vae_lightning.app.words import axes, sweep_overrides
 from vae_lightning.errors import ConfigError, shown
@@ -142,14 +143,17 @@ def check_fits(known: Sweep, asked: Sweep) -> None:
 def install() -> None:
     """Has Hydra note each launch once all its jobs are known to compose, and before the first one begins.
 
+    With hydra.sweeper.max_batch_size that holds for all batches, and a job that fails does not end the later ones.
     Hydra's search for plugins loads the module of its sweeper anew, so the class is looked up here.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     def checked(self: Any, batch: Any) -> None:
-        sweeper.Sweeper.validate_batch_is_legal(self, batch)
-        if self.batch_index == 1 and self.config is not None:  # of the first batch
-            launched(self.config)
+        if self.batch_index > 1:
+            return
+        sweeper.Sweeper.validate_batch_is_legal(self, [job for some in self.overrides or [batch] for job in some])
+        launched(self.config)
+        self.launcher = Batches(self, self.launcher)
 
     BasicSweeper.validate_batch_is_legal = checked  # type: ignore[method-assign]
 

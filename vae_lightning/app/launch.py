@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.app import stopping, trials
+from vae_lightning.app.mistakes import is_stop
 from vae_lightning.app.words import sweep_overrides
 from vae_lightning.output import Unfailing
 from vae_lightning.runs.jobs import sweep_words
@@ -57,6 +58,23 @@ class Told(JobReturn):
     @property
     def return_value(self) -> Any:  # type: ignore[override]
         raise self._return_value
+
+
+class Batches:
+    """The launcher of a sweep in batches: Hydra sees how the jobs ended, and raises their errors, after the last one.
+
+    A signal ends the sweep at once.
+    """
+
+    def __init__(self, owner: Any, launcher: Any) -> None:
+        self.owner, self.launcher, self.returns = owner, launcher, []
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
+        """Runs the jobs of one batch. Returns all jobs so far, or none yet."""
+        ended = self.launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
+        self.returns += ended
+        stopped = any(is_stop(job._return_value) for job in ended)
+        return self.returns if stopped or self.owner.is_done() else []
 
 
 class Numbered:

@@ -2,6 +2,7 @@
 
 import re
 from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS
+from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -9,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_lightning.app import hints
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import SETS
-from vae_lightning.errors import ConfigError, FolderError, UserError, chain, did_you_mean, nearest, shown
+from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError, chain, did_you_mean, nearest, shown
 from vae_lightning.options import groups, options
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.signals import reason_of
@@ -34,6 +35,11 @@ LAUNCHERS = ("submitit", "ray", "hydra_plugins")
 LOST = r"(?i)\bgloo\b|connection (closed|reset) by peer"  # what torch says of a process that is gone
 PARSERS = ("hydra", "omegaconf", "antlr4", "yaml")
 FOLDER_ERRORS = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EPERM, EROFS)
+
+
+def is_stop(returned: Any) -> bool:
+    """Whether what a job returned is the signal that stopped it."""
+    return isinstance(returned, BaseException) and isinstance(as_user_error(returned, []), Interrupted)
 
 
 def as_user_error(error: BaseException, overrides: list[str], command: str = "train") -> UserError | None:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.app import outcomes
 from vae_lightning.app.config import check, is_trial
 from vae_lightning.app.journal import library
-from vae_lightning.app.mistakes import as_user_error
+from vae_lightning.app.mistakes import as_user_error, is_stop
 from vae_lightning.app.places import settled
 from vae_lightning.app.space import space_of, worded
 from vae_lightning.app.stopping import SweepStopped
@@ -115,7 +115,7 @@ class StudySweeper(Sweeper):
         failed = []
         for number, returned in zip(numbers, returns, strict=True):
             error = returned._return_value
-            if isinstance(error, BaseException) and isinstance(as_user_error(error, []), Interrupted):
+            if is_stop(error):
                 raise error
             if isinstance(error, Exception) and not getattr(error, "was_told", False):
                 say("".join(traceback.format_exception(error)), end="", error=True)
