@@ -1,12 +1,15 @@
 """What runs there are and how they stand; a run that nobody runs any more was killed."""
 
 import json
+from pathlib import Path
 
 import pytest
 from sweeps import make_run
 
 from vae_lightning import status
 from vae_lightning.runs.folder import owned
+from vae_lightning.runs.jobs import Job
+from vae_lightning.runs.study import write_study
 
 
 @pytest.fixture
@@ -106,3 +109,45 @@ def test_a_run_and_a_group_s_latest(show, tmp_path):
     for place in (run, tmp_path / "g" / "latest"):
         code, out, _ = show(place)
         assert (code, out.count("completed"), out.count("g/a")) == (0, 1, 1)
+
+
+def study(project: Path, asked: int = 6, begun: int = 6) -> Path:
+    """A study in the middle of its trials: two completed, one pruned, one diverged, one failed, one running."""
+    folder = project / "multirun" / "night"
+    ends = ("completed", "completed", "pruned", "diverged", "failed", "running")[:begun]
+    states = {"completed": "complete", "diverged": "fail", "failed": "fail"}
+    trials = [
+        {"number": i, "state": states.get(end, end), "status": end, "value": -100.0, "params": {}}
+        for i, end in enumerate(ends)
+    ]
+    for i, end in enumerate(ends):
+        run = make_run(project / "g" / f"r{i}", status="pruned" if end == "pruned" else end)
+        status = "starting" if end == "running" else "failed" if end == "diverged" else end
+        Job(folder / "jobs" / f"{i:04d}.json", i, status=status, run=f"../../../g/{run.name}").write()
+    write_study(folder, {"metric": "val/elbo", "direction": "maximize", "asked": asked, "trials": trials[:5]})
+    return folder
+
+
+def test_a_study_is_a_sweep_that_has_runs(show, tmp_path):
+    folder = study(tmp_path, asked=8)
+    with owned(tmp_path / "g" / "r5"):
+        code, out, _ = show(folder)
+        said = "8 jobs, 4 done, 1 running, 2 left, 1 failed (job 4)"
+        assert (code, out.partition(";")[0].splitlines()[0]) == (0, f"{folder}: {said}")
+        assert [out.count(f"{tmp_path / 'g' / f'r{i}'}\n") for i in range(6)] == [1] * 6
+        assert show(tmp_path)[1].startswith(f"{folder}: {said}")  # it is not over
+    assert "8 jobs, 4 done, 3 left, 1 failed (job 4)\n" in show(folder)[1]  # the command was killed
+
+
+def test_a_study_that_is_over_has_no_line_in_its_project(show, tmp_path):
+    folder = study(tmp_path, asked=5, begun=5)
+    assert "multirun" not in show(tmp_path)[1]
+    assert f"{folder}: 5 jobs, 4 done, 1 failed (job 4)" in show(folder)[1]
+
+
+def test_the_runs_of_sweeps_without_a_record_are_found_by_their_jobs(show, tmp_path):
+    folder = study(tmp_path)
+    (folder / "study.json").unlink()
+    for place in (folder, folder.parent):
+        code, out, _ = show(place)
+        assert (code, out.count(f"{tmp_path / 'g'}")) == (0, 6)

@@ -84,6 +84,7 @@ class StudySweeper(Sweeper):
                 outcomes.check_data(study, self.composed([]))
             (self.folder / STOPPED).unlink(missing_ok=True)  # of an attempt that was killed
             write_text(self.folder / MULTIRUN, OmegaConf.to_yaml(self.master))
+            outcomes.write(study)
             try:
                 failed = self.run(study)
             except (SweepStopped, Interrupted):

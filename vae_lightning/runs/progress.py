@@ -1,16 +1,17 @@
 """How a sweep stands: which jobs are done, run, failed and are left, and how long it still takes. Read from disk."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from vae_lightning.errors import printable
-from vae_lightning.runs.files import JOBS
+from vae_lightning.runs.files import JOBS, STUDY, SWEEPS
 from vae_lightning.runs.jobs import FAILED, PRUNED, Job, read_jobs
 from vae_lightning.runs.named import is_run, runs_below
 from vae_lightning.runs.run import COMPLETED, RUNNING, Run
+from vae_lightning.runs.study import read_study
 from vae_lightning.runs.sweep import read_sweep, sweeps_of
 from vae_lightning.runs.words import duration
 
@@ -44,18 +45,31 @@ class Progress:
 
 
 def progress(folder: Path) -> Progress | None:
-    """How the jobs of a sweep stand; None for a folder without the record of a sweep.
+    """How the jobs of a sweep stand; None for a folder without the record of a sweep."""
+    sweep = read_sweep(folder)
+    return sweep and of_jobs(folder, (number for numbers in sweep.numbers.values() for number in numbers), {})
+
+
+def of_study(folder: Path) -> Progress | None:
+    """How the trials of a study stand; None where there is none. A trial that diverged is done: it is an answer."""
+    study = read_study(folder)
+    if study is None:
+        return None
+    ended = [trial for trial in study.trials if trial.state != RUNNING]
+    states = {trial.number: BAD if trial.status in ("fail", FAILED) else DONE for trial in ended}
+    return of_jobs(folder, range(study.asked), states)
+
+
+def of_jobs(folder: Path, planned: Iterable[int], ended: Mapping[int, str]) -> Progress:
+    """How the jobs of a folder stand by their records, apart from those whose end is known.
 
     Two jobs that became the same run are one job.
     """
-    sweep = read_sweep(folder)
-    if sweep is None:
-        return None
-    states = {number: LEFT for numbers in sweep.numbers.values() for number in numbers}
+    states = {**dict.fromkeys(planned, LEFT), **ended}
     seconds, elapsed, seen = [], [], set()
     for job in read_jobs(folder / JOBS):
         run = Run(job.run_folder) if job.run_folder is not None and is_run(job.run_folder) else None
-        states[job.number] = state(job, run)
+        states[job.number] = ended.get(job.number) or state(job, run)
         if run is not None and run.path in seen:
             del states[job.number]
         elif run is not None:
@@ -110,21 +124,22 @@ def said(now: Progress) -> str:
 
 def lines(folder: Path) -> Iterator[str]:
     """A line for the sweep in a folder, or for each sweep of a project that is not over."""
-    own = progress(folder)
+    own = progress(folder) or of_study(folder)
     if own is not None:
         yield said(own)
         return
-    for sweep in sweeps_of(folder):
-        now = progress(sweep.folder)
+    studies = sorted(file.parent for file in (folder / SWEEPS).glob(f"*/{STUDY}") if not file.parent.is_symlink())
+    for now in (*(progress(sweep.folder) for sweep in sweeps_of(folder)), *map(of_study, studies)):
         if now is not None and not now.is_over:
             yield said(now)
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """The run in a folder, else the runs of its sweep, else all runs below it."""
+    """The run in a folder, else those of its jobs, else all runs below it, else those of all jobs below it."""
     if is_run(folder):
         return [Run(folder)]
-    if read_sweep(folder) is None:
-        return runs_below(folder)
-    folders = (job.run_folder for job in read_jobs(folder / JOBS))
+    below = [] if (folder / JOBS).is_dir() else runs_below(folder)
+    if below:
+        return below
+    folders = (job.run_folder for job in read_jobs(folder))
     return [Run(run) for run in dict.fromkeys(folders) if run is not None and is_run(run)]
