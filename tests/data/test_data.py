@@ -580,8 +580,9 @@ def test_a_refused_data_set_stays_refused():
 def test_ppca_describes_itself():
     data = PPCADataModule(sizes=[20, 5, 6], batch_size=4)
     assert data.describe() == {
-        "name": "ppca", "title": "probabilistic PCA", "protocol": "real", "source": "drawn, data_seed=0",
-        "subset": False, "sizes": {"train": 20, "val": 5, "test": 6}, "sha256": {},
+        "name": "ppca", "title": "probabilistic PCA", "protocol": "real", "subset": False,
+        "source": "drawn, data_seed=0, latent_dim=3, variance=0.5",
+        "sizes": {"train": 20, "val": 5, "test": 6}, "sha256": {},
     }  # fmt: skip
     assert data.val_size == 5
     assert data.description == "probabilistic PCA, 3 latent dims, variance 0.5"

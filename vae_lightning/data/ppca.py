@@ -54,7 +54,8 @@ class PPCADataModule(ImageDataModule):
         for split, size in zip(SPLITS, self.sizes, strict=True):
             x = self.truth.sample(size, generator("cpu", "ppca", self.data_seed, split))
             images[split] = x.float().view(-1, *self.image_shape)
-        return Splits(images, source=f"drawn, data_seed={self.data_seed}")
+        truth = f"latent_dim={self.latent_dim}, variance={self.variance:g}"
+        return Splits(images, source=f"drawn, data_seed={self.data_seed}, {truth}")
 
     @property
     def value_range(self) -> tuple[float, float]:
