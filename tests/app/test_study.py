@@ -376,9 +376,10 @@ def test_trials_without_a_date_have_a_number_in_their_name(ask, tmp_path):
     words = ["sweep=optuna", *TINY, "date_prefix=false", "group=g", "sweep.trials=2", "sweep.pruning=false"]
     status, _, err = ask(*words, "~sweep.space.lr", "+sweep.space.lr={choices:[0.001,0.00100]}")
     assert status == 2, err  # the same value twice is no choice
-    status, _, err = ask(*words, "~sweep.space.lr", "+sweep.space.seed={low:1,high:2}", "sweep.trials=3")
+    status, _, err = ask(*words, "~sweep.space.lr", "+sweep.space.bound.num_samples={low:1,high:2}", "sweep.trials=3")
     assert status == 0, err
-    assert sorted(path.name[5:] for path in (tmp_path / "o" / "g").glob("seed*")) == ["-trial0", "-trial1", "-trial2"]
+    names = [path.name.rpartition("-")[2] for path in (tmp_path / "o" / "g").glob("*-trial*")]
+    assert sorted(names) == ["trial0", "trial1", "trial2"]
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------
