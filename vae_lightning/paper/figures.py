@@ -149,29 +149,34 @@ def frontier(result: Mapping[str, Any]) -> Figure:
 
 
 def bars(result: Mapping[str, Any]) -> Figure:
-    """A panel for each number, a bar for each run, a dot for each seed."""
+    """A panel for each number; for each run its mean, and a dot for each seed.
+
+    The mean is a bar from zero, or a line across the row where zero is so far that the bars would look alike.
+    """
     numbers, names = list(result["runs"][0]["numbers"]), list(dict.fromkeys(each["run"] for each in result["runs"]))
     figure = Figure(figsize=(2.9 * len(numbers) + 1.5, 0.32 * len(names) + 1.4), layout="constrained")
     average = means(result["runs"])
     for axes, number in zip(figure.subplots(1, len(numbers), squeeze=False)[0], numbers, strict=True):
-        axes.barh(names, [average[name].get(number, math.nan) for name in names], color="C0", alpha=0.45)
-        for each in result["runs"]:
-            if each["numbers"][number] is not None:
-                axes.plot(each["numbers"][number], each["run"], ".", color="black", ms=5)
-        span(axes, [each["numbers"][number] for each in result["runs"] if each["numbers"][number] is not None])
-        axes.invert_yaxis()
+        found = [average[name].get(number, math.nan) for name in names]
+        seeds = [(each["numbers"][number], names.index(each["run"])) for each in result["runs"]]
+        seeds = [(value, row) for value, row in seeds if value is not None]
+        if from_zero([value for value, _ in seeds]):
+            axes.barh(range(len(names)), found, color="C0", alpha=0.45)
+        else:
+            axes.plot(found, range(len(names)), "|", color="C0", ms=17, mew=3, alpha=0.6)
+            axes.margins(x=0.15)
+        for value, row in seeds:
+            axes.plot(value, row, ".", color="black", ms=5)
+        axes.set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)))
+        axes.set_yticklabels(names if axes is figure.axes[0] else [])
         axes.set_title(number, fontsize=10)
-        axes.grid(alpha=0.3, axis="x")
-        if axes is not figure.axes[0]:
-            axes.set_yticklabels([])
+        axes.grid(alpha=0.3)
     return figure
 
 
-def span(axes: Axes, values: Sequence[float]) -> None:
-    """An axis that shows the differences: it begins at zero where the values are not far from it."""
-    if values and min(abs(value) for value in values) > max(values) - min(values):
-        room = 0.15 * (max(values) - min(values)) or 1.0
-        axes.set_xlim(min(values) - room, max(values) + room)
+def from_zero(values: Sequence[float]) -> bool:
+    """Whether an axis that begins at zero shows the differences."""
+    return not values or min(abs(value) for value in values) <= max(values) - min(values)
 
 
 KINDS: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
