@@ -14,6 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.callbacks.machine import processor
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "outputs" / "benchmarks"
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "pythae")
@@ -93,15 +95,6 @@ def environment() -> dict[str, Any]:
     machine = {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()[0], "os": platform.system()}
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"when": when, "commit": commit(), "machine": machine, "versions": versions}
-
-
-def processor() -> str:
-    """Its name, where the system says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def commit() -> str:
