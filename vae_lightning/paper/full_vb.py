@@ -51,7 +51,8 @@ class FullVB(DrawingVAE):
 
     def means(self) -> dict[str, nn.Parameter]:
         """{name: mean of q(theta)}, the weights of the decoder."""
-        return dict(self.network.decoder.named_parameters())  # type: ignore[attr-defined,union-attr,operator]
+        decoder: Any = self.network.decoder  # type: ignore[attr-defined]
+        return dict(decoder.named_parameters())
 
     def objective(self, x: Tensor, eps: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
         """Minus the bound with theta ~ q(theta), and the batch's sums. Without gradients: the ELBO of the mean."""

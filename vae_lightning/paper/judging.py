@@ -87,16 +87,12 @@ def claimed(claim: Claim, runs: Sequence[str], numbers: Numbers) -> list[Check]:
     made = []
     for higher, lower in pairs_of(claim, runs) if claim.higher else []:
         one, other = (numbers.get(run, {}).get(claim.number) for run in (higher, lower))
-        holds = one is not None and other is not None and one > other - claim.slack
-        said = f"{claim.says}: {higher} {shown(one)} > {lower} {shown(other)}{allowed(claim)}"
-        made.append(Check(f"{said} ({claim.number})", holds))
+        made.append(above(claim, higher, one, lower, other, f" ({claim.number})"))
     if claim.run in runs:
         ours = numbers.get(claim.run, {}).get(claim.number)
         if claim.than:
             other = numbers.get(claim.run, {}).get(claim.than)
-            said = f"{claim.says}: {claim.run}, {claim.number} {shown(ours)} > {claim.than} {shown(other)}"
-            holds = ours is not None and other is not None and ours > other - claim.slack
-            made.append(Check(f"{said}{allowed(claim)}", holds))
+            made.append(above(claim, f"{claim.run}, {claim.number}", ours, claim.than, other))
         for limit, sign in ((claim.least, ">="), (claim.most, "<=")):
             if limit is not None:
                 holds = ours is not None and (ours >= limit if sign == ">=" else ours <= limit)
@@ -104,9 +100,11 @@ def claimed(claim: Claim, runs: Sequence[str], numbers: Numbers) -> list[Check]:
     return made
 
 
-def allowed(claim: Claim) -> str:
-    """The slack of a claim, in words."""
-    return f" - {claim.slack:g}" if claim.slack else ""
+def above(claim: Claim, first: str, one: float | None, second: str, other: float | None, of: str = "") -> Check:
+    """Whether one value is above another, but for the claim's slack. A missing value holds nothing."""
+    allowed = f" - {claim.slack:g}" if claim.slack else ""
+    holds = one is not None and other is not None and one > other - claim.slack
+    return Check(f"{claim.says}: {first} {shown(one)} > {second} {shown(other)}{allowed}{of}", holds)
 
 
 def shown(value: float | None) -> str:
