@@ -62,6 +62,14 @@ def test_a_run_of_the_setting_has_its_values_beside_its_own(one_row, answer, tmp
     assert published.published_for(Run(run.path))[1]["ours"] is not None
 
 
+@pytest.mark.parametrize("mistake", ["runs: 3", "runs: ["])
+def test_a_row_with_a_mistake_costs_no_page(one_row, answer, tmp_path, mistake):
+    (tmp_path / "rows" / "another.yaml").write_text(f"# A row.\nsource: nobody\n{mistake}\n")
+    run = trained(answer, tmp_path / "run")
+    assert len(published.published_for(run)) == 2
+    assert (run.path / "report.html").is_file()
+
+
 @pytest.mark.parametrize(
     "words",
     [

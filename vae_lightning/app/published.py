@@ -1,12 +1,16 @@
 """Published numbers whose setting and protocol are those of a run, for its page."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
+
+from yaml import YAMLError
 
 from vae_lightning.app import rows
 from vae_lightning.app.facts import GROUPS, composed
 from vae_lightning.app.row import Published, Row
 from vae_lightning.app.row_reading import row_of
+from vae_lightning.errors import ConfigError
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
 from vae_lightning.runs.run import Run
 
@@ -16,12 +20,13 @@ FREE = (*NOT_THE_RUN, "seed", "data.seed", "data.allow_subset", "logger")  # key
 def published_for(run: Run) -> list[dict[str, Any]]:
     """{"row", "source", "number", "value", "others", "ours"} of each published value of the run's setting.
 
-    `ours` is None where the run has not measured that number.
+    `ours` is None where the run has not measured that number. A row with a mistake costs no page: `reproduce` names it.
     """
     found = []
     for name in rows.names():
-        row = row_of(name, *rows.row(name))
-        found += [shown(row, each, run) for each in row.published if any(of_setting(row, each, run))]
+        with suppress(ConfigError, YAMLError):
+            row = row_of(name, *rows.row(name))
+            found += [shown(row, each, run) for each in row.published if any(of_setting(row, each, run))]
     return found
 
 
