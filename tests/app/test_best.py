@@ -1,13 +1,17 @@
 """Whatever selects the best epoch: test and evaluate take the same checkpoint, and it is the best; or it is refused."""
 
 import json
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import QUICK
 
 from vae_lightning import VAE, checkpoint, evaluate
 from vae_lightning.callbacks import RunRecord
+from vae_lightning.errors import Interrupted
 from vae_lightning.runs.run import open_run
 from vae_lightning.train import main
 
@@ -123,3 +127,38 @@ def test_a_killed_run_knows_its_best(train, monkeypatch):
     run = train("epochs=3", "+callbacks.best.save_top_k=-1", "callbacks.best.filename='at-{epoch}'")
     assert open_run(run).best.name.startswith("at-epoch=")
     assert torch.load(open_run(run).best, weights_only=True)["epoch"] == 1  # of the last epoch that began
+
+
+@pytest.fixture
+def _stops(monkeypatch, request):
+    """The run is stopped in the named hook of the record, once."""
+    hook = getattr(RunRecord, request.param)
+
+    def stop(self, trainer, *others):
+        if request.param == "on_test_start" or trainer.current_epoch == 3:
+            monkeypatch.setattr(RunRecord, request.param, hook)
+            raise Interrupted(signal.SIGTERM, "stopped")
+        return hook(self, trainer, *others)
+
+    monkeypatch.setattr(RunRecord, request.param, stop)
+
+
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("_stops", ["on_train_epoch_start", "on_test_start"], indirect=True)
+@pytest.mark.parametrize("words", [[], ["+callbacks.best.save_top_k=2", "callbacks.best.filename='at-{epoch}'"]])
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.usefixtures("_worse", "_stops")
+def test_a_run_that_stopped_and_moved_keeps_its_best(answer, tmp_path, words, copied):
+    """Lightning forgot the best value of a folder that moved: the next epoch, a worse one, replaced best.ckpt."""
+    assert answer(main, *QUICK, f"project_dir={tmp_path / 'o'}", *SMALL, *words)[0] == 143
+    (run,) = (path.parent for path in tmp_path.glob("**/run_meta.json"))
+    whole = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
+    moved = shutil.copytree(run, tmp_path / "moved") if copied else run.rename(tmp_path / "moved")
+    status, _, err = answer(main, f"resume={moved}")
+    assert (status, "dirpath" in err) == (0, False), err
+    assert open_run(moved).status == "completed"
+    assert json.loads((moved / "run_meta.json").read_text())["best_checkpoint"].startswith("checkpoints/")
+    assert epoch_of(open_run(moved).best) == 2
+    assert len(list((moved / "checkpoints").glob("*.ckpt"))) == 1 + (2 if words else 1)
+    if copied:
+        assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == whole

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from vae_lightning.callbacks.epoch_end import after_module
 from vae_lightning.callbacks.foreign import best_checkpoint, run_dir
 from vae_lightning.callbacks.machine import device, git_revision, versions
+from vae_lightning.callbacks.moved import follow
 from vae_lightning.errors import Diverged, Interrupted, Pruned
 from vae_lightning.output import warn
 from vae_lightning.runs.atomic import write_text
@@ -75,6 +76,11 @@ class RunRecord(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._resumed = dict(state_dict)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        follow(trainer, checkpoint)
 
     @rank_zero_only
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
