@@ -7,7 +7,7 @@ import pytest
 from conftest import QUICK, config, vae
 
 from vae_lightning.app import rehearsal
-from vae_lightning.callbacks import BetaAnnealing
+from vae_lightning.callbacks import BetaAnnealing, LatentUsage
 from vae_lightning.errors import ConfigError
 from vae_lightning.runs.run import open_run
 from vae_lightning.train import main
@@ -17,11 +17,18 @@ STOP = f"+callbacks.stop._target_={LIGHTNING}.EarlyStopping"
 RATE = f"+callbacks.rate._target_={LIGHTNING}.LearningRateMonitor"
 LOGS = """
 import lightning.pytorch as pl
+import vae_lightning
 
 class Logs(pl.Callback):
     def on_validation_epoch_end(self, trainer, pl_module):
         pl_module.log("val/own", 1.0)
+
+class Module(vae_lightning.VAE):
+    def training_step(self, *args):
+        self.log("train/own", 1.0, on_step=False, on_epoch=True)
+        return super().training_step(*args)
 """
+MCEM = ["paper=mcem", "+trainer.limit_val_batches=0", "~callbacks.best"]
 
 
 @pytest.fixture
@@ -50,6 +57,8 @@ def ask(answer, tmp_path):
         ([f"+callbacks.d._target_={LIGHTNING}.DeviceStatsMonitor"], "callbacks.d: DeviceStatsMonitor needs a logger"),
         ([STOP, "+callbacks.stop.monitor=val/kl", STOP.replace("stop", "also"), "+callbacks.also.monitor=val/kl"],
          "callbacks.also: a second EarlyStopping with the same settings as callbacks.stop"),
+        ([STOP, "+callbacks.stop.monitor=train/elbo", *MCEM], "did you mean train/log_pxz? (train/log_pxz, "
+         "train/step_size)"),
         (["+trainer.limit_train_batches=0.001"], "limit_train_batches"),
         (["+trainer.limit_train_batches=0"], "nothing would be trained"),
         (["+trainer.limit_val_batches=0.001"], "limit_val_batches"),
@@ -87,6 +96,8 @@ def test_a_mistake_is_found_before_the_folder(ask, tmp_path, words, says):
         [STOP, "+callbacks.stop.monitor=val/kl", "+callbacks.stop.mode=max"],
         [STOP, "+callbacks.stop.monitor=train/loss"],
         [STOP, "+callbacks.stop.monitor=val/own", "+callbacks.log._target_=logs_own.Logs", "allow_targets=[logs_own.]"],
+        [STOP, "+callbacks.stop.monitor=train/log_pxz", "+callbacks.stop.mode=max", *MCEM],
+        [STOP, "+callbacks.stop.monitor=train/own", "+paper._target_=logs_own.Module", "allow_targets=[logs_own.]"],
         [RATE, "logger=tensorboard"],
         ["data.val_size=0"],
         ["+trainer.limit_val_batches=0"],
@@ -106,10 +117,10 @@ def test_what_works_is_let_through(ask, tmp_path, monkeypatch, words):
 
 @pytest.mark.slow
 def test_the_metrics_that_the_rehearsal_knows_are_those_that_are_logged(train):
-    for words in (["bound=elbo"], ["bound=iwae", "bound.num_samples=2"], ["bound=miwae"]):
+    for words in (["bound=elbo"], ["bound=iwae", "bound.num_samples=2"], ["bound=miwae"], MCEM):
         logged = {key for key in open_run(train(*words)).metrics if not key.startswith("test/")}
         module = vae(config(*words))
-        assert {*rehearsal.modes_of(module, [], True)[0], "active_units"} == logged
+        assert {*rehearsal.modes_of(module, [LatentUsage()], words is not MCEM)[0]} == logged
 
 
 def test_a_mistake_that_is_found_late_is_a_failed_run(ask, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from vae_lightning.app import build
 from vae_lightning.app.processes import check_processes
 from vae_lightning.app.together import Callbacks, check_averaging, check_files, check_states
 from vae_lightning.callbacks import LatentUsage
+from vae_lightning.callbacks.foreign import encodes
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
 from vae_lightning.length import length_of
 from vae_lightning.loss.common import LINKS
@@ -34,7 +35,7 @@ from vae_lightning.sums import BETA
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
 BOUNDED = set(LINKS) - {"identity"}  # the links whose mean is in (0, 1)
 FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and other data do
-OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # the callbacks of other packages may log more metrics
+OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # those of other packages may log more metrics
 
 
 def rehearse(cfg: DictConfig, data: Any, module: VAE, in_sweep: bool = False) -> object:
@@ -149,13 +150,14 @@ def is_started_on_all_nodes(trainer: pl.Trainer) -> bool:
 def modes_of(module: VAE, callbacks: Collection[pl.Callback], validates: bool) -> tuple[dict[str, str | None], bool]:
     """{metric: the better end, or None} of what is logged in training and validation, and whether it may be more.
 
-    A callback of the user's own may log more metrics.
+    A callback or a module of the user's own may log more metrics.
     """
-    terms = {**MODES, module.bound.name: "max"}
-    stages = ("train", "val") if validates else ("train",)
-    modes = {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
-    modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks) else {}
-    return modes, not all(type(part).__module__.startswith(OURS) for part in callbacks)
+    terms, stages = {**MODES, module.bound.name: "max"}, ("train", "val") if validates else ("train",)
+    modes: dict[str, str | None] = dict.fromkeys(getattr(module, "progress_columns", {}).values())
+    if encodes(module):
+        modes |= {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
+        modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks) else {}
+    return modes, not all(type(part).__module__.startswith(OURS) for part in (module, *callbacks))
 
 
 def check_monitors(callbacks: Callbacks, module: VAE, validates: bool) -> None:
