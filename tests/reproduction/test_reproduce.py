@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from conftest import ROOT
 from datasets import image_folder
 from documents import page as document
 from documents import read
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from vae_lightning import reproduce
 from vae_lightning.app import rows
@@ -299,6 +301,18 @@ def test_a_lock_is_released(tmp_path):
 # --- the page of results --------------------------------------------------------------------------------------------
 
 FOLDER = ROOT / "docs" / "results"
+
+
+def test_the_labels_of_an_axis_do_not_run_into_each_other():
+    """-112.5 and -110.0 did, in a panel of four."""
+    numbers = {"elbo": (-110.8, -98.3), "kl": (22.4, 34.0), "active units": (24.0, 50.0), "nll": (94.4, 105.0)}
+    runs = [{"run": str(i), "seed": 1, "numbers": {key: each[i] for key, each in numbers.items()}} for i in (0, 1)]
+    figure = figures.bars({"runs": runs})
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        boxes = sorted((box.x0, box.x1) for box in boxes)
+        assert all(right < left for (_, right), (left, _) in pairwise(boxes))
 
 
 def test_the_page_is_what_the_json_says():

@@ -169,6 +169,7 @@ def bars(result: Mapping[str, Any]) -> Figure:
             axes.plot(value, row, ".", color="black", ms=5)
         axes.set(ylim=(len(names) - 0.4, -0.6), yticks=range(len(names)))
         axes.set_yticklabels(names if axes is figure.axes[0] else [])
+        axes.locator_params(axis="x", nbins=5)  # the labels of -112.5 and -110.0 ran into each other
         axes.set_title(number, fontsize=10)
         axes.grid(alpha=0.3)
     return figure
