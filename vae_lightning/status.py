@@ -43,7 +43,7 @@ def facts(runs: Sequence[Run]) -> list[tuple[str, str, str, str]]:
     rows = []
     for run, known in zip(runs, settings, strict=True):
         elbos = [value for _, value in run.elbo_curve]
-        epochs = f"{len(elbos)}/{'?' if run.epochs is None else run.epochs}"
+        epochs = f"{max(run.epochs_done, len(elbos))}/{'?' if run.epochs is None else run.epochs}"
         rows.append(
             (shown(run.status), epochs, f"{max(elbos):.2f}" if elbos else "-", shown(measured_on(known, several)))
         )

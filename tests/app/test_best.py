@@ -154,11 +154,27 @@ def test_a_run_that_stopped_and_moved_keeps_its_best(answer, tmp_path, words, co
     (run,) = (path.parent for path in tmp_path.glob("**/run_meta.json"))
     whole = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
     moved = shutil.copytree(run, tmp_path / "moved") if copied else run.rename(tmp_path / "moved")
-    status, _, err = answer(main, f"resume={moved}")
+    status, out, err = answer(main, f"resume={moved}")
     assert (status, "dirpath" in err) == (0, False), err
+    assert ("best epoch 2: " in out) == (trained_on := "4/4" in out)
+    assert trained_on == ("best epoch" in out)
     assert open_run(moved).status == "completed"
     assert json.loads((moved / "run_meta.json").read_text())["best_checkpoint"].startswith("checkpoints/")
     assert epoch_of(open_run(moved).best) == 2
     assert len(list((moved / "checkpoints").glob("*.ckpt"))) == 1 + (2 if words else 1)
     if copied:
         assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == whole
+
+
+@pytest.mark.parametrize("words", [[], ["~callbacks.best"]])
+def test_the_checkpoint_to_resume_from_knows_what_every_callback_knows(train, words):
+    """A ModelCheckpoint that was listed after `last` was one epoch behind in it: a worse epoch replaced its file."""
+    mine = ["+callbacks.second.monitor=val/loss", "+callbacks.second.mode=min", "+callbacks.second.filename=second"]
+    run = train("epochs=2", SECOND, *mine, *words)
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    choices = [state for key, state in saved.items() if "val/" in key and "ModelCheckpoint" in key]
+    assert len(choices) == (1 if words else 2)
+    best = max(curve(run).values())
+    for state in choices:
+        assert abs(float(state["best_model_score"])) == pytest.approx(-best, abs=0.01)
+        assert Path(state["best_model_path"]).is_file()

@@ -10,6 +10,7 @@ from vae_lightning.app import rehearsal
 from vae_lightning.callbacks import BetaAnnealing, LatentUsage
 from vae_lightning.errors import ConfigError
 from vae_lightning.runs.run import open_run
+from vae_lightning.status import main as status_main
 from vae_lightning.train import main
 
 LIGHTNING = "lightning.pytorch.callbacks"
@@ -59,6 +60,7 @@ def ask(answer, tmp_path):
          "callbacks.also: a second EarlyStopping with the same settings as callbacks.stop"),
         ([STOP, "+callbacks.stop.monitor=train/elbo", *MCEM], "did you mean train/log_pxz? (train/log_pxz, "
          "train/step_size)"),
+        ([STOP, "+callbacks.stop.monitor=train/log_pxz", *MCEM], "this takes the worst train/log_pxz for the best"),
         (["+trainer.limit_train_batches=0.001"], "limit_train_batches"),
         (["+trainer.limit_train_batches=0"], "nothing would be trained"),
         (["+trainer.limit_val_batches=0.001"], "limit_val_batches"),
@@ -113,6 +115,20 @@ def test_what_works_is_let_through(ask, tmp_path, monkeypatch, words):
     status, err = ask(*words)
     assert status == 0, err
     assert len(list(tmp_path.rglob("run_meta.json"))) == 1
+
+
+def test_a_module_without_an_elbo_has_curves_a_state_and_an_end(answer, tmp_path):
+    """Its curves were empty, `status` counted no epoch, and a finished run trained no more but was tested again."""
+    words = [*QUICK, f"project_dir={tmp_path}", "group=g", "epochs=2", "+trainer.limit_train_batches=2", *MCEM]
+    status, _, err = answer(main, *words)
+    assert (status, "no metric is logged" in err) == (0, False), err
+    header, *rows = (tmp_path / "g" / "latest" / "curves" / "train_log.csv").read_text().splitlines()
+    assert header == "epoch,log_pxz,step_size"
+    assert all(float(cell) for row in rows for cell in row.split(","))
+    assert len(rows) == 2
+    assert (tmp_path / "g" / "latest" / "curves" / "losses.png").is_file()
+    assert "2/2" in answer(status_main, tmp_path)[1]
+    assert "completed, nothing to do" in answer(main, f"resume={tmp_path / 'g' / 'latest'}")[1]
 
 
 @pytest.mark.slow

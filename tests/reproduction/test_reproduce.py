@@ -315,6 +315,19 @@ def test_the_labels_of_an_axis_do_not_run_into_each_other():
         assert all(right < left for (_, right), (left, _) in pairwise(boxes))
 
 
+@pytest.mark.parametrize(
+    ("run", "place"),
+    [
+        ("N1000 aevb 1e4", ("N1000", "aevb", 1e4)),
+        ("N50000 wake-sleep 4e6", ("N50000", "wake-sleep", 4e6)),
+        ("328 iwae", ("", "iwae", 328)),
+        ("328 vae 5", ("", "vae 5", 328)),
+    ],
+)
+def test_the_name_of_a_run_is_its_place_in_the_picture(run, place):
+    assert figures.placed(run) == place
+
+
 def test_the_page_is_what_the_json_says():
     found = page.all_results(FOLDER)
     assert page.with_part(read(document("results")), page.generated(found, FOLDER)) == read(document("results"))

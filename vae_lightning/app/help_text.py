@@ -130,8 +130,9 @@ NAME    a row: a file of conf/reproduce/
 --list  all rows, with the state of each budget
 --page  writes docs/results.md and its figures again, from docs/results/
 
-budget=cpu            ci: under two minutes; cpu: under two hours on two cores;
-                      full: as published
+budget=cpu            ci: under two minutes; cpu: under 40 minutes on two cores,
+                      or two hours (iwae_table1, modern_recipe); full: as
+                      published in most rows
 project_dir=outputs   the runs go to project_dir/reproduce/NAME-BUDGET
 results=docs/results  the result goes there, as NAME-BUDGET.json, with its figure
 data=                 the folder of the data; empty: that of the train command

@@ -33,6 +33,7 @@ from vae_lightning.schedule import in_fractions, span
 from vae_lightning.sums import BETA
 
 MODES = {"elbo": "max", "loss": "min", "recon": "min", "kl": None}  # of the metrics of a stage, beside the bound
+OWN_MODES = {"train/log_pxz": "max"}  # of the metrics of modules that have no ELBO
 BOUNDED = set(LINKS) - {"identity"}  # the links whose mean is in (0, 1)
 FAR = 0.5  # beyond [0, 1]: noise around grey values does not reach so far, and other data do
 OURS = ("vae_lightning.", "lightning.", "pytorch_lightning.")  # those of other packages may log more metrics
@@ -153,7 +154,7 @@ def modes_of(module: VAE, callbacks: Collection[pl.Callback], validates: bool) -
     A callback or a module of the user's own may log more metrics.
     """
     terms, stages = {**MODES, module.bound.name: "max"}, ("train", "val") if validates else ("train",)
-    modes: dict[str, str | None] = dict.fromkeys(getattr(module, "progress_columns", {}).values())
+    modes = {key: OWN_MODES.get(key) for key in getattr(module, "progress_columns", {}).values()}
     if encodes(module):
         modes |= {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
         modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks) else {}

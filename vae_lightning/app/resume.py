@@ -28,7 +28,6 @@ from vae_lightning.errors import CheckpointError, ConfigError
 from vae_lightning.output import warn
 from vae_lightning.runs.configuration import NOT_THE_RUN, among, at, differences, key_of
 from vae_lightning.runs.files import PAGE
-from vae_lightning.runs.readings import sequence
 from vae_lightning.runs.run import COMPLETED, Run
 from vae_lightning.version import __version__
 
@@ -154,8 +153,8 @@ def finished(run: Run, cfg: DictConfig) -> bool:
 
 
 def was_tested(run: Run) -> bool:
-    """Whether the record of a run has metrics of its test."""
-    return bool(sequence(run.record.get("tested"))) or any(key.startswith("test") for key in run.metrics)
+    """Whether the record of a run has a test, which may have no metrics: that of a module without an encoder."""
+    return "tested" in run.record or any(key.startswith("test") for key in run.metrics)
 
 
 def history(run: Run) -> dict[str, Any]:

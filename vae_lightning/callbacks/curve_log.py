@@ -36,23 +36,25 @@ class CurveLog(pl.Callback):
     """Writes `curves/train_log.csv`, one whole row per epoch, and redraws `curves/losses.png` from it.
 
     Drawing takes a hundredth of the run's time at most, so not every short epoch is drawn. The last epoch is always
-    drawn, also if the run fails. `columns` maps each column to a logged metric; the first column is `epoch`, which
-    counts from 1. `beta` is that of the last step of the epoch, `beta_first` that of its first step. A metric that was
-    not logged in an epoch leaves its cell empty; a warning names the metrics that are not logged at all. The picture
-    has a panel for each column, together with the column `val_NAME`; `total` has one only where there is no `elbo`.
-    Nats per datapoint. A resumed run keeps its earlier rows.
+    drawn, also if the run fails. `columns` maps each column to a logged metric; without it, they are those of the
+    module's `progress_columns`, if it has them, else those of a VAE. The first column is `epoch`, which counts from 1.
+    `beta` is that of the last step of the epoch, `beta_first` that of its first step. A metric that was not logged in
+    an epoch leaves its cell empty; a warning names the metrics that are not logged at all. The picture has a panel for
+    each column, together with the column `val_NAME`; `total` has one only where there is no `elbo`. Nats per datapoint.
+    A resumed run keeps its earlier rows.
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike[str] | None = None) -> None:
-        self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
-        self._any_will_do = not columns
+        self.columns, self.dirpath = dict(columns or {}), dirpath
         self._draw_at, self._undrawn = 0.0, ""  # the time of the next drawing, and its title
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         path = run_dir(trainer, self.dirpath) / CURVES / LOG
-        self._log = EpochRows(path, list(self.columns), trainer.current_epoch)
-        self._metrics = NewMetrics(trainer, self, self.columns.values(), self._any_will_do)
+        own = {key.rpartition("/")[2]: key for key in getattr(pl_module, "progress_columns", {}).values()}
+        self._columns = self.columns or own or COLUMNS
+        self._log = EpochRows(path, list(self._columns), trainer.current_epoch)
+        self._metrics = NewMetrics(trainer, self, self._columns.values(), any_will_do=self._columns is COLUMNS)
         self._draw_at, self._undrawn = 0.0, ""
 
     @rank_zero_only
@@ -61,7 +63,7 @@ class CurveLog(pl.Callback):
 
     def _read(self, trainer: pl.Trainer) -> None:
         epoch, metrics = trainer.current_epoch + 1, self._metrics.of(trainer)
-        self._log.add(epoch, {name: metrics[key] for name, key in self.columns.items() if key in metrics})
+        self._log.add(epoch, {name: metrics[key] for name, key in self._columns.items() if key in metrics})
         self._undrawn = caption(trainer, "nats per datapoint", epoch)
         if time.monotonic() >= self._draw_at:
             self._draw()

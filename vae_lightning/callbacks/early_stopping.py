@@ -70,5 +70,5 @@ class EarlyStopping(LightningsEarlyStopping):
     def _reason(self) -> str:
         """Why the run stops, in words."""
         if self.wait_count >= self.patience:
-            return f"{self.monitor} was not better in {self.wait_count} validations"
+            return f"{self.monitor} was not better in {self.wait_count} validation{'s' * (self.wait_count > 1)}"
         return f"{self.monitor} is not finite, or passed a threshold,"

@@ -38,7 +38,8 @@ class Progress(ProgressBar):
         super().__init__()
         self.columns = dict(columns or {})
         self._enabled = True
-        self._best: tuple[float, int] = (-math.inf, 0)
+        self._best: tuple[float, int] = (-math.inf, 0)  # the validation ELBO and its epoch
+        self._resumed = self._best
 
     def enable(self) -> None:
         self._enabled = True
@@ -50,8 +51,15 @@ class Progress(ProgressBar):
     def _live(self) -> bool:
         return self._enabled and on_terminal()
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._resumed = tuple(state_dict["best"])
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started, self._drawn, self._best = None, 0.0, (-math.inf, 0)
+        self._started, self._drawn = None, 0.0
+        self._best, self._resumed = self._resumed, (-math.inf, 0)
         self._length, self._done_before = length_of(trainer), 0.0
         self._shown = dict(self.columns or getattr(pl_module, "progress_columns", {}))
         self._metrics = NewMetrics(trainer, self, self._shown.values() or ELBO, any_will_do=not self._shown)

@@ -139,7 +139,7 @@ class RunRecord(pl.Callback):
                 tested += [] if key.startswith("test") or key in tested else [key]
             else:
                 known[f"test/{key}"] = value
-        self.record.update(metrics=known, **({"tested": tested} if tested else {}))
+        self.record.update(metrics=known, tested=tested)
         self._write(trainer)
 
     @rank_zero_only

@@ -86,10 +86,10 @@ def limit(axes: Axes) -> None:
 
 
 def points(result: Mapping[str, Any]) -> Figure:
-    """The first number of each run against the last number in its name (samples, passes).
+    """The first number of each run against the number in its name: passes at its begin, or training samples at its end.
 
-    A word with a digit before it names a panel, the other words a line. Published values have the colour of their line:
-    a star where the row says at which number, else a dotted line.
+    Before the samples stand a panel and a line, behind the passes a line. Published values have the colour of their
+    line: a star where the row says at which number, else a dotted line.
     """
     number, panels = next(iter(result["runs"][0]["numbers"])), {}
     for run, values in means(result["runs"]).items():
@@ -108,7 +108,7 @@ def points(result: Mapping[str, Any]) -> Figure:
                 axes.plot(each["at"], each["value"], "*", ms=11, color=colours.get(name), label=f"{name}, published")
             elif (place, each["number"]) == (panel, number):
                 axes.axhline(each["value"], color=colours.get(name), ls=":", lw=1, label=f"{name}, published")
-        axes.set(xscale="log", title=panel)
+        axes.set(xscale="log", title=panel, xlabel="training samples" if panel else "passes over the training data")
         axes.grid(alpha=0.3)
     grid[0].set_ylabel(f"{number}, nats")
     figure.supxlabel(result["title"].rstrip("."), fontsize=9, wrap=True)
@@ -117,12 +117,12 @@ def points(result: Mapping[str, Any]) -> Figure:
 
 
 def placed(run: str) -> tuple[str, str, float]:
-    """(panel, line, x) of the name of a run: N1000 aevb 1e4 -> (N1000, aevb, 10000)."""
+    """(panel, line, x) of the name of a run: N1000 aevb 1e4 -> (N1000, aevb, 10000), 328 vae 5 -> ("", vae 5, 328)."""
     words = run.split()
-    x = next(word for word in reversed(words) if word[0].isdigit())
-    rest = [word for word in words if word != x]
-    panels = [word for word in rest if any(map(str.isdigit, word))]
-    return " ".join(panels), " ".join(word for word in rest if word not in panels), float(x)
+    if words[0][0].isdigit():
+        return "", " ".join(words[1:]), float(words[0])
+    panel, *name, x = words
+    return panel, " ".join(name), float(x)
 
 
 def frontier(result: Mapping[str, Any]) -> Figure:
