@@ -92,7 +92,7 @@ def test_it_works_in_any_project(foreign_fit):
     stop = EarlyStopping("foreign_loss", "min", patience=1, min_delta=1e9)
     _, trainer = foreign_fit(BetaAnnealing(Linear(0.5), "kl_weight"), stop, epochs=8)
     assert trainer.current_epoch == 5  # annealed for four epochs; the fourth is the first that counts
-    assert stop.stopped_early.startswith("foreign_loss was not better in 1 validations after epoch 5")
+    assert stop.stopped_early.startswith("foreign_loss was not better in 1 validation after epoch 5")
 
 
 @pytest.mark.parametrize(

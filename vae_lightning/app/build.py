@@ -129,18 +129,14 @@ def named_callbacks(cfg: DictConfig) -> dict[str, pl.Callback]:
     return {name: part for name, part in built.items() if not isinstance(part, unwanted)}
 
 
-def takes_no_choice(part: pl.Callback) -> bool:
-    """Whether a callback is a ModelCheckpoint without a `monitor`, such as that of last.ckpt."""
-    return isinstance(part, ModelCheckpoint) and part.monitor is None
-
-
 def make_trainer(cfg: DictConfig, data: pl.LightningDataModule, with_loggers: bool = True) -> pl.Trainer:
     """The trainer with the callbacks and loggers of the configuration.
 
     A ModelCheckpoint that monitors validation is left out where there is no validation.
     """
     callbacks = [*named_callbacks(cfg).values(), *trials.callbacks()]
-    callbacks.sort(key=takes_no_choice)  # the checkpoint to resume from holds what the other callbacks know by then
+    # last.ckpt comes after the choices, for it holds what each callback knows by then
+    callbacks.sort(key=lambda part: isinstance(part, ModelCheckpoint) and part.monitor is None)
     if getattr(data, "val_size", None) == 0 or cfg.trainer.get("limit_val_batches") == 0:
         callbacks = [part for part in callbacks if not selects_by_validation(part)]
     loggers = [check_kind("logger", build(node)) for node in logger_nodes(cfg)] if with_loggers else []

@@ -45,16 +45,17 @@ class CurveLog(pl.Callback):
     """
 
     def __init__(self, columns: Mapping[str, str] | None = None, dirpath: str | PathLike[str] | None = None) -> None:
-        self.columns, self.dirpath = dict(columns or {}), dirpath
+        self.columns, self.dirpath = dict(columns or COLUMNS), dirpath
+        self._any_will_do = not columns
         self._draw_at, self._undrawn = 0.0, ""  # the time of the next drawing, and its title
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         path = run_dir(trainer, self.dirpath) / CURVES / LOG
         own = {key.rpartition("/")[2]: key for key in getattr(pl_module, "progress_columns", {}).values()}
-        self._columns = self.columns or own or COLUMNS
+        self._columns = (own if self._any_will_do else {}) or self.columns
         self._log = EpochRows(path, list(self._columns), trainer.current_epoch)
-        self._metrics = NewMetrics(trainer, self, self._columns.values(), any_will_do=self._columns is COLUMNS)
+        self._metrics = NewMetrics(trainer, self, self._columns.values(), self._any_will_do and not own)
         self._draw_at, self._undrawn = 0.0, ""
 
     @rank_zero_only
