@@ -29,6 +29,20 @@ class Module(vae_lightning.VAE):
         self.log("train/own", 1.0, on_step=False, on_epoch=True)
         return super().training_step(*args)
 """
+PAPERS = """
+import vae_lightning
+
+class Needs(vae_lightning.VAE):
+    def __init__(self, *, wanted, **options):
+        super().__init__(**options)
+
+class Other:
+    pass
+
+class Broken(vae_lightning.VAE):
+    def __init__(self, **options):
+        1 + "a"
+"""
 MCEM = ["paper=mcem", "+trainer.limit_val_batches=0", "~callbacks.best"]
 
 
@@ -115,6 +129,26 @@ def test_what_works_is_let_through(ask, tmp_path, monkeypatch, words):
     status, err = ask(*words)
     assert status == 0, err
     assert len(list(tmp_path.rglob("run_meta.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (
+            "Needs",
+            "paper: Needs.__init__() missing 1 required keyword-only argument: 'wanted'; say +paper.wanted=VALUE",
+        ),
+        ("Other", "paper._target_: Other is no VAE; derive it from that class"),
+        ("Broken", "paper: TypeError: unsupported operand"),
+    ],
+)
+def test_a_class_for_paper_that_cannot_be_built_is_one_line(ask, tmp_path, monkeypatch, name, says):
+    (tmp_path / "own_paper.py").write_text(PAPERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    status, err = ask(f"+paper._target_=own_paper.{name}", "allow_targets=[own_paper.]")
+    assert says in err
+    assert (status, err.count("error:"), "command line is made of" in err) == (2, 1, False)
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_module_without_an_elbo_has_curves_a_state_and_an_end(answer, tmp_path):

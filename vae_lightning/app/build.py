@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 
 from vae_lightning.app import trials
-from vae_lightning.app.refusals import arguments_of, check_kind, refused
+from vae_lightning.app.refusals import arguments_of, check_kind, made, refused
 from vae_lightning.checkpoint import WholeCheckpointIO
 from vae_lightning.errors import ConfigError, UserError, shown
 from vae_lightning.module import VAE
@@ -89,8 +89,10 @@ def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:
     numbers = {"beta": cfg.beta, "seed": cfg.seed, "reduction": cfg.reduction}
     parts = {"network": network, "latent": latent, "loss": loss, "bound": bound, "optimizer": optimizer}
     parts |= {"lr_schedule": lr_schedule, **numbers}
-    algorithm = build(cfg.paper, _partial_=True) if cfg.get("paper") else VAE  # a part is no argument of `instantiate`
-    return algorithm(**parts)
+    if not cfg.get("paper"):
+        return VAE(**parts)
+    make = build(cfg.paper, _partial_=True)  # a part is no argument of `instantiate`
+    return made(get_class(cfg.paper._target_), VAE, lambda: make(**parts))
 
 
 def latent_of(cfg: DictConfig, shape: Sequence[int]) -> Any:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -75,6 +75,20 @@ def arguments_of(kind: type) -> set[str]:
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return names
+
+
+def made(kind: type, base: type, make: Callable[[], Any]) -> Any:
+    """The module of the group `paper`. Raises ConfigError for a class that is no `base`, or lacks an argument."""
+    if not issubclass(kind, base):
+        raise ConfigError(f"paper._target_: {kind.__name__} is no {base.__name__}; derive it from that class")
+    try:
+        return make()
+    except TypeError as error:
+        missing = re.search(r"missing \d+ required .*argument.*: (.*)", str(error))
+        more = ", ".join(f"+paper.{name}=VALUE" for name in re.findall(r"'(\w+)'", missing[1])) if missing else ""
+        raise ConfigError(
+            f"paper: {with_place(error)}" if not more else f"paper: {one_line(error)}; say {more}"
+        ) from error
 
 
 def check_kind(group: str, part: Any) -> Any:
