@@ -333,6 +333,11 @@ def test_the_page_is_what_the_json_says():
     assert page.with_part(read(document("results")), page.generated(found, FOLDER)) == read(document("results"))
 
 
+@pytest.mark.parametrize("name", rows.names())
+def test_every_row_has_its_result_on_a_cpu(name):
+    assert (FOLDER / f"{name}-cpu.json").is_file()
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
 def test_a_recorded_result_is_of_a_row_and_its_figure_is_drawn_from_it(path):
     result = results.read(path)
