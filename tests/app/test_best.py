@@ -5,12 +5,15 @@ import shutil
 import signal
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from conftest import QUICK
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from vae_lightning import VAE, checkpoint, evaluate
 from vae_lightning.callbacks import RunRecord
+from vae_lightning.callbacks.moved import follow
 from vae_lightning.errors import Interrupted
 from vae_lightning.runs.run import open_run
 from vae_lightning.train import main
@@ -178,3 +181,17 @@ def test_the_checkpoint_to_resume_from_knows_what_every_callback_knows(train, wo
     for state in choices:
         assert abs(float(state["best_model_score"])) == pytest.approx(-best, abs=0.01)
         assert Path(state["best_model_path"]).is_file()
+
+
+@pytest.mark.parametrize(("best", "moves"), [("", True), ("old/best.ckpt", True), ("old/gone.ckpt", False)])
+def test_only_files_that_moved_with_the_folder_are_followed(tmp_path, best, moves):
+    """Without a best checkpoint there is nothing to lose; one that stayed behind is Lightning's to find."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "best.ckpt").touch()
+    choice = ModelCheckpoint(str(tmp_path / "new"), monitor="val/elbo")
+    state = {"dirpath": str(tmp_path / "old"), "best_model_path": best and str(tmp_path / best), "kth_value": 1.0}
+    before = dict(state)
+    follow(pl.Trainer(callbacks=[choice], logger=False), {"callbacks": {choice.state_key: state}})
+    after = {"dirpath": str(tmp_path / "new"), "best_model_path": best and str(tmp_path / "new" / "best.ckpt")}
+    assert state == ({**before, **after} if moves else before)

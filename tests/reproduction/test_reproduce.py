@@ -320,6 +320,7 @@ def test_the_labels_of_an_axis_do_not_run_into_each_other():
     [
         ("N1000 aevb 1e4", ("N1000", "aevb", 1e4)),
         ("N50000 wake-sleep 4e6", ("N50000", "wake-sleep", 4e6)),
+        ("vae 30", ("", "vae", 30)),
         ("328 iwae", ("", "iwae", 328)),
         ("328 vae 5", ("", "vae 5", 328)),
     ],

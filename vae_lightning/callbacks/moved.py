@@ -12,7 +12,7 @@ def follow(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
     """Mends the paths that a checkpoint holds for each ModelCheckpoint of the trainer, before Lightning reads them.
 
     Lightning forgets the best value of a callback whose folder changed, and takes the next epoch for the best. Nothing
-    changes where the best checkpoint is not in the new folder: then the callback was told to write elsewhere.
+    changes where there is a best checkpoint and it is not in the new folder: the callback was told to write elsewhere.
     """
     states = checkpoint.get("callbacks") or {}
     for callback in trainer.checkpoint_callbacks:
@@ -20,7 +20,8 @@ def follow(trainer: pl.Trainer, checkpoint: Mapping[str, Any]) -> None:
         if not isinstance(callback, ModelCheckpoint) or not state:
             continue
         old, new = str(state.get("dirpath") or ""), str(callback.dirpath or "")
-        if old and new and old != new and os.path.isfile(moved(str(state.get("best_model_path")), old, new)):
+        best = str(state.get("best_model_path") or "")
+        if old and new and old != new and (not best or os.path.isfile(moved(best, old, new))):
             state.update({key: renamed(value, old, new) for key, value in state.items()})
 
 

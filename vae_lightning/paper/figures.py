@@ -88,10 +88,11 @@ def limit(axes: Axes) -> None:
 def points(result: Mapping[str, Any]) -> Figure:
     """The first number of each run against the number in its name: passes at its begin, or training samples at its end.
 
-    Before the samples stand a panel and a line, behind the passes a line. Published values have the colour of their
-    line: a star where the row says at which number, else a dotted line.
+    Of the words before the samples, one with a digit names a panel, the others a line; the words behind the passes name
+    a line. Published values have the colour of their line: a star where the row says at which number, else dots.
     """
     number, panels = next(iter(result["runs"][0]["numbers"])), {}
+    unit = "passes over the training data" if result["runs"][0]["run"][0].isdigit() else "training samples"
     for run, values in means(result["runs"]).items():
         if number in values:
             panel, name, x = placed(run)
@@ -108,7 +109,7 @@ def points(result: Mapping[str, Any]) -> Figure:
                 axes.plot(each["at"], each["value"], "*", ms=11, color=colours.get(name), label=f"{name}, published")
             elif (place, each["number"]) == (panel, number):
                 axes.axhline(each["value"], color=colours.get(name), ls=":", lw=1, label=f"{name}, published")
-        axes.set(xscale="log", title=panel, xlabel="training samples" if panel else "passes over the training data")
+        axes.set(xscale="log", title=panel, xlabel=unit)
         axes.grid(alpha=0.3)
     grid[0].set_ylabel(f"{number}, nats")
     figure.supxlabel(result["title"].rstrip("."), fontsize=9, wrap=True)
@@ -121,8 +122,10 @@ def placed(run: str) -> tuple[str, str, float]:
     words = run.split()
     if words[0][0].isdigit():
         return "", " ".join(words[1:]), float(words[0])
-    panel, *name, x = words
-    return panel, " ".join(name), float(x)
+    x = next(word for word in reversed(words) if word[0].isdigit())
+    rest = [word for word in words if word != x]
+    panels = [word for word in rest if any(map(str.isdigit, word))]
+    return " ".join(panels), " ".join(word for word in rest if word not in panels), float(x)
 
 
 def frontier(result: Mapping[str, Any]) -> Figure:
