@@ -131,6 +131,11 @@ def test_what_works_is_let_through(ask, tmp_path, monkeypatch, words):
     assert len(list(tmp_path.rglob("run_meta.json"))) == 1
 
 
+def test_an_argument_that_paper_does_not_take_is_named(ask):
+    status, err = ask(*MCEM, "+paper.foo=1")
+    assert (status, "paper.foo: MonteCarloEM takes no such argument; it takes acceptance" in err) == (2, True), err
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

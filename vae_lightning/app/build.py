@@ -92,7 +92,7 @@ def vae(cfg: DictConfig, shape: Sequence[int]) -> VAE:
     if not cfg.get("paper"):
         return VAE(**parts)
     make = build(cfg.paper, _partial_=True)  # a part is no argument of `instantiate`
-    return made(get_class(cfg.paper._target_), VAE, lambda: make(**parts))
+    return made(get_class(cfg.paper._target_), VAE, make, parts)
 
 
 def latent_of(cfg: DictConfig, shape: Sequence[int]) -> Any:

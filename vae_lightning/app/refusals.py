@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -77,18 +77,23 @@ def arguments_of(kind: type) -> set[str]:
     return names
 
 
-def made(kind: type, base: type, make: Callable[[], Any]) -> Any:
-    """The module of the group `paper`. Raises ConfigError for a class that is no `base`, or lacks an argument."""
+def made(kind: type, base: type, make: Callable[..., Any], parts: Mapping[str, Any]) -> Any:
+    """The module of the group `paper`. Raises ConfigError for a class that is no `base`, or takes other arguments."""
     if not issubclass(kind, base):
         raise ConfigError(f"paper._target_: {kind.__name__} is no {base.__name__}; derive it from that class")
     try:
-        return make()
+        return make(**parts)
     except TypeError as error:
         missing = re.search(r"missing \d+ required .*argument.*: (.*)", str(error))
-        more = ", ".join(f"+paper.{name}=VALUE" for name in re.findall(r"'(\w+)'", missing[1])) if missing else ""
-        raise ConfigError(
-            f"paper: {with_place(error)}" if not more else f"paper: {one_line(error)}; say {more}"
-        ) from error
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if missing:
+            names = re.findall(r"'(\w+)'", missing[1])
+            says = f"paper: {one_line(error)}; say {', '.join(f'+paper.{name}=VALUE' for name in names)}"
+        elif unknown and unknown[1] not in arguments_of(kind):
+            says = no_argument("paper", kind, unknown[1], parts)
+        else:
+            says = f"paper: {with_place(error)}"
+        raise ConfigError(says) from error
 
 
 def check_kind(group: str, part: Any) -> Any:

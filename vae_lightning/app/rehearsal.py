@@ -22,7 +22,7 @@ from vae_lightning.app import build
 from vae_lightning.app.processes import check_processes
 from vae_lightning.app.together import Callbacks, check_averaging, check_files, check_states
 from vae_lightning.callbacks import LatentUsage
-from vae_lightning.callbacks.foreign import encodes
+from vae_lightning.callbacks.foreign import encodes, progress_columns
 from vae_lightning.errors import ConfigError, DataError, UserError, did_you_mean
 from vae_lightning.length import length_of
 from vae_lightning.loss.common import LINKS
@@ -154,7 +154,7 @@ def modes_of(module: VAE, callbacks: Collection[pl.Callback], validates: bool) -
     A callback or a module of the user's own may log more metrics.
     """
     terms, stages = {**MODES, module.bound.name: "max"}, ("train", "val") if validates else ("train",)
-    modes = {key: OWN_MODES.get(key) for key in getattr(module, "progress_columns", {}).values()}
+    modes = {key: OWN_MODES.get(key) for key in progress_columns(module).values()}
     if encodes(module):
         modes |= {f"{stage}/{term}": mode for stage in stages for term, mode in terms.items()} | dict.fromkeys(BETA)
         modes |= {"active_units": None} if any(isinstance(part, LatentUsage) for part in callbacks) else {}

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.callbacks.epoch_end import NewMetrics, after_module
-from vae_lightning.callbacks.foreign import run_dir
+from vae_lightning.callbacks.foreign import progress_columns, run_dir
 from vae_lightning.callbacks.panels import draw
 from vae_lightning.callbacks.pictures import caption
 from vae_lightning.runs.files import CURVES, LOG, LOSSES
@@ -52,7 +52,7 @@ class CurveLog(pl.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         path = run_dir(trainer, self.dirpath) / CURVES / LOG
-        own = {key.rpartition("/")[2]: key for key in getattr(pl_module, "progress_columns", {}).values()}
+        own = {key.rpartition("/")[2]: key for key in progress_columns(pl_module).values()}
         self._columns = (own if self._any_will_do else {}) or self.columns
         self._log = EpochRows(path, list(self._columns), trainer.current_epoch)
         self._metrics = NewMetrics(trainer, self, self._columns.values(), self._any_will_do and not own)

@@ -6,7 +6,7 @@ They find a method or an attribute by its name, read the result of an encoder, a
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ def looking(trainer: pl.Trainer, pl_module: pl.LightningModule, seed: int) -> It
 def encodes(pl_module: pl.LightningModule) -> bool:
     """Whether the module trains an encoder; one that does not says `encodes = False`, and then nobody looks at it."""
     return getattr(pl_module, "encodes", True)
+
+
+def progress_columns(pl_module: pl.LightningModule) -> Mapping[str, str]:
+    """{column: metric} of a module that names its own in `progress_columns`; else none."""
+    return getattr(pl_module, "progress_columns", {})
 
 
 def method(

@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 
 from vae_lightning.callbacks.epoch_end import NewMetrics, after_module
-from vae_lightning.callbacks.foreign import description
+from vae_lightning.callbacks.foreign import description, progress_columns
 from vae_lightning.length import length_of
 from vae_lightning.output import on_terminal, say
 from vae_lightning.runs.words import duration, fixed
@@ -61,7 +61,7 @@ class Progress(ProgressBar):
         self._started, self._drawn = None, 0.0
         self._best, self._resumed = self._resumed, (-math.inf, 0)
         self._length, self._done_before = length_of(trainer), 0.0
-        self._shown = dict(self.columns or getattr(pl_module, "progress_columns", {}))
+        self._shown = dict(self.columns or progress_columns(pl_module))
         self._metrics = NewMetrics(trainer, self, self._shown.values() or ELBO, any_will_do=not self._shown)
         if self._enabled:
             names = "".join(f"  {name:>{width_of(name)}}" for name in self._shown) or HEADER
