@@ -5,15 +5,15 @@ has `decay(t)`, the learning rate at progress t in [0, 1] as a multiple of the f
 works with each of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import nn
 
 from vae_lightning.errors import ConfigError
-from vae_lightning.rules import NonNegative, Positive, check
+from vae_lightning.rules import NonNegative, Positive, check, number
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,57 @@ class Adagrad:
         parameters = list(parameters)
         decay, fused = self.weight_decay, fusible(parameters, ("cpu",))
         return torch.optim.Adagrad(parameters, lr=self.lr, eps=self.eps, weight_decay=decay, fused=fused)
+
+
+@dataclass(frozen=True)
+class Muon:
+    """Follows Jordan et al. (2024): the step of a matrix is its momentum, made orthogonal. Adam moves the rest.
+
+    The matrices are the weights of the dense layers; biases and convolutions are the rest. The steps of a matrix are
+    as large as Adam's (Liu et al. 2025), so one `lr` serves both. Each step also shrinks the matrices by
+    lr * `weight_decay`. Raises ConfigError when a number breaks its rule.
+    """
+
+    lr: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.0
+    momentum: Annotated[float, number(least=0, most=0.9999)] = 0.95
+    eps: Positive = 1e-8
+    title: ClassVar[str] = "Muon, lr {lr}"
+
+    def __post_init__(self) -> None:
+        check(self, "optimizer")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer; its Adam is fused when the device supports it."""
+        parameters = list(parameters)
+        matrices, rest = [[p for p in parameters if (p.ndim == 2) is wanted] for wanted in (True, False)]
+        made: list[torch.optim.Optimizer] = []
+        if matrices:
+            decay, scale = self.weight_decay, "match_rms_adamw"
+            made += [torch.optim.Muon(matrices, self.lr, decay, self.momentum, adjust_lr_fn=scale)]
+        if rest or not matrices:
+            made += [Adam(self.lr, eps=self.eps)(rest)]
+        return Together(made)
+
+
+class Together(torch.optim.Optimizer):
+    """Several optimizers, each with parameters of its own, as one: one step, one state, one learning rate to move."""
+
+    def __init__(self, optimizers: list[torch.optim.Optimizer]) -> None:
+        self.optimizers = optimizers
+        super().__init__([group for each in optimizers for group in each.param_groups], {})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step of each; returns what the closure returns."""
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
+        groups = iter(self.param_groups)  # those of a checkpoint, once one is loaded
+        for each in self.optimizers:
+            each.state, each.param_groups = self.state, [next(groups) for _ in each.param_groups]
+            each.step()
+        return value
 
 
 def fusible(parameters: Iterable[nn.Parameter], devices: tuple[str, ...] = ("cpu", "cuda")) -> bool:

@@ -60,7 +60,7 @@ MISTAKES = {
     "optimizer._target_=torch.optim.AdamX": "there is no AdamX in torch.optim; did you mean Adam",
     "optimizer._target_=torch.optim.lr_scheduler": "optimizer._target_=torch.optim.lr_scheduler: it is a module, not",
     "callbacks=null": "callbacks=null: not an option; say group=option; ~callbacks leaves the group out",
-    "optimizer=null": "optimizer=null: not an option; say group=option (adagrad, adam, adamw)",
+    "optimizer=null": "optimizer=null: not an option; say group=option (adagrad, adam, adamw, muon)",
     "remedy=2": "remedy=2: not an option; say group=option (none, capacity, cyclic, free_bits, iwae, linear)",
     "experiment=2": "experiment=2: not an option; say group=option (capacity, frey_face",
     "hydra.launcher.n_jobs=2": "one after the other have no such key; add hydra/launcher=joblib before it",

@@ -15,7 +15,7 @@ from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.lr_schedule import Constant, Cosine, OneCycle, Step, mover
 from vae_lightning.network import MLP
-from vae_lightning.optimizer import Adagrad, Adam, AdamW
+from vae_lightning.optimizer import Adagrad, Adam, AdamW, Muon
 
 STEPS, LR = 60, 0.3
 
@@ -95,7 +95,9 @@ RUNS = [Cosine(warmup=0.25), OneCycle(), Step()]
 
 
 @pytest.mark.parametrize("limits", [{"max_epochs": 4}, {"max_steps": 12, "max_epochs": 9}], ids=["epochs", "steps"])
-@pytest.mark.parametrize("optimizer", [Adam(0.1), AdamW(0.1), Adagrad(0.1)], ids=lambda part: type(part).__name__)
+@pytest.mark.parametrize(
+    "optimizer", [Adam(0.1), AdamW(0.1), Adagrad(0.1), Muon(0.1)], ids=lambda part: type(part).__name__
+)
 @pytest.mark.parametrize("schedule", RUNS, ids=lambda part: type(part).__name__)
 def test_a_run_follows_the_curve(tmp_path, schedule, optimizer, limits):
     rates = Rates(tmp_path)

@@ -12,7 +12,7 @@ from vae_lightning import VAE
 from vae_lightning.errors import ConfigError
 from vae_lightning.latent import DiagonalGaussian
 from vae_lightning.network import MLP
-from vae_lightning.optimizer import Adagrad, Adam, AdamW
+from vae_lightning.optimizer import Adagrad, Adam, AdamW, Muon
 
 
 @pytest.mark.parametrize(("t", "expected"), [(0.0, 1.0), (0.5, math.sqrt(0.1)), (1.0, 0.1)])
@@ -82,7 +82,81 @@ def test_weight_decay_of_adagrad_is_the_papers_prior_over_the_weights():
     torch.testing.assert_close(gradient, Adagrad(weight_decay=1 / number).weight_decay * weight.detach())
 
 
-@pytest.mark.parametrize("kind", [AdamW, Adagrad])
+def small_net() -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3))
+
+
+def steps(net, optimizer, number: int, first: int = 0) -> None:
+    for k in range(first, first + number):
+        optimizer.zero_grad()
+        (net(torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * (k + 1)) - 1).square().sum().backward()
+        optimizer.step()
+
+
+def test_muon_moves_the_matrices_and_adam_the_rest():
+    """The steps are those of torch's two classes, each with its own parameters."""
+    net, same = small_net(), small_net()
+    steps(net, Muon(0.1, weight_decay=0.3, momentum=0.8, eps=1e-6)(net.parameters()), 3)
+    matrices, rest = [[p for p in same.parameters() if (p.ndim == 2) is wanted] for wanted in (True, False)]
+    muon = torch.optim.Muon(matrices, lr=0.1, weight_decay=0.3, momentum=0.8, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.Adam(rest, lr=0.1, eps=1e-6)
+    for k in range(3):
+        for each in (muon, adam):
+            each.zero_grad()
+        (same(torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * (k + 1)) - 1).square().sum().backward()
+        for each in (muon, adam):
+            each.step()
+    for ours, theirs in zip(net.parameters(), same.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_step_of_muon_is_orthogonal_and_as_large_as_adams():
+    """Each singular value of the step is near the same number, whatever those of the gradient (Jordan et al. 2024)."""
+    weight = nn.Parameter(torch.zeros(30, 20))
+    torch.manual_seed(1)
+    u, _, v = torch.linalg.svd(torch.randn(30, 20), full_matrices=False)
+    weight.grad = u @ torch.linspace(0.1, 10, 20).diag() @ v
+    Muon(lr=0.01)([weight]).step()
+    values = torch.linalg.svdvals(weight.detach()) / (0.01 * 0.2 * math.sqrt(30))
+    assert 0.6 < values.min() < values.max() < 1.3
+
+
+def test_muon_goes_on_from_its_state_as_if_nothing_had_happened():
+    net, again = small_net(), small_net()
+    straight = Muon(0.01)(net.parameters())
+    steps(net, straight, 5)
+    steps(again, first := Muon(0.01)(again.parameters()), 2)
+    second = Muon(0.5)(again.parameters())
+    second.load_state_dict(first.state_dict())
+    steps(again, second, 3, first=2)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+    assert [group["lr"] for group in second.param_groups] == [0.01, 0.01]
+
+
+@pytest.mark.parametrize("shapes", [[(3, 2)], [(3,)], [(2, 1, 3, 3)]], ids=["matrices", "biases", "convolutions"])
+def test_muon_works_with_one_kind_of_parameters(shapes):
+    weights = [nn.Parameter(torch.zeros(shape)) for shape in shapes]
+    made = Muon(0.1)(weights)
+
+    def closure():
+        made.zero_grad()
+        loss = sum((weight - 1).square().sum() for weight in weights)
+        loss.backward()
+        return loss.item()
+
+    losses = [made.step(closure) for _ in range(5)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("numbers", [{"momentum": 1.0}, {"momentum": -0.1}])
+def test_numbers_of_muon_are_named(numbers):
+    with pytest.raises(ConfigError, match=r"optimizer\.momentum="):
+        Muon(**numbers)
+
+
+@pytest.mark.parametrize("kind", [AdamW, Adagrad, Muon])
 @pytest.mark.parametrize("numbers", [{"lr": -1.0}, {"weight_decay": -0.1}, {"eps": 0.0}])
 def test_numbers_of_the_others_are_named(kind, numbers):
     with pytest.raises(ConfigError, match=f"optimizer.{next(iter(numbers))}="):

@@ -278,6 +278,7 @@ CITED = {
     "TwoLayers": "Burda et al. (2016)",
     "Adam": "Kingma & Ba (2015)",
     "AdamW": "Loshchilov & Hutter (2019)",
+    "Muon": "Jordan et al. (2024)",
     "Adagrad": "Duchi et al. (2011)",
     "OneCycle": "Smith & Topin (2018)",
     "Step": "",

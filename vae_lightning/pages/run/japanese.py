@@ -51,6 +51,7 @@ JAPANESE: dict[str, str] = {
     "Adam, lr {lr}": "Adam、lr {lr}",
     "AdamW, lr {lr}, weight decay {weight_decay}": "AdamW、lr {lr}、重み減衰 {weight_decay}",
     "Adagrad, lr {lr}": "Adagrad、lr {lr}",
+    "Muon, lr {lr}": "Muon、lr {lr}",
     # --- schedules of the learning rate
     ", falling along a cosine": "（余弦で減衰）",
     ", in one cycle": "（1サイクル）",
