@@ -8,7 +8,7 @@ from conftest import NO_NETWORK
 from linear import learned, truth_and_images
 from torch.distributions import Normal, kl_divergence
 
-from vae_lightning import VAE, equations, train
+from vae_lightning import VAE, equations, evaluate, train
 from vae_lightning.bound import Elbo
 from vae_lightning.data.mnist import MNISTDataModule
 from vae_lightning.errors import ConfigError
@@ -194,6 +194,9 @@ def test_a_run_of_monte_carlo_em_says_what_it_knows(answer, monkeypatch, tmp_pat
         == saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"]
     )
     assert saved["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.0, abs=1e-4)
+    status, out, err = answer(evaluate.main, "run=run", "num_samples=10", "num_images=10", "curve=[1]")
+    assert status == 0, err
+    assert err == "warning: MonteCarloEM trains no encoder: codes, ELBO and NLL come from random weights\n"
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from torch import Tensor
 from vae_lightning import checkpoint
 from vae_lightning.app import build, older
 from vae_lightning.app.trust import ALLOWED, check_targets
+from vae_lightning.callbacks.foreign import encodes
 from vae_lightning.errors import CheckpointError, ConfigError, UserError
 from vae_lightning.evaluation.result import Source
 from vae_lightning.module import VAE
+from vae_lightning.output import warn
 from vae_lightning.runs.configuration import at
 from vae_lightning.runs.digest import sha256
 from vae_lightning.runs.readings import sequence, text
@@ -55,6 +57,8 @@ def module_of(run: Run, content: dict[str, Any], path: Path, device: str, allow_
         module = build.vae(config, image_shape(run, config))
     checkpoint.check_fits(content, module, path)
     module.load_state_dict(content["state_dict"])
+    if not encodes(module):
+        warn(f"{type(module).__name__} trains no encoder: codes, ELBO and NLL come from random weights")
     return module.to(place).eval()
 
 
