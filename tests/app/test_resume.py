@@ -141,6 +141,20 @@ def test_a_run_in_the_current_folder_is_not_the_place_of_each_value_with_a_dot(a
     assert ask("resume=.", "save_dir=.", "epochs=2", "allow_drift=[epochs]", "report=false")[0] == 0
 
 
+@pytest.mark.parametrize("word", ["save_dir=elsewhere", "project_dir=elsewhere", "group=another", "name=another"])
+def test_a_run_goes_on_in_its_own_folder_only(ask, whole, tmp_path, word):
+    status, _, err = ask(f"resume={whole}", word)
+    said = f"error: {word}: resume={whole} goes on in the run's own folder; leave {word.split('=')[0]} out\n"
+    assert (status, err) == (2, said)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_place_that_a_run_has_may_be_said_again(ask, whole):
+    places = [f"save_dir={whole}", f"project_dir={whole.parents[1]}", "group=g", "name=whole"]
+    status, out, err = ask(f"resume={whole}", *places)
+    assert (status, "nothing to do" in out) == (0, True), err
+
+
 @pytest.mark.slow
 def test_a_finished_run_can_be_made_longer_by_name(ask, tmp_path):
     """Without a schedule or decay over the run, four epochs in two parts are four epochs."""

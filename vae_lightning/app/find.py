@@ -6,8 +6,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vae_lightning.app import older
 from vae_lightning.app.same import has_data, is_same
 from vae_lightning.errors import CheckpointError, ConfigError
+from vae_lightning.runs.configuration import key_of
 from vae_lightning.runs.folder import resolved
 from vae_lightning.runs.folds import age
 from vae_lightning.runs.lock import is_first_process
@@ -48,6 +50,22 @@ def look_for(cfg: DictConfig, is_named: bool, swept: Sequence[str] | None) -> Ru
     done = [run for run in runs if (in_sweep or cfg.save_dir) and run.status == COMPLETED]
     found = next((run for run in (*done, *unfinished) if is_same(run, cfg, swept or ()) and has_data(run, cfg)), None)
     return found if found or in_sweep else next(iter(unfinished), None)
+
+
+def check_stays(run: Run, said: Sequence[str], asked: DictConfig) -> None:
+    """Raises ConfigError where a word beside resume=DIR names another place than that of the run."""
+    keys, here, saved = [key_of(word) for word in said], run.path.resolve(), older.config_of(run)
+    if "resume" not in keys or asked.resume == AUTO:
+        return
+    stays = {
+        "save_dir": lambda folder: resolved(folder).resolve() == here,
+        "project_dir": lambda folder: saved.get("save_dir") or resolved(folder).resolve() in here.parents,
+        "group": lambda group: group == saved["group"],
+        "name": lambda name: name == saved["name"],
+    }
+    for key in filter(stays.__contains__, keys):
+        if asked[key] is not None and not stays[key](asked[key]):
+            raise ConfigError(f"{key}={asked[key]}: resume={run.path} goes on in the run's own folder; leave {key} out")
 
 
 def newest_first(folders: Iterable[Path]) -> list[Run]:

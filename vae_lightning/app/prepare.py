@@ -70,6 +70,7 @@ def prepare(
         return before
     falls_back = cfg.resume == find.AUTO or goes_on(cfg)
     if before:
+        find.check_stays(before, overrides, cfg)
         tell_broken(before)
         cfg = resume.configuration(before, overrides, cfg)
         overrides = resume.overrides(before, overrides)
