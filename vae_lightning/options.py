@@ -89,6 +89,12 @@ def options(group: str, folder: Path = CONF) -> dict[str, Option]:
     return {path.stem: option_at(path) for path in paths}
 
 
+def of_sweep() -> set[str]:
+    """The keys below `sweep` that some option of it has."""
+    keys = (key.removeprefix("sweep.") for option in options("sweep").values() for key in option.keys)
+    return {key.partition(".")[0] for key in keys}
+
+
 def in_order(name: str) -> list[Any]:
     """z2 before z20, and `none` first."""
     return [name != "none", *(int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name))]

@@ -72,6 +72,7 @@ def is_option(value: object, group: str) -> bool:
     """A public class of the module that a configuration can choose."""
     helpers = {"Likelihood", "Network", "Latent", "Posterior", "AnyPosterior", "Prior", "Terms", "Bound"}
     helpers |= {"Pruning"}  # takes a trial, which no YAML has
+    helpers |= {"Together"}  # what Muon makes: two optimizers of torch as one
     if not inspect.isclass(value) or value.__name__ in helpers:
         return False
     return value.__module__.startswith(f"vae_lightning.{group}")

@@ -61,6 +61,10 @@ def check_arguments(arguments: Sequence[str]) -> None:
                 f"{shown(argument)}: Hydra makes no folders here; a run goes to project_dir/group/name, or to save_dir"
             )
         group = key.partition("@")[0]
+        if group == "reproduce":
+            raise ConfigError(
+                f"{shown(argument)}: a row is no option of a run; python -m vae_lightning.reproduce {value} runs it"
+            )
         if group in LOGGINGS and value.strip("'\"") not in LOGGINGS[group]:
             raise ConfigError(
                 f"{shown(argument)}: it may write a log file into the working folder; choose one of "

@@ -105,18 +105,25 @@ def check(cfg: DictConfig) -> None:
 def check_added(overrides: Sequence[str], command: str = "train") -> None:
     """Raises ConfigError for a +key=value that nothing reads, and for run_dir, which the command sets.
 
-    A key below a group of the command is an argument of the class that the group names.
+    A key below a group of the command is an argument of the class that the group names. The options of `remedy` and
+    `experiment` have no keys of their own, and those of `sweep` name no class.
     """
     known = options.command(command).keys
     roots = {key.partition(".")[0] for key in known}
     known_groups = [name for name in (*groups(), "hydra") if command == "train" or name in options.chosen(command)]
+    without_class = {"remedy": set(), "experiment": set(), "sweep": options.of_sweep()}
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
-        root = key.replace("@", "/").replace(".", "/").partition("/")[0]
+        root, (group, dot, below) = key.replace("@", "/").replace(".", "/").partition("/")[0], key.partition(".")
         if root == "run_dir":
             raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
-        if override.startswith("+") and root not in known_groups and key not in (*roots, *known):
-            near = hints.of_key(override, command) or nearest(key, [*known, *known_groups])
+        if dot and group in without_class:
+            is_read = below.partition(".")[0] in without_class[group]
+        else:
+            is_read = root in known_groups or key in (*roots, *known)
+        if override.startswith("+") and not is_read:
+            others = [f"{group}.{name}" for name in without_class.get(group, ())]
+            near = hints.of_key(override, command) or nearest(key, [*known, *known_groups, *others])
             raise ConfigError(f"{shown(override)}: nothing reads this key; {near}--cfg job shows all")
 
 

@@ -12,6 +12,7 @@ from vae_lightning.errors import ConfigError, shown
 from vae_lightning.options import options
 
 SINGLE = ("data", "network", "latent", "loss", "bound", "optimizer", "lr_schedule", "schedule", "trainer")
+OPTIONAL = ("paper",)
 SETS = ("callbacks", "logger")
 OF_THE_COMMAND = {
     "default_root_dir": "the run folder is project_dir/group/name, or save_dir",
@@ -25,7 +26,7 @@ def check_groups(values: Mapping[str, Any]) -> None:
 
     `values` are plain and not resolved. `callbacks` and `logger` hold any number of parts by name, or none.
     """
-    for group in SINGLE:
+    for group in (*SINGLE, *(group for group in OPTIONAL if values.get(group) is not None)):
         if not is_part(values.get(group)):
             known = ", ".join(options(group))
             raise ConfigError(f"{group}={shown(values.get(group))}: must be one of its options ({known})")

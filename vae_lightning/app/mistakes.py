@@ -11,7 +11,7 @@ from vae_lightning.app import hints
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import SETS
 from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError, chain, did_you_mean, nearest, shown
-from vae_lightning.options import groups, options
+from vae_lightning.options import chosen, groups, options
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.signals import reason_of
 
@@ -155,6 +155,8 @@ def no_text(overrides: list[str]) -> str:
     used, group = next(((w, g) for w, g, said in pairs if g in groups() and said not in options(g)), ("null", ""))
     known = f" ({', '.join(options(group))})" if group and group not in SETS else ""
     leaves_out = f"; ~{group} leaves the group out" if group in SETS else ""
+    if group and chosen().get(group, group) is None and used.endswith("=null"):
+        leaves_out = "; to have none, leave it out"
     return f"{shown(used)}: not an option; say group=option{known}{leaves_out}"
 
 
