@@ -85,7 +85,7 @@ def test_every_option_composes_and_builds(group, option):
     assert 0 <= build(cfg.schedule)(0.3) <= 1
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("bound", OF_GROUP["bound"])
 def test_every_bound_trains_and_logs_itself_beside_the_elbo(train, bound):
     run = train(f"bound={bound}", "beta=0.5", "~callbacks.latent_traversal")

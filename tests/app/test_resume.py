@@ -97,7 +97,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(ask, whole, stop_at, tmp_pa
     assert_same_run(whole, run)
 
 
-@pytest.mark.parametrize("step", [BATCHES, pytest.param(BATCHES + 9, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [BATCHES, BATCHES + 9])
 def test_a_run_of_so_many_steps_goes_on_with_the_next_epoch(ask, stop_at, tmp_path, step):
     """With `max_steps`, Lightning ended the last epoch a second time, and its sampler skipped the next one."""
     words = [*RUN, "+trainer.max_steps=80", "date_prefix=false", "report=false", "~callbacks.latent_traversal"]
@@ -392,7 +393,7 @@ def test_a_trainer_of_ones_own_can_use_it(tmp_path, foreign_fit):
     assert list(tmp_path.glob("own*")) == []
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["latent.dim=8", "network.hidden=[32]"])
 def test_another_architecture_is_refused_with_both_shapes(ask, stop_at, tmp_path, changed):
     """Also where the change was allowed by name: the weights do not fit."""

@@ -438,7 +438,7 @@ class Convolutions(nn.Module):
         return self.encoder(x)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["conf", "convolutions"])
 def test_every_network_under_every_loss_agrees_with_torch(visit, tmp_path, kind):
     torch.manual_seed(0)

@@ -64,7 +64,7 @@ WINDOWS = [  # (function, whether the signal comes before it, what is there to r
 ]
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("function", "before", "saved"), WINDOWS)
 @pytest.mark.parametrize("number", [TERM, INT, pytest.param(HUP, marks=slow)])
 def test_a_signal_outside_of_the_steps(nursery, tmp_path, function, before, saved, number):
@@ -78,7 +78,7 @@ def test_a_signal_outside_of_the_steps(nursery, tmp_path, function, before, save
     assert (f"go on with resume={run.relative_to(tmp_path).parent}" in line) == saved
 
 
-@pytest.mark.sample(1)
+@slow
 @pytest.mark.parametrize("function", ["module.VAE.test_step", "app.fit.write_page"])
 def test_a_signal_after_the_training_is_made_good_by_a_resume(nursery, tmp_path, unbroken, function):
     assert nursery(tmp_path, *RUN, strike_in=[function, TERM, True])["status"] == 143

@@ -127,7 +127,8 @@ def test_two_processes_train_as_one(tmp_path, words):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", ["objective", pytest.param("of", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["objective", "of"])
 def test_the_comparison_would_notice(tmp_path, part):
     weights, _ = fitted(tmp_path, *FEW, lr=1e-2, devices=1)
     shared, _ = forked(tmp_path, *FEW, lr=1e-2, wrong=part)
