@@ -103,7 +103,12 @@ def printable(text: object, keep: str = "") -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of an error line: the nearest word of `known`, then all of them."""
     known = list(known)
-    return nearest(word, known) + f"({', '.join(known)})"
+    return choices(nearest(word, known), known)
+
+
+def choices(near: str, known: Iterable[str]) -> str:
+    """`did you mean WORD? (all of them)`, or `use one of` them where `near` is empty."""
+    return f"{near}({', '.join(known)})" if near else f"use one of {', '.join(known)}"
 
 
 def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:

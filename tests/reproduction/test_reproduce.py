@@ -220,7 +220,10 @@ def test_runs_of_one_setting_share_their_trials_and_the_result_counts_them_once(
     [
         (["iwae_tabel1"], "iwae_tabel1: no such row; did you mean iwae_table1?"),
         (["iwae_table1", "budget=cup"], "budget=cup: no such budget of iwae_table1; did you mean cpu?"),
-        (["gaussian_likelihoods", "budget=ci"], "budget=ci: no such budget of gaussian_likelihoods; (cpu, full)"),
+        (
+            ["gaussian_likelihoods", "budget=ci"],
+            "budget=ci: no such budget of gaussian_likelihoods; use one of cpu, full",
+        ),
         (["iwae_table1", "bugdet=ci"], "bugdet=ci: no such key; did you mean budget?"),
         (["iwae_table1", "results="], "results=: must not be empty"),
         (["--lst"], "--lst: no such flag; did you mean --list?"),

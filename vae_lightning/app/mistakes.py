@@ -10,7 +10,17 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_lightning.app import hints
 from vae_lightning.app.arguments import RENAMED, renamed
 from vae_lightning.app.groups import SETS
-from vae_lightning.errors import ConfigError, FolderError, Interrupted, UserError, chain, did_you_mean, nearest, shown
+from vae_lightning.errors import (
+    ConfigError,
+    FolderError,
+    Interrupted,
+    UserError,
+    chain,
+    choices,
+    did_you_mean,
+    nearest,
+    shown,
+)
 from vae_lightning.options import chosen, groups, options
 from vae_lightning.runs.configuration import key_of
 from vae_lightning.signals import reason_of
@@ -138,7 +148,7 @@ def no_option(missing: str, found: list[str], overrides: list[str]) -> str | Non
     if ours and (not found or ours.keys() & set(found)):  # else an option of a folder in the group
         known = [name for name in found or ours if name not in ours or not hints.is_part(root, ours[name])]
         option = missing.removeprefix(f"{root}/")
-        return f"{root}={shown(option)}: no such option; {hints.of_option(root, option, known)}({', '.join(known)})"
+        return f"{root}={shown(option)}: no such option; {choices(hints.of_option(root, option, known), known)}"
     return f"{group}={shown(option)}: no such option; {did_you_mean(option, found)}" if found and group else None
 
 
