@@ -325,7 +325,7 @@ def test_the_labels_of_an_axis_do_not_run_into_each_other():
         ("N50000 wake-sleep 4e6", ("N50000", "wake-sleep", 4e6)),
         ("vae 30", ("", "vae", 30)),
         ("328 iwae", ("", "iwae", 328)),
-        ("328 vae 5", ("", "vae 5", 328)),
+        ("328 vae adam", ("", "vae adam", 328)),
     ],
 )
 def test_the_name_of_a_run_is_its_place_in_the_picture(run, place):

@@ -118,7 +118,7 @@ def points(result: Mapping[str, Any]) -> Figure:
 
 
 def placed(run: str) -> tuple[str, str, float]:
-    """(panel, line, x) of the name of a run: N1000 aevb 1e4 -> (N1000, aevb, 10000), 328 vae 5 -> ("", vae 5, 328)."""
+    """(panel, line, x) of the name of a run: N1000 aevb 1e4 -> (N1000, aevb, 10000), 328 iwae -> ("", iwae, 328)."""
     words = run.split()
     if words[0][0].isdigit():
         return "", " ".join(words[1:]), float(words[0])
