@@ -97,7 +97,7 @@ class Adagrad:
 class Muon:
     """Follows Jordan et al. (2024): the step of a matrix is its momentum, made orthogonal. Adam moves the rest.
 
-    The matrices are the weights of the dense layers; biases and convolutions are the rest. The steps of a matrix are
+    The matrices are the weights of dense layers; biases and convolutions are the rest. The steps of a matrix are
     as large as Adam's (Liu et al. 2025), so one `lr` serves both. Each step also shrinks the matrices by
     lr * `weight_decay`. Raises ConfigError when a number breaks its rule.
     """

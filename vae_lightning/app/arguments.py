@@ -62,9 +62,8 @@ def check_arguments(arguments: Sequence[str]) -> None:
             )
         group = key.partition("@")[0]
         if group == "reproduce":
-            raise ConfigError(
-                f"{shown(argument)}: a row is no option of a run; python -m vae_lightning.reproduce {value} runs it"
-            )
+            runs = f"python -m vae_lightning.reproduce {shown(value) or 'NAME'}"
+            raise ConfigError(f"{shown(argument)}: a row is no option of a run; {runs} runs it")
         if group in LOGGINGS and value.strip("'\"") not in LOGGINGS[group]:
             raise ConfigError(
                 f"{shown(argument)}: it may write a log file into the working folder; choose one of "

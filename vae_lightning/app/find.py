@@ -54,9 +54,10 @@ def look_for(cfg: DictConfig, is_named: bool, swept: Sequence[str] | None) -> Ru
 
 def check_stays(run: Run, said: Sequence[str], asked: DictConfig) -> None:
     """Raises ConfigError where a word beside resume=DIR names another place than that of the run."""
-    keys, here, saved = [key_of(word) for word in said], run.path.resolve(), older.config_of(run)
+    keys, here = [key_of(word) for word in said], run.path.resolve()
     if "resume" not in keys or asked.resume == AUTO:
         return
+    saved = older.config_of(run)
     stays = {
         "save_dir": lambda folder: resolved(folder).resolve() == here,
         "project_dir": lambda folder: saved.get("save_dir") or resolved(folder).resolve() in here.parents,
