@@ -87,26 +87,22 @@ def small_net() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3))
 
 
-def steps(net, optimizer, number: int, first: int = 0) -> None:
+def steps(net, *optimizers, number: int, first: int = 0) -> None:
     for k in range(first, first + number):
-        optimizer.zero_grad()
+        net.zero_grad()
         (net(torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * (k + 1)) - 1).square().sum().backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
 
 
 def test_muon_moves_the_matrices_and_adam_the_rest():
     """The steps are those of torch's two classes, each with its own parameters."""
     net, same = small_net(), small_net()
-    steps(net, Muon(0.1, weight_decay=0.3, momentum=0.8, eps=1e-6)(net.parameters()), 3)
+    steps(net, Muon(0.1, weight_decay=0.3, momentum=0.8, eps=1e-6)(net.parameters()), number=3)
     matrices, rest = [[p for p in same.parameters() if (p.ndim == 2) is wanted] for wanted in (True, False)]
     muon = torch.optim.Muon(matrices, lr=0.1, weight_decay=0.3, momentum=0.8, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.Adam(rest, lr=0.1, eps=1e-6)
-    for k in range(3):
-        for each in (muon, adam):
-            each.zero_grad()
-        (same(torch.linspace(-1, 1, 32).reshape(2, 1, 4, 4) * (k + 1)) - 1).square().sum().backward()
-        for each in (muon, adam):
-            each.step()
+    steps(same, muon, adam, number=3)
     for ours, theirs in zip(net.parameters(), same.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
 
@@ -125,11 +121,11 @@ def test_a_step_of_muon_is_orthogonal_and_as_large_as_adams():
 def test_muon_goes_on_from_its_state_as_if_nothing_had_happened():
     net, again = small_net(), small_net()
     straight = Muon(0.01)(net.parameters())
-    steps(net, straight, 5)
-    steps(again, first := Muon(0.01)(again.parameters()), 2)
+    steps(net, straight, number=5)
+    steps(again, first := Muon(0.01)(again.parameters()), number=2)
     second = Muon(0.5)(again.parameters())
     second.load_state_dict(first.state_dict())
-    steps(again, second, 3, first=2)
+    steps(again, second, number=3, first=2)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
     assert [group["lr"] for group in second.param_groups] == [0.01, 0.01]
 

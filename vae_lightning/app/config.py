@@ -111,18 +111,21 @@ def check_added(overrides: Sequence[str], command: str = "train") -> None:
     known = options.command(command).keys
     roots = {key.partition(".")[0] for key in known}
     known_groups = [name for name in (*groups(), "hydra") if command == "train" or name in options.chosen(command)]
-    without_class = {"remedy": set(), "experiment": set(), "sweep": options.of_sweep()}
     for override in overrides:
         key = override.lstrip("+").partition("=")[0]
-        root, (group, dot, below) = key.replace("@", "/").replace(".", "/").partition("/")[0], key.partition(".")
+        root = key.replace("@", "/").replace(".", "/").partition("/")[0]
         if root == "run_dir":
             raise ConfigError(f"{shown(override)}: the command fills it in; save_dir=DIR names the run folder")
-        if dot and group in without_class:
-            is_read = below.partition(".")[0] in without_class[group]
+        if not override.startswith("+"):
+            continue
+        group, dot, below = key.partition(".")
+        own = options.of_sweep() if group == "sweep" else set()
+        if dot and group in ("remedy", "experiment", "sweep"):
+            is_read = below.partition(".")[0] in own
         else:
             is_read = root in known_groups or key in (*roots, *known)
-        if override.startswith("+") and not is_read:
-            others = [f"{group}.{name}" for name in without_class.get(group, ())]
+        if not is_read:
+            others = [f"{group}.{name}" for name in own]
             near = hints.of_key(override, command) or nearest(key, [*known, *known_groups, *others])
             raise ConfigError(f"{shown(override)}: nothing reads this key; {near}--cfg job shows all")
 
